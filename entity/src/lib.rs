@@ -1,0 +1,30 @@
+//! The tables as SeaORM entities, one small file a table, and the value types their columns hold.
+//!
+//! An entity knows no business: no rule, no query, no clock. What a column *means* is in its doc
+//! comment; what may happen to it is in `service`.
+
+pub mod admin_token;
+pub mod audit_event;
+pub mod credential_activity;
+pub mod gateway_token;
+pub mod id;
+pub mod idempotency_record;
+pub mod invitation;
+pub mod json;
+pub mod key_secret;
+pub mod login_throttle;
+pub mod membership;
+pub mod org_head;
+pub mod organization;
+pub mod password_reset;
+pub mod policy_log;
+pub mod refresh_token;
+pub mod secret;
+pub mod secret_check;
+pub mod service_account;
+pub mod session;
+pub mod status;
+pub mod team;
+pub mod team_member;
+pub mod user_account;
+pub mod virtual_key;

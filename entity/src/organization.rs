@@ -1,0 +1,33 @@
+//! Organizations, the tenants. The row with the nil id is the platform itself.
+
+use crate::{id::OrganizationId, json::Texts, status::Standing};
+use sea_orm::entity::prelude::*;
+
+/// A row of `organization`.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+#[sea_orm(table_name = "organization")]
+pub struct Model {
+    /// Its id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: OrganizationId,
+    /// Unique short name for paths.
+    pub slug: String,
+    /// Shown name.
+    pub name: String,
+    /// At work or suspended.
+    pub status: Standing,
+    /// Globs of models its keys may call; none = no restriction.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub allowed_models: Option<Texts>,
+    /// Longest life of a new key, in seconds; none = no restriction.
+    pub max_key_lifetime: Option<i64>,
+    /// Optimistic-locking version, 1 at creation.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTimeUtc,
+    /// When it was last changed.
+    pub updated_at: DateTimeUtc,
+}
+
+impl ActiveModelBehavior for ActiveModel {}

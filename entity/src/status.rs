@@ -1,0 +1,80 @@
+//! The closed sets that columns hold, stored as text.
+
+use sea_orm::prelude::StringLen;
+use sea_orm::{DeriveActiveEnum, EnumIter};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+        #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$vdoc])* $variant),* }
+    };
+}
+
+text_enum! {
+    /// Whether an organization, a user, a membership, a team or a service account is at work.
+    Standing {
+        /// At work.
+        Active,
+        /// Stopped: its keys are refused until it is resumed.
+        Suspended,
+        /// Gone: kept for history only, never shown.
+        Deleted,
+    }
+}
+text_enum! {
+    /// What a virtual key's administrators decided about it.
+    KeyStatus {
+        /// May be used.
+        Active,
+        /// Refused until it is enabled again.
+        Disabled,
+        /// Refused for ever.
+        Revoked,
+    }
+}
+text_enum! {
+    /// A membership's role in its organization.
+    Role {
+        /// Everything, and the only one who makes other owners.
+        Owner,
+        /// Everything but owners.
+        Admin,
+        /// Works in teams, with keys of one's own.
+        Member,
+        /// Reads everything that costs money; changes nothing.
+        Billing,
+        /// Reads; changes nothing.
+        Viewer,
+    }
+}
+text_enum! {
+    /// A role in one team.
+    TeamRole {
+        /// Issues the team's keys and manages its members.
+        Admin,
+        /// Belongs to the team.
+        Member,
+    }
+}
+text_enum! {
+    /// What kind of principal acted.
+    ActorKind {
+        /// A signed-in person.
+        User,
+        /// An admin token.
+        AdminToken,
+        /// A gateway token.
+        GatewayToken,
+        /// A virtual key.
+        VirtualKey,
+        /// The operator's command line or the server itself.
+        System,
+        /// Nobody who has proved an identity.
+        Anonymous,
+    }
+}

@@ -1,0 +1,29 @@
+//! The schema as a history. A migration never uses `entity`: history must not move when entities do.
+//!
+//! Every constraint is named (`pk_`, `uq_`, `fk_`, `ix_`, `ck_`). Changes expand first and contract
+//! later, so that the previous release keeps working on the new schema.
+
+use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
+
+mod columns;
+mod m20261121_000001_create_people;
+mod m20261121_000002_create_keys;
+mod m20261121_000003_create_sign_in;
+mod m20261121_000004_create_ledger;
+
+/// Applies and reverts the migrations, in order.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_create_people::Migration),
+            Box::new(m20261121_000002_create_keys::Migration),
+            Box::new(m20261121_000003_create_sign_in::Migration),
+            Box::new(m20261121_000004_create_ledger::Migration),
+        ]
+    }
+}
