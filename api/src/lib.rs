@@ -1,1 +1,66 @@
-//! x
+//! The HTTP face of Tollkeeper. [`app`] is the whole server as one axum router; [`openapi`] is its contract, from the
+//! same routes.
+
+pub mod document;
+pub mod extract;
+pub mod middleware;
+pub mod problem;
+pub mod routes;
+pub mod state;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+};
+use state::AppState;
+use tower_http::{
+    catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer,
+};
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+/// The largest body that a route takes unless it says otherwise: 1 MiB.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// The server.
+pub fn app(state: AppState) -> Router {
+    let (router, document) = router().with_state(state.clone()).split_for_parts();
+    let document = document::complete(document);
+    router
+        .merge(document::routes(&document))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, state.settings.request_timeout))
+        .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+        .layer(from_fn(problem::finish))
+        .layer(CompressionLayer::new())
+        .layer(cors(&state))
+        .layer(from_fn_with_state(state, middleware::request::identify))
+}
+
+/// The contract.
+pub fn openapi() -> OpenApi {
+    document::complete(router().split_for_parts().1)
+}
+
+fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(document::head()).merge(routes::router())
+}
+
+/// Browsers of the configured origins may call; by default none.
+fn cors(state: &AppState) -> CorsLayer {
+    let origins = state.settings.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+    let origins: Vec<HeaderValue> = origins.collect();
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let mut allowed = ["idempotency-key", "x-request-id"].map(HeaderName::from_static).to_vec();
+    allowed.extend([header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH]);
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers(allowed)
+        .expose_headers([header::ETAG, header::RETRY_AFTER])
+}

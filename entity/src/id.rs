@@ -104,6 +104,11 @@ impl<K> From<Id<K>> for Value {
         Value::Uuid(Some(id.0))
     }
 }
+impl<K> From<Id<K>> for Uuid {
+    fn from(id: Id<K>) -> Self {
+        id.0
+    }
+}
 impl<K> TryGetable for Id<K> {
     fn try_get_by<I: ColIdx>(res: &QueryResult, index: I) -> Result<Self, TryGetError> {
         Uuid::try_get_by(res, index).map(Self::new)

@@ -1,0 +1,240 @@
+//! Bodies and replies. [`Json`] reads a body; [`Create`] and [`Act`] do too, and answer a repeated call with an
+//! `Idempotency-Key` from its stored reply before the handler runs.
+
+use crate::{problem::Problem, state::AppState};
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use service::{
+    Ctx,
+    error::FieldError,
+    idempotency::{self, Ticket},
+};
+use sha2::{Digest, Sha256};
+
+/// A body that has been understood; as a reply, 200.
+#[derive(Debug)]
+pub struct Json<T>(pub T);
+
+/// The body of a POST that makes something (201).
+pub type Create<T> = Once<T, 201>;
+/// The body of a POST that does something (200).
+pub type Act<T> = Once<T, 200>;
+
+/// The body of a call that may carry an `Idempotency-Key`; `STATUS` is what success answers.
+#[derive(Debug)]
+pub struct Once<T, const STATUS: u16>(pub T);
+
+/// The body of an action that needs none; an empty body or `{}`.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// Why a request did not reach its handler: a problem, or a reply from before.
+#[derive(Debug)]
+pub enum Refusal {
+    /// It failed.
+    Problem(Problem),
+    /// It was made before.
+    Replay(Response),
+}
+
+impl<E: Into<Problem>> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        Self::Problem(error.into())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => problem.into_response(),
+            Self::Replay(response) => response,
+        }
+    }
+}
+
+async fn bytes(request: Request, state: &AppState) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| {
+        let status = rejection.into_response().status();
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = "the body is larger than this operation takes";
+            Problem::new(status, "payload_too_large", detail)
+        } else {
+            Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read")
+        }
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
+}
+
+/// Reads JSON; says where it is wrong. What is no JSON or has unknown fields is 400, wrong values are 422.
+pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T, Problem> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    if body != b"{}" && !is_json(headers) {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| fault(&error))?;
+    reader.end().map_err(|error| syntax(&error))?;
+    Ok(value)
+}
+
+fn syntax(error: &serde_json::Error) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not JSON: {error}"))
+}
+
+fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let inner = error.inner();
+    if !inner.is_data() {
+        return syntax(inner);
+    }
+    let text = inner.to_string();
+    let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
+    let named = message.split('`').nth(1).unwrap_or_default().to_owned();
+    let mut pointer = pointer(error.path());
+    let (status, code, field) = if message.starts_with("unknown field") {
+        (StatusCode::BAD_REQUEST, "unknown_field", Some(named))
+    } else if message.starts_with("missing field") {
+        (StatusCode::UNPROCESSABLE_ENTITY, "required", Some(named))
+    } else if message.starts_with("invalid type: null") {
+        (StatusCode::UNPROCESSABLE_ENTITY, "not_nullable", None)
+    } else {
+        (StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", None)
+    };
+    if let Some(field) = field.filter(|field| !pointer.ends_with(&format!("/{field}"))) {
+        pointer = format!("{pointer}/{field}");
+    }
+    let top = if status == StatusCode::BAD_REQUEST { code } else { "invalid" };
+    Problem::new(status, top, format!("{pointer}: {message}")).with([FieldError { pointer, code, message }])
+}
+
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let escape = |text: &str| text.replace('~', "~0").replace('/', "~1");
+    path.iter()
+        .map(|segment| match segment {
+            Segment::Seq { index } => format!("/{index}"),
+            Segment::Map { key } => format!("/{}", escape(key)),
+            Segment::Enum { variant } => format!("/{}", escape(variant)),
+            Segment::Unknown => String::new(),
+        })
+        .collect()
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let headers = request.headers().clone();
+        let body = bytes(request, state).await?;
+        parse(&headers, &body).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned, const STATUS: u16> FromRequest<AppState> for Once<T, STATUS> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Refusal> {
+        let (headers, method, uri) =
+            (request.headers().clone(), request.method().clone(), request.uri().clone());
+        let ctx = request.extensions().get::<Ctx>().cloned();
+        let body = bytes(request, state).await?;
+        if let (Some(key), Some(ctx)) = (headers.get("idempotency-key"), ctx) {
+            let ticket = ticket(&ctx, key, (&method, &uri.to_string()), &body)?;
+            if let Some(stored) = idempotency::recall(&ctx, &ticket).await? {
+                let status = StatusCode::from_u16(STATUS).unwrap_or_default();
+                let mut response = reply(status, stored);
+                let name = HeaderName::from_static("idempotent-replayed");
+                response.headers_mut().insert(name, HeaderValue::from_static("true"));
+                return Err(Refusal::Replay(response));
+            }
+            let _ = ctx.ticket.set(ticket);
+        }
+        Ok(Self(parse(&headers, &body)?))
+    }
+}
+
+fn ticket(
+    ctx: &Ctx,
+    key: &HeaderValue,
+    (method, uri): (&Method, &str),
+    body: &[u8],
+) -> Result<Ticket, Problem> {
+    let good = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let key = good.ok_or_else(|| {
+        let message = "must be 1–255 printable ASCII characters";
+        let fault =
+            FieldError { pointer: "Idempotency-Key".into(), code: "invalid_value", message: message.into() };
+        Problem::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", message).with([fault])
+    })?;
+    let hash = |parts: [&[u8]; 3]| {
+        let mut hash = Sha256::new();
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        hash.finalize().into()
+    };
+    Ok(Ticket {
+        id: hash([b"principal", ctx.actor.id.as_bytes(), key.as_bytes()]),
+        fingerprint: hash([method.as_str().as_bytes(), uri.as_bytes(), body]),
+    })
+}
+
+/// A reply with its `ETag`, from the same bytes that a replay gets.
+fn reply(status: StatusCode, body: Vec<u8>) -> Response {
+    #[derive(Deserialize)]
+    struct Tagged {
+        version: Option<i64>,
+    }
+    let version = serde_json::from_slice::<Tagged>(&body).ok().and_then(|tagged| tagged.version);
+    let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = (status, [kind], body).into_response();
+    if let Some(tag) = version.and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok()) {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+fn serialized<T: Serialize>(status: StatusCode, value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => reply(status, body),
+        Err(error) => Problem::from(service::Error::internal(error)).into_response(),
+    }
+}
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        serialized(StatusCode::OK, &self.0)
+    }
+}
+
+/// A reply to what made something: 201.
+#[derive(Debug)]
+pub struct Created<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Created<T> {
+    fn into_response(self) -> Response {
+        serialized(StatusCode::CREATED, &self.0)
+    }
+}
+
+/// A reply without a body: 204.
+#[derive(Debug, Clone, Copy)]
+pub struct NoContent;
+
+impl IntoResponse for NoContent {
+    fn into_response(self) -> Response {
+        StatusCode::NO_CONTENT.into_response()
+    }
+}

@@ -1,0 +1,12 @@
+//! What handlers are given: proof that they may run, and input that has been understood. Every rejection is a problem.
+
+pub mod auth;
+pub mod json;
+pub mod page;
+pub mod path;
+pub mod precondition;
+
+pub use auth::Allow;
+pub use json::{Act, Create, Json};
+pub use path::{Path, Query};
+pub use precondition::IfMatch;

@@ -1,0 +1,42 @@
+//! Path and query parameters.
+
+use crate::{problem::Problem, state::AppState};
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use service::{Error, error::FieldError};
+
+/// Path parameters by name. What is no id is as absent as an id that does not exist.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<AppState> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|_| Error::NotFound("resource").into())
+    }
+}
+
+/// Query parameters; an unknown one is an error.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<AppState> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        serde_urlencoded::from_str(query).map(Self).map_err(|error| {
+            let message = error.to_string();
+            let name = message.split('`').nth(1).unwrap_or_default();
+            let code =
+                if message.starts_with("unknown field") { "unknown_parameter" } else { "invalid_parameter" };
+            let fault = FieldError { pointer: format!("?{name}"), code, message: message.clone() };
+            Problem::new(StatusCode::BAD_REQUEST, code, message).with([fault])
+        })
+    }
+}

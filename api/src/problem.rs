@@ -1,0 +1,221 @@
+//! [`Problem`]: the only error on the wire (RFC 9457). Everything that goes wrong becomes one, and is logged once, when
+//! [`finish`] writes it out.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use service::{Error, ctx::RequestInfo, error::FieldError};
+use std::borrow::Cow;
+use utoipa::ToSchema;
+
+/// The result of every handler.
+pub type Result<T> = std::result::Result<T, Problem>;
+
+/// One faulty field.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Fault {
+    /// JSON pointer to the field in the body; `?name` for a query parameter; a name for a header.
+    #[schema(example = "/name")]
+    pub pointer: String,
+    /// Stable word.
+    #[schema(example = "too_long")]
+    pub code: Cow<'static, str>,
+    /// What is wrong, for people.
+    #[schema(example = "must have at most 255 characters")]
+    pub message: String,
+}
+
+impl From<FieldError> for Fault {
+    fn from(error: FieldError) -> Self {
+        Self { pointer: error.pointer, code: error.code.into(), message: error.message }
+    }
+}
+
+/// An error as `application/problem+json`.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Problem {
+    /// A URI reference for the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "/docs/problems#not_found")]
+    pub kind: String,
+    /// The status in words.
+    #[schema(example = "Not Found")]
+    pub title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    pub status: u16,
+    /// What happened, for people.
+    #[schema(example = "key not found")]
+    pub detail: Cow<'static, str>,
+    /// The path of the request.
+    #[schema(example = "/v1/organizations/default/keys")]
+    pub instance: String,
+    /// Stable code, for programs.
+    #[schema(example = "not_found")]
+    pub code: &'static str,
+    /// The request, for the operator's logs.
+    #[schema(example = "req_019aa3c1f6b07c3e9a5d2f4b8c6e1d70")]
+    pub request_id: String,
+    /// Every faulty field.
+    pub errors: Vec<Fault>,
+    /// Sent as `Retry-After`, in seconds.
+    #[serde(skip)]
+    pub retry_after: Option<u64>,
+    /// What is behind a 5xx: logged, never sent.
+    #[serde(skip)]
+    pub cause: Option<String>,
+}
+
+impl Problem {
+    /// A problem of this status and code.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            kind: format!("/docs/problems#{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            instance: String::new(),
+            code,
+            request_id: String::new(),
+            errors: Vec::new(),
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// The same, with the faulty fields.
+    #[must_use]
+    pub fn with(mut self, errors: impl IntoIterator<Item = FieldError>) -> Self {
+        self.errors = errors.into_iter().map(Fault::from).collect();
+        self
+    }
+
+    fn retry(mut self, seconds: u64) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// The problem that a bare status stands for: what the framework refuses by itself.
+    fn of_status(status: StatusCode) -> Self {
+        let (code, detail) = match status {
+            StatusCode::NOT_FOUND => ("route_not_found", "there is nothing at this path"),
+            StatusCode::METHOD_NOT_ALLOWED => ("method_not_allowed", "this path does not know that method"),
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                ("payload_too_large", "the body is larger than this operation takes")
+            }
+            StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => {
+                ("timeout", "the request took too long")
+            }
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => ("unsupported_media_type", "send application/json"),
+            status if status.is_server_error() => {
+                ("internal", "something went wrong; the operator's log has it")
+            }
+            _ => ("bad_request", "the request is not acceptable"),
+        };
+        Self::new(status, code, detail)
+    }
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let unavailable = error.is_unavailable();
+        let text = error.to_string();
+        match error {
+            Error::Unauthenticated(code, _) => Self::new(StatusCode::UNAUTHORIZED, code, text),
+            Error::Forbidden(_) => Self::new(StatusCode::FORBIDDEN, "forbidden", text),
+            Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", text),
+            Error::Malformed(fault) => Self::new(StatusCode::BAD_REQUEST, fault.code, text).with([fault]),
+            Error::Invalid(faults) => {
+                let detail = match faults.as_slice() {
+                    [only] => format!("{}: {}", only.pointer, only.message),
+                    several => format!("{} fields are not acceptable", several.len()),
+                };
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with(faults)
+            }
+            Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "duplicate", text),
+            Error::VersionConflict { stated: true, .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "version_conflict", text)
+            }
+            Error::VersionConflict { .. } => Self::new(StatusCode::CONFLICT, "version_conflict", text),
+            Error::InUse { .. } => Self::new(StatusCode::CONFLICT, "in_use", text),
+            Error::InvalidState(code @ "idempotency_key_reused", detail) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+            }
+            Error::InvalidState(code, detail) => Self::new(StatusCode::CONFLICT, code, detail),
+            Error::Throttled(after) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", text).retry(after.as_secs().max(1))
+            }
+            Error::Overloaded => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "too much at once; try again")
+                    .retry(1)
+            }
+            Error::Db(_) if unavailable => {
+                let detail = "the database does not answer; try again";
+                let problem =
+                    Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry(2);
+                Self { cause: Some(text), ..problem }
+            }
+            Error::Db(_) | Error::Internal(_) => {
+                Self { cause: Some(text), ..Self::of_status(StatusCode::INTERNAL_SERVER_ERROR) }
+            }
+        }
+    }
+}
+
+/// The response carries the problem as an extension; [`finish`] writes the body, when it knows the request.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = status.into_response();
+        response.extensions_mut().insert(Box::new(self));
+        response
+    }
+}
+
+/// The outermost layer: turns every failure into `application/problem+json`, also those of the framework.
+pub async fn finish(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let id = request.extensions().get::<RequestInfo>().map(|info| info.id.clone()).unwrap_or_default();
+    let mut response = next.run(request).await;
+    let status = response.status();
+    let problem = response.extensions_mut().remove::<Box<Problem>>().map(|boxed| *boxed);
+    let bare = (status.is_client_error() || status.is_server_error()) && !is_ours(&response);
+    let Some(mut problem) = problem.or_else(|| bare.then(|| Problem::of_status(status))) else {
+        return response;
+    };
+    problem.instance = path;
+    problem.request_id = id;
+    if problem.status >= 500 {
+        let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
+        tracing::error!(request_id = problem.request_id, code = problem.code, cause, "request failed");
+    }
+    write(response, &problem)
+}
+
+/// Bodies that a handler wrote on purpose: decisions, and answers that are no errors of ours.
+fn is_ours(response: &Response) -> bool {
+    response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/"))
+}
+
+fn write(response: Response, problem: &Problem) -> Response {
+    let (mut parts, _) = response.into_parts();
+    let body = serde_json::to_vec(problem).unwrap_or_default();
+    let mut set = |name: HeaderName, value: HeaderValue| parts.headers.insert(name, value);
+    set(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    set(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    if let Some(seconds) = problem.retry_after {
+        set(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if problem.status == 401 {
+        set(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tollkeeper\""));
+    }
+    Response::from_parts(parts, Body::from(body))
+}

@@ -1,0 +1,36 @@
+//! The routes, one file a resource.
+
+use crate::state::AppState;
+use utoipa_axum::router::OpenApiRouter;
+
+mod admin_tokens;
+mod audit_events;
+mod auth;
+mod decisions;
+mod gateway_tokens;
+pub mod health;
+mod invitations;
+mod keys;
+mod members;
+mod organizations;
+mod service_accounts;
+mod teams;
+mod users;
+
+/// Every route that is in the OpenAPI document.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(auth::router())
+        .merge(organizations::router())
+        .merge(members::router())
+        .merge(invitations::router())
+        .merge(teams::router())
+        .merge(service_accounts::router())
+        .merge(keys::router())
+        .merge(admin_tokens::router())
+        .merge(gateway_tokens::router())
+        .merge(audit_events::router())
+        .merge(users::router())
+        .merge(decisions::router())
+        .merge(health::router())
+}

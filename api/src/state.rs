@@ -1,0 +1,67 @@
+//! [`AppState`]: what every handler can reach.
+
+use crate::middleware::throttle::Throttle;
+use ipnet::IpNet;
+use service::{System, meter::Meter};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+/// Settings of the HTTP layer.
+#[derive(Debug, Clone)]
+pub struct HttpSettings {
+    /// Admin requests a second and principal; 0 = no limit.
+    pub admin_rate: u32,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Origins that browsers may call from; none by default.
+    pub cors_origins: Vec<String>,
+    /// Longest time a request may take.
+    pub request_timeout: Duration,
+    /// Whether `/metrics` is served here, to operators (it has a listener of its own otherwise).
+    pub metrics_here: bool,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            admin_rate: 100,
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            request_timeout: Duration::from_secs(30),
+            metrics_here: true,
+        }
+    }
+}
+
+/// What every handler can reach.
+#[derive(Clone)]
+pub struct AppState {
+    /// The service layer's means.
+    pub system: Arc<System>,
+    /// Decides.
+    pub meter: Meter,
+    /// Admin requests of each principal.
+    pub throttle: Arc<Throttle>,
+    /// Settings.
+    pub settings: Arc<HttpSettings>,
+    /// Renders the metrics, if they are recorded.
+    pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    /// Set while the server finishes what runs and takes nothing new.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl AppState {
+    /// The state of a server over this system.
+    pub fn new(system: Arc<System>, settings: HttpSettings) -> Self {
+        Self {
+            meter: Meter::start(system.clone()),
+            throttle: Arc::new(Throttle::new(settings.admin_rate)),
+            settings: Arc::new(settings),
+            metrics: None,
+            draining: Arc::default(),
+            system,
+        }
+    }
+}

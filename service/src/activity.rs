@@ -1,0 +1,84 @@
+//! When secrets and tokens were last used: noted in memory, written in bulk, throttled, off every versioned row.
+
+use crate::{Result, System};
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::credential_activity as activity;
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, QueryFilter,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use uuid::Uuid;
+
+/// A use is written at most this often for each secret.
+const THROTTLE: TimeDelta = TimeDelta::seconds(60);
+/// Rows of one statement (a statement over 16 KiB is slow over TLS).
+const CHUNK: usize = 80;
+
+/// Uses that are not written yet, and when each recently used secret was last written.
+#[derive(Debug)]
+pub struct Activity {
+    pending: Mutex<HashMap<Uuid, DateTime<Utc>>>,
+    written: moka::sync::Cache<Uuid, DateTime<Utc>>,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        let written =
+            moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(120)).build();
+        Self { pending: Mutex::default(), written }
+    }
+}
+
+impl Activity {
+    /// A secret or token was let through.
+    pub fn note(&self, id: Uuid, at: DateTime<Utc>) {
+        if self.written.get(&id).is_some_and(|last| at - last < THROTTLE) {
+            return;
+        }
+        self.written.insert(id, at);
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).insert(id, at);
+    }
+}
+
+/// Writes what is pending. What cannot be written now is kept for the next time.
+#[expect(clippy::disallowed_methods, reason = "bulk by id of rows that a decision found in scope")]
+pub async fn flush(system: &System) -> Result<()> {
+    let pending =
+        std::mem::take(&mut *system.activity.pending.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut rows: Vec<(Uuid, DateTime<Utc>)> = pending.into_iter().collect();
+    rows.sort_unstable();
+    let later = OnConflict::column(activity::Column::Id)
+        .update_column(activity::Column::LastUsedAt)
+        .action_and_where(
+            Expr::col((activity::Entity, activity::Column::LastUsedAt))
+                .lt(Expr::col(("excluded", activity::Column::LastUsedAt))),
+        )
+        .to_owned();
+    for (n, chunk) in rows.chunks(CHUNK).enumerate() {
+        let models =
+            chunk.iter().map(|(id, at)| activity::ActiveModel { id: Set(*id), last_used_at: Set(*at) });
+        let insert = activity::Entity::insert_many(models).on_conflict(later.clone());
+        if let Err(error) = insert.exec_without_returning(&system.db.writer).await {
+            let mut pending = system.activity.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            for (id, at) in &rows[n * CHUNK..] {
+                pending.entry(*id).or_insert(*at);
+            }
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
+/// When each of these was last used.
+#[expect(clippy::disallowed_methods, reason = "by ids of rows that were found in scope")]
+pub(crate) async fn last_used(system: &System, ids: Vec<Uuid>) -> Result<HashMap<Uuid, DateTime<Utc>>> {
+    let select = activity::Entity::find().filter(activity::Column::Id.is_in(ids));
+    let rows = select.all(&system.db.reader).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.last_used_at)).collect())
+}

@@ -1,0 +1,87 @@
+//! Time and randomness, taken from here and nowhere else, so that tests can fix both.
+
+use crate::{Error, Result};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use entity::id::Id;
+use rand::{Rng as _, SeedableRng, rngs::StdRng};
+use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
+use std::sync::Mutex;
+
+/// Where the time comes from.
+#[derive(Debug)]
+pub enum Clock {
+    /// The database's clock for decisions and rows, the machine's for what never meets a database.
+    System,
+    /// A fixed time that a test moves.
+    Fixed(Mutex<DateTime<Utc>>),
+}
+
+impl Clock {
+    /// A fixed clock.
+    pub fn fixed(at: DateTime<Utc>) -> Self {
+        Self::Fixed(Mutex::new(at))
+    }
+
+    /// The time by the database, so that instances with skewed clocks agree. SQLite lives in this process, and so
+    /// does its clock.
+    pub async fn now<C: ConnectionTrait>(&self, db: &C) -> Result<DateTime<Utc>> {
+        if matches!(self, Self::Fixed(_)) || db.get_database_backend() == DatabaseBackend::Sqlite {
+            return Ok(self.local());
+        }
+        let statement = Statement::from_string(DatabaseBackend::Postgres, "SELECT clock_timestamp() AS t");
+        let row = db.query_one_raw(statement).await?.ok_or_else(|| Error::internal("no time"))?;
+        Ok(row.try_get::<DateTime<Utc>>("", "t")?)
+    }
+
+    /// The time by this machine, for access tokens and throttles in memory.
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+    pub fn local(&self) -> DateTime<Utc> {
+        let now = match self {
+            Self::System => Utc::now(),
+            Self::Fixed(at) => *at.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+        };
+        now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+    }
+
+    /// Moves a fixed clock; the system's cannot be moved.
+    pub fn advance(&self, by: TimeDelta) {
+        if let Self::Fixed(at) = self {
+            *at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += by;
+        }
+    }
+}
+
+/// Where randomness comes from.
+#[derive(Debug)]
+pub enum Entropy {
+    /// The operating system, asked each time.
+    System,
+    /// A seeded generator for tests.
+    Seeded(Box<Mutex<StdRng>>),
+}
+
+impl Entropy {
+    /// A reproducible generator.
+    pub fn seeded(seed: u64) -> Self {
+        Self::Seeded(Box::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    /// `N` random bytes.
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        match self {
+            #[expect(clippy::disallowed_methods, reason = "the one place that asks the system")]
+            Self::System => rand::fill(&mut bytes),
+            Self::Seeded(rng) => {
+                rng.lock().unwrap_or_else(std::sync::PoisonError::into_inner).fill_bytes(&mut bytes);
+            }
+        }
+        bytes
+    }
+
+    /// A new UUIDv7 for a row made at `now`.
+    pub fn id<K>(&self, now: DateTime<Utc>) -> Id<K> {
+        let millis = u64::try_from(now.timestamp_millis()).unwrap_or(0);
+        Id::new(uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes()).into_uuid())
+    }
+}

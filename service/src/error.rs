@@ -1,0 +1,153 @@
+//! [`Error`]: why a use-case did not happen, by meaning. The api crate alone turns it into HTTP.
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+use std::{borrow::Cow, fmt, time::Duration};
+
+/// The result of every service function.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What a missing or conflicting thing is, as shown to people.
+pub type Kind = &'static str;
+
+/// One invalid field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// JSON pointer to the field, as `/allowed_models/3`; a query parameter as `?cursor`.
+    pub pointer: String,
+    /// Stable word, as `too_long`.
+    pub code: &'static str,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+/// Why a use-case did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller has not proved who it is; the code says how.
+    #[error("{1}")]
+    Unauthenticated(&'static str, &'static str),
+    /// The caller is known and may not do this.
+    #[error("{0}")]
+    Forbidden(Cow<'static, str>),
+    /// It does not exist, is another organization's, or is outside the caller's reach.
+    #[error("{0} not found")]
+    NotFound(Kind),
+    /// The request cannot be understood.
+    #[error("{}", .0.message)]
+    Malformed(FieldError),
+    /// The request is understood and its values are not acceptable.
+    #[error("{} invalid field(s)", .0.len())]
+    Invalid(Vec<FieldError>),
+    /// Another one has this unique key.
+    #[error("a {kind} named {key:?} exists")]
+    Conflict {
+        /// What exists.
+        kind: Kind,
+        /// Its key.
+        key: String,
+    },
+    /// The row changed since the caller, or (if not `stated`) this call, read it.
+    #[error("the current version is {current}")]
+    VersionConflict {
+        /// Its version now.
+        current: i64,
+        /// Whether the caller stated the version it expected.
+        stated: bool,
+    },
+    /// It cannot go while others depend on it.
+    #[error("{count} {by} depend on it")]
+    InUse {
+        /// What depends on it.
+        by: Kind,
+        /// How many.
+        count: u64,
+    },
+    /// The thing is not in a state that allows this; the code says which rule.
+    #[error("{1}")]
+    InvalidState(&'static str, Cow<'static, str>),
+    /// Too many attempts.
+    #[error("too many attempts, try again in {} s", .0.as_secs())]
+    Throttled(Duration),
+    /// A bounded resource is used up for the moment.
+    #[error("overloaded")]
+    Overloaded,
+    /// The database failed.
+    #[error("database: {0}")]
+    Db(DbErr),
+    /// A promise of the code itself was broken.
+    #[error("internal: {0}")]
+    Internal(String),
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        Self::Db(error)
+    }
+}
+
+impl Error {
+    /// One invalid field.
+    pub fn invalid(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError { pointer: pointer.into(), code, message: message.into() }])
+    }
+    /// A request that cannot be understood, at one place.
+    pub fn malformed(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self::Malformed(FieldError { pointer: pointer.into(), code, message: message.into() })
+    }
+    /// A broken promise of the code.
+    pub fn internal(cause: impl fmt::Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+    /// Whether trying again later may help: the database is away, busy or chose another winner.
+    pub fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Overloaded => true,
+            Self::Db(error) => is_unavailable(error),
+            _ => false,
+        }
+    }
+}
+
+/// SQLSTATE prefixes and codes, and SQLite primary codes, that pass by themselves: connection failures,
+/// shutdowns, too many connections, deadlocks, serialization failures, lock timeouts, busy.
+const PASSING: [&str; 13] =
+    ["08", "57P", "53", "40001", "40P01", "55P03", "25P03", "57014", "58", "5", "6", "10", "517"];
+
+fn is_unavailable(error: &DbErr) -> bool {
+    let (DbErr::Conn(inner) | DbErr::Exec(inner) | DbErr::Query(inner)) = error else {
+        return matches!(error, DbErr::ConnectionAcquire(_));
+    };
+    let RuntimeErr::SqlxError(error) = inner else { return true };
+    match error.as_ref() {
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
+            PASSING
+                .iter()
+                .any(|p| if p.len() == 2 && code.len() == 5 { code.starts_with(p) } else { code == *p })
+                || code.starts_with("57P")
+        }),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        _ => false,
+    }
+}
+
+/// Lets the caller name what a unique constraint protects.
+pub trait ConflictExt<T> {
+    /// A unique violation means that another `kind` has this `key`.
+    fn conflict(self, kind: Kind, key: &str) -> Result<T>;
+}
+
+impl<T> ConflictExt<T> for Result<T> {
+    fn conflict(self, kind: Kind, key: &str) -> Result<T> {
+        self.map_err(|error| match &error {
+            Error::Db(db) if matches!(db.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))) => {
+                Error::Conflict { kind, key: key.to_owned() }
+            }
+            _ => error,
+        })
+    }
+}

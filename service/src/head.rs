@@ -1,0 +1,174 @@
+//! The head row of an organization: the one lock that its audit chain and its policy version grow under. It is taken
+//! last in a transaction, just before commit, so that a slow edit never stalls decisions.
+
+use crate::{
+    Ctx, Error, Result,
+    audit::{self, Draft},
+};
+use chrono::{DateTime, Utc};
+use entity::{id::OrganizationId, org_head, policy_log};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::LockType,
+};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Versions that the policy log keeps; an instance that is further behind drops everything it knows.
+const LOG_KEPT: i64 = 4096;
+/// Changes of one transaction that are listed one by one; more are one `all`.
+const LISTED: usize = 256;
+
+/// What a policy cache calls the things that decisions depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PolicyKind {
+    /// Too many to list.
+    All,
+    /// The organization itself.
+    Organization,
+    /// A team.
+    Team,
+    /// A membership, by its user.
+    Member,
+    /// A person's account (in the platform's log).
+    User,
+    /// A service account.
+    ServiceAccount,
+    /// A virtual key or its secrets.
+    Key,
+    /// A gateway token.
+    GatewayToken,
+}
+
+impl PolicyKind {
+    const WORDS: [(Self, &'static str); 8] = [
+        (Self::All, "all"),
+        (Self::Organization, "organization"),
+        (Self::Team, "team"),
+        (Self::Member, "member"),
+        (Self::User, "user"),
+        (Self::ServiceAccount, "service_account"),
+        (Self::Key, "key"),
+        (Self::GatewayToken, "gateway_token"),
+    ];
+
+    /// The word in the log.
+    pub fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(kind, _)| *kind == self).map_or("all", |(_, word)| word)
+    }
+
+    /// The kind behind a word; a word of a newer release means everything.
+    pub fn from_word(word: &str) -> Self {
+        Self::WORDS.iter().find(|(_, w)| *w == word).map_or(Self::All, |(kind, _)| *kind)
+    }
+}
+
+/// One thing that changed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Change {
+    pub(crate) organization: OrganizationId,
+    pub(crate) kind: PolicyKind,
+    pub(crate) subject: Uuid,
+}
+
+/// Makes the head row of a new organization.
+#[expect(clippy::disallowed_methods, reason = "head rows are written here only")]
+pub(crate) async fn open<C: ConnectionTrait>(db: &C, organization: OrganizationId, tag: i64) -> Result<()> {
+    let head = org_head::ActiveModel {
+        organization_id: Set(organization),
+        policy_version: Set(0),
+        tag: Set(tag),
+        log_floor: Set(0),
+        audit_seq: Set(0),
+        audit_hash: Set(vec![0; 32]),
+    };
+    org_head::Entity::insert(head).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Locks the heads concerned, in order, and appends the audit events and the policy changes.
+pub(crate) async fn append<C: ConnectionTrait>(
+    ctx: &Ctx,
+    db: &C,
+    now: DateTime<Utc>,
+    drafts: Vec<Draft>,
+    changes: Vec<Change>,
+) -> Result<()> {
+    let organizations: BTreeSet<OrganizationId> =
+        drafts.iter().map(|draft| draft.organization).chain(changes.iter().map(|c| c.organization)).collect();
+    for organization in organizations {
+        let head = lock(db, organization).await?;
+        let mine = drafts.iter().filter(|draft| draft.organization == organization);
+        let (seq, hash) = audit::append(ctx, db, &head, now, mine).await?;
+        let mut next =
+            org_head::ActiveModel { audit_seq: Set(seq), audit_hash: Set(hash), ..Default::default() };
+        let mine: BTreeSet<&Change> = changes.iter().filter(|c| c.organization == organization).collect();
+        if !mine.is_empty() {
+            let version = head.policy_version + 1;
+            log(db, version, organization, &mine).await?;
+            next.policy_version = Set(version);
+            next.tag = Set(i64::from_be_bytes(ctx.system.entropy.bytes()));
+            if version % 256 == 0 {
+                next.log_floor = Set(prune(db, organization, version).await?.max(head.log_floor));
+            }
+        }
+        save(db, organization, next).await?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "head rows are read here only")]
+async fn lock<C: ConnectionTrait>(db: &C, organization: OrganizationId) -> Result<org_head::Model> {
+    org_head::Entity::find()
+        .filter(org_head::Column::OrganizationId.eq(organization))
+        .lock(LockType::NoKeyUpdate)
+        .one(db)
+        .await?
+        .ok_or_else(|| Error::internal("an organization without a head"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "head rows are written here only")]
+async fn save<C: ConnectionTrait>(
+    db: &C,
+    organization: OrganizationId,
+    next: org_head::ActiveModel,
+) -> Result<()> {
+    let update = org_head::Entity::update_many().set(next);
+    update.filter(org_head::Column::OrganizationId.eq(organization)).exec(db).await?;
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the policy log is written here only")]
+async fn log<C: ConnectionTrait>(
+    db: &C,
+    version: i64,
+    organization: OrganizationId,
+    changes: &BTreeSet<&Change>,
+) -> Result<()> {
+    let all = Change { organization, kind: PolicyKind::All, subject: Uuid::nil() };
+    let listed: Vec<&Change> =
+        if changes.len() > LISTED { vec![&all] } else { changes.iter().copied().collect() };
+    for chunk in listed.chunks(64).enumerate().map(|(i, chunk)| {
+        chunk.iter().enumerate().map(move |(j, change)| policy_log::ActiveModel {
+            organization_id: Set(organization),
+            version: Set(version),
+            n: Set(i32::try_from(i * 64 + j).unwrap_or(i32::MAX)),
+            kind: Set(change.kind.word().to_owned()),
+            subject: Set(change.subject),
+        })
+    }) {
+        policy_log::Entity::insert_many(chunk).exec_without_returning(db).await?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the policy log is pruned here only")]
+async fn prune<C: ConnectionTrait>(db: &C, organization: OrganizationId, version: i64) -> Result<i64> {
+    let floor = version - LOG_KEPT;
+    policy_log::Entity::delete_many()
+        .filter(policy_log::Column::OrganizationId.eq(organization))
+        .filter(policy_log::Column::Version.lte(floor))
+        .exec(db)
+        .await?;
+    Ok(floor)
+}

@@ -1,0 +1,117 @@
+//! Keyset pages and their cursors. A cursor is opaque, authenticated, and bound to its tenant, its collection and its
+//! order.
+
+use crate::{Ctx, Error, Result};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// The order of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Oldest first.
+    Asc,
+    /// Newest first.
+    #[default]
+    Desc,
+}
+
+/// Which page of a list.
+#[derive(Debug, Clone, Default)]
+pub struct PageRequest {
+    /// Rows a page: 1–100, default 20.
+    pub page_size: Option<u64>,
+    /// The `next_cursor` of the page before.
+    pub cursor: Option<String>,
+    /// Newest first unless `asc`.
+    pub order: Option<Order>,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, Serialize)]
+pub struct Page<V> {
+    /// The rows.
+    pub items: Vec<V>,
+    /// Where the next page starts; null on the last.
+    pub next_cursor: Option<String>,
+}
+
+/// Names the schema of one page type: generic ones would be inlined into every operation.
+#[macro_export]
+macro_rules! page {
+    ($name:ident, $item:ty) => {
+        /// One page of a list; `next_cursor` is null on the last.
+        #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+        pub struct $name {
+            /// The rows.
+            pub items: Vec<$item>,
+            /// Where the next page starts.
+            #[schema(required)]
+            pub next_cursor: Option<String>,
+        }
+        impl From<$crate::page::Page<$item>> for $name {
+            fn from(page: $crate::page::Page<$item>) -> Self {
+                Self { items: page.items, next_cursor: page.next_cursor }
+            }
+        }
+    };
+}
+
+const ID: usize = 16;
+
+impl PageRequest {
+    /// Rows a page.
+    pub fn size(&self) -> u64 {
+        self.page_size.unwrap_or(20)
+    }
+    /// Oldest first.
+    pub fn ascending(&self) -> bool {
+        self.order == Some(Order::Asc)
+    }
+
+    /// The identifier after which the page starts.
+    pub(crate) fn start(&self, ctx: &Ctx, collection: &str) -> Result<Option<Uuid>> {
+        if !(1..=100).contains(&self.size()) {
+            return Err(Error::malformed(
+                "?page_size",
+                "out_of_range",
+                "page_size must be between 1 and 100",
+            ));
+        }
+        let Some(text) = &self.cursor else { return Ok(None) };
+        let refused = || Error::malformed("?cursor", "invalid_cursor", "the cursor is not one of this list");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+        let (id, tag) = bytes.split_first_chunk::<ID>().ok_or_else(refused)?;
+        let expected = self.tag(ctx, collection, id)?;
+        if expected.ct_eq(tag).into() { Ok(Some(Uuid::from_bytes(*id))) } else { Err(refused()) }
+    }
+
+    /// Cuts one row too many off, and makes the next cursor if there was one.
+    pub(crate) fn finish<V>(
+        &self,
+        ctx: &Ctx,
+        collection: &str,
+        mut items: Vec<V>,
+        id: impl Fn(&V) -> Uuid,
+    ) -> Result<Page<V>> {
+        let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
+        if items.len() <= size {
+            return Ok(Page { items, next_cursor: None });
+        }
+        items.truncate(size);
+        let Some(last) = items.last().map(id) else { return Ok(Page { items, next_cursor: None }) };
+        let tag = self.tag(ctx, collection, last.as_bytes())?;
+        let cursor = URL_SAFE_NO_PAD.encode([&last.as_bytes()[..], &tag].concat());
+        Ok(Page { items, next_cursor: Some(cursor) })
+    }
+
+    fn tag(&self, ctx: &Ctx, collection: &str, id: &[u8; ID]) -> Result<[u8; 16]> {
+        let organization = ctx.scope.organization.uuid();
+        let order = [u8::from(self.ascending())];
+        let parts: [&[u8]; 4] = [organization.as_bytes(), &order, id, collection.as_bytes()];
+        ctx.system.secrets.seal_of(b"cursor", &parts)
+    }
+}

@@ -1,0 +1,108 @@
+//! Passwords: Argon2id with OWASP's parameters (m = 19 MiB, t = 2, p = 1), off the async threads, a bounded number at a
+//! time. The rules follow ASVS 6.2: 8 to 256 characters, none of the most common.
+
+use crate::{Error, Result, error::FieldError};
+use argon2::{
+    Argon2,
+    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+};
+use entity::secret::Sealed;
+use serde::Deserialize;
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::sync::Semaphore;
+use utoipa::ToSchema;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+const SHORTEST: usize = 8;
+const LONGEST: usize = 256;
+/// How long a sign-in waits for its turn before it is told to come back.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Passwords that everybody tries first, one a line.
+const COMMON: &str = include_str!("common_passwords.txt");
+
+/// A password in clear, as a request brings it. It cannot be printed or sent back.
+#[derive(Clone, Deserialize, ToSchema, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+#[schema(value_type = String, format = Password, min_length = 8, max_length = 256, example = "correct horse battery")]
+pub struct Password(String);
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl From<String> for Password {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl Password {
+    /// What is wrong with it as a new password.
+    pub fn fault(&self, pointer: &str) -> Option<FieldError> {
+        let length = self.0.chars().count();
+        let (code, message) = if length < SHORTEST {
+            ("too_short", "a password has at least 8 characters; 15 or more are advised")
+        } else if length > LONGEST {
+            ("too_long", "a password has at most 256 characters")
+        } else if self.0.contains('\0') {
+            ("invalid_character", "a password cannot contain NUL")
+        } else if COMMON.lines().any(|common| common.eq_ignore_ascii_case(&self.0)) {
+            ("too_common", "this password is among those that attackers try first")
+        } else {
+            return None;
+        };
+        Some(FieldError { pointer: pointer.to_owned(), code, message: message.to_owned() })
+    }
+}
+
+/// Hashes and checks passwords.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Arc<Semaphore>,
+    /// Verified against when the account is unknown, so that the answer takes as long.
+    dummy: Sealed,
+}
+
+impl Passwords {
+    /// At most `workers` computations at a time.
+    pub fn new(workers: usize) -> Result<Self> {
+        Ok(Self { turns: Arc::new(Semaphore::new(workers.max(1))), dummy: hash(b"nobody's password")? })
+    }
+
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
+        let turn = turn.map_err(|_| Error::Overloaded)?.map_err(Error::internal)?;
+        tokio::task::spawn_blocking(move || {
+            let result = work();
+            drop(turn);
+            result
+        })
+        .await
+        .map_err(Error::internal)
+    }
+
+    /// The hash to store.
+    pub async fn hash(&self, password: Password) -> Result<Sealed> {
+        self.work(move || hash(password.0.as_bytes())).await?
+    }
+
+    /// Whether it is the stored one. Takes the same time if nothing is stored.
+    pub async fn verify(&self, password: Password, stored: Option<&Sealed>) -> Result<bool> {
+        let known = stored.is_some();
+        let stored = stored.unwrap_or(&self.dummy).clone();
+        let right = self.work(move || verify(password.0.as_bytes(), &stored)).await?;
+        Ok(right && known)
+    }
+}
+
+fn hash(password: &[u8]) -> Result<Sealed> {
+    let phc = Argon2::default().hash_password(password).map_err(Error::internal)?;
+    Ok(Sealed(phc.to_string().into_bytes()))
+}
+
+fn verify(password: &[u8], stored: &Sealed) -> bool {
+    let Ok(text) = std::str::from_utf8(&stored.0) else { return false };
+    PasswordHash::new(text).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+}

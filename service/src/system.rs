@@ -1,0 +1,68 @@
+//! [`System`]: the process-wide means of the service layer. There is no global; this is handed around.
+
+use crate::{
+    activity::Activity,
+    clock::{Clock, Entropy},
+    db::Db,
+    idempotency::Running,
+    jwt::Issuer,
+    password::Passwords,
+    secrets::Secrets,
+};
+
+/// Settings of the service layer that an operator may change.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Issuer and audience of access tokens: the address by which clients know this installation.
+    pub public_url: String,
+    /// Argon2 computations at a time.
+    pub password_workers: usize,
+}
+
+/// Everything a service function needs that outlives one call.
+#[derive(Debug)]
+pub struct System {
+    /// The databases.
+    pub db: Db,
+    /// Time.
+    pub clock: Clock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// The configured secrets.
+    pub secrets: Secrets,
+    /// Makes and checks access tokens.
+    pub issuer: Issuer,
+    /// Hashes and checks passwords.
+    pub passwords: Passwords,
+    /// Uses of secrets that are to be written.
+    pub activity: Activity,
+    /// Idempotent calls that are under way in this process.
+    pub running: Running,
+    /// Settings.
+    pub settings: Settings,
+}
+
+impl System {
+    /// Puts the means together.
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        entropy: Entropy,
+        secrets: Secrets,
+        settings: Settings,
+    ) -> crate::Result<Self> {
+        let issuer = Issuer::new(&secrets.signing, &settings.public_url)?;
+        let passwords = Passwords::new(settings.password_workers)?;
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            secrets,
+            issuer,
+            passwords,
+            activity: Activity::default(),
+            running: Running::default(),
+            settings,
+        })
+    }
+}

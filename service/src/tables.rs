@@ -1,0 +1,91 @@
+//! How each table is scoped: its tenant column, its identifier, its reach, and what the policy caches call it.
+
+use crate::{
+    head::PolicyKind,
+    repository::{Scoped, Versioned},
+};
+use entity::{
+    admin_token, gateway_token, id, invitation, key_secret, membership, organization, password_reset,
+    refresh_token, service_account, session, status::Standing, team, team_member, user_account, virtual_key,
+};
+use sea_orm::{ColumnTrait, Condition};
+
+macro_rules! scoped {
+    ($table:ident, $id:ty, $field:ident: $column:ident, $kind:literal, $policy:expr, $organization:expr
+     $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
+        impl Scoped for $table::Entity {
+            type Id = $id;
+            const KIND: &'static str = $kind;
+            const POLICY: Option<PolicyKind> = $policy;
+            const ORGANIZATION: Option<Self::Column> = $organization;
+            const ID: Self::Column = $table::Column::$column;
+            fn id_of(row: &Self::Model) -> Self::Id {
+                row.$field
+            }
+            $(fn live() -> Condition {
+                $live
+            })?
+            $(fn within($teams: &[id::TeamId], $user: Option<id::UserId>) -> Condition {
+                $within
+            })?
+        }
+    };
+}
+
+macro_rules! versioned {
+    ($($table:ident)*) => {$(
+        impl Versioned for $table::Entity {
+            const VERSION: Self::Column = $table::Column::Version;
+            const UPDATED_AT: Self::Column = $table::Column::UpdatedAt;
+            const CREATED_AT: Self::Column = $table::Column::CreatedAt;
+            fn version_of(row: &Self::Model) -> i64 {
+                row.version
+            }
+        }
+    )*};
+}
+
+fn not<C: ColumnTrait>(column: C, standing: Standing) -> Condition {
+    Condition::all().add(column.ne(standing))
+}
+fn teams_or_user<C: ColumnTrait>(
+    team: C,
+    teams: &[id::TeamId],
+    user: C,
+    person: Option<id::UserId>,
+) -> Condition {
+    let own = person.map(|person| user.eq(person));
+    Condition::any().add(team.is_in(teams.iter().copied())).add_option(own)
+}
+
+scoped!(organization, id::OrganizationId, id: Id, "organization", Some(PolicyKind::Organization),
+    Some(organization::Column::Id),
+    live Condition::all().add(organization::Column::Id.ne(id::OrganizationId::PLATFORM)),
+    within |_teams, _user| Condition::all());
+scoped!(user_account, id::UserId, id: Id, "user", Some(PolicyKind::User), None);
+scoped!(membership, id::UserId, user_id: UserId, "member", Some(PolicyKind::Member),
+    Some(membership::Column::OrganizationId));
+scoped!(team, id::TeamId, id: Id, "team", Some(PolicyKind::Team), Some(team::Column::OrganizationId),
+    live not(team::Column::Status, Standing::Deleted),
+    within |teams, _user| Condition::all().add(team::Column::Id.is_in(teams.iter().copied())));
+scoped!(team_member, id::UserId, user_id: UserId, "team member", None, Some(team_member::Column::OrganizationId),
+    within |teams, _user| Condition::all().add(team_member::Column::TeamId.is_in(teams.iter().copied())));
+scoped!(service_account, id::ServiceAccountId, id: Id, "service account", Some(PolicyKind::ServiceAccount),
+    Some(service_account::Column::OrganizationId),
+    live not(service_account::Column::Status, Standing::Deleted));
+scoped!(virtual_key, id::KeyId, id: Id, "key", Some(PolicyKind::Key), Some(virtual_key::Column::OrganizationId),
+    live Condition::all().add(virtual_key::Column::ArchivedAt.is_null()),
+    within |teams, user| teams_or_user(virtual_key::Column::TeamId, teams, virtual_key::Column::UserId, user));
+// The secrets of a key are within reach if the key is: a use-case finds the key first, and narrows to it.
+scoped!(key_secret, id::SecretId, id: Id, "secret", None, Some(key_secret::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+scoped!(admin_token, id::AdminTokenId, id: Id, "admin token", None, Some(admin_token::Column::OrganizationId));
+scoped!(gateway_token, id::GatewayTokenId, id: Id, "gateway token", Some(PolicyKind::GatewayToken),
+    Some(gateway_token::Column::OrganizationId));
+scoped!(invitation, id::InvitationId, id: Id, "invitation", None, Some(invitation::Column::OrganizationId));
+scoped!(password_reset, id::PasswordResetId, id: Id, "password reset", None, None);
+scoped!(session, id::SessionId, id: Id, "session", None, None);
+scoped!(refresh_token, id::RefreshTokenId, id: Id, "refresh token", None, None);
+
+versioned!(organization user_account membership team team_member service_account virtual_key admin_token
+    gateway_token invitation);

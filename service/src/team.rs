@@ -1,0 +1,313 @@
+//! Teams: the groups inside an organization that own keys, and their members.
+
+use crate::{
+    Ctx, Error, Result,
+    error::ConflictExt,
+    page::{Page, PageRequest},
+    repository::{Expected, View},
+    validate::Faults,
+};
+use chrono::{DateTime, Utc};
+use entity::{
+    id::{TeamId, UserId},
+    json::{Tags, Texts},
+    status::{KeyStatus, Standing, TeamRole},
+    team::{ActiveModel, Column, Entity},
+    team_member, virtual_key,
+};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, DeriveIntoActiveModel, DerivePartialModel, IntoActiveModel,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A group inside an organization that owns keys.
+#[derive(Debug, Serialize, DerivePartialModel, ToSchema)]
+#[sea_orm(entity = "Entity")]
+pub struct Team {
+    /// Its id.
+    pub id: TeamId,
+    /// Unique in its organization.
+    #[schema(example = "search")]
+    pub name: String,
+    /// At work or suspended; a suspended team's keys are refused.
+    pub status: Standing,
+    /// Globs of models its keys may call; null = no restriction, [] = none.
+    #[schema(required)]
+    pub allowed_models: Option<Texts>,
+    /// Longest life of a new key, in seconds; null = no restriction.
+    #[schema(required)]
+    pub max_key_lifetime: Option<i64>,
+    /// Labels such as a cost centre.
+    pub tags: Tags,
+    /// For `If-Match`.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+crate::page!(TeamPage, Team);
+
+impl View for Team {
+    type Entity = Entity;
+    fn cursor(&self) -> Uuid {
+        self.id.uuid()
+    }
+}
+
+/// A team to make.
+#[derive(Debug, Deserialize, ToSchema, DeriveIntoActiveModel)]
+#[sea_orm(active_model = "ActiveModel", set(status = "Standing::Active"))]
+#[serde(deny_unknown_fields)]
+pub struct NewTeam {
+    /// Unique in its organization, 1–255 characters.
+    #[schema(min_length = 1, max_length = 255, example = "search")]
+    pub name: String,
+    /// Globs of models its keys may call; absent or null = no restriction, [] = none.
+    #[serde(default)]
+    #[schema(example = json!(["gpt-4o*"]))]
+    pub allowed_models: Option<Texts>,
+    /// Longest life of a new key, in seconds; absent or null = no restriction.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 315_576_000_i64)]
+    pub max_key_lifetime: Option<i64>,
+    /// Labels.
+    #[serde(default)]
+    pub tags: Tags,
+}
+
+/// What to change of a team; an absent field is kept.
+#[derive(Debug, Default, Deserialize, ToSchema, DeriveIntoActiveModel)]
+#[sea_orm(active_model = "ActiveModel")]
+#[serde(deny_unknown_fields, default)]
+pub struct TeamPatch {
+    /// Unique in its organization, 1–255 characters.
+    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[serde(deserialize_with = "crate::validate::present")]
+    pub name: Option<String>,
+    /// Globs; null = no restriction, [] = none.
+    #[serde(with = "serde_with::rust::double_option")]
+    #[schema(value_type = Option<Texts>)]
+    pub allowed_models: Option<Option<Texts>>,
+    /// Seconds; null = no restriction.
+    #[serde(with = "serde_with::rust::double_option")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 315_576_000_i64)]
+    pub max_key_lifetime: Option<Option<i64>>,
+    /// Labels, all of them.
+    #[serde(deserialize_with = "crate::validate::present")]
+    #[schema(nullable = false)]
+    pub tags: Option<Tags>,
+}
+
+/// Which teams to list.
+#[derive(Debug, Default)]
+pub struct TeamFilter {
+    /// Only with this status.
+    pub status: Option<Standing>,
+    /// Only whose name begins so.
+    pub name_prefix: Option<String>,
+}
+
+/// What happens to the live keys of a team that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Cascade {
+    /// They are revoked.
+    Revoke,
+}
+
+/// Makes a team.
+pub async fn create(ctx: &Ctx, new: NewTeam) -> Result<Team> {
+    let mut faults = Faults::default();
+    faults.name("/name", &new.name);
+    faults.globs("/allowed_models", new.allowed_models.as_ref());
+    faults.lifetime("/max_key_lifetime", new.max_key_lifetime);
+    faults.tags("/tags", &new.tags);
+    faults.finish()?;
+    let name = new.name.clone();
+    let mut unit = ctx.begin().await?;
+    let id: TeamId = unit.id();
+    let row = ActiveModel { id: Set(id), ..new.into_active_model() };
+    unit.repository::<Entity>().insert(row).await.conflict("team", &name)?;
+    let view = unit.read::<Entity>().view(id).await?;
+    unit.commit(view).await
+}
+
+/// One page of the teams within reach.
+pub async fn list(ctx: &Ctx, page: &PageRequest, filter: TeamFilter) -> Result<Page<Team>> {
+    let condition = Condition::all()
+        .add_option(filter.status.map(|status| Column::Status.eq(status)))
+        .add_option(filter.name_prefix.map(|prefix| crate::validate::starts_with(Column::Name, &prefix)));
+    ctx.repository::<Entity>().list(page, condition).await
+}
+
+/// One team.
+pub async fn get(ctx: &Ctx, id: TeamId) -> Result<Team> {
+    ctx.repository::<Entity>().view(id).await
+}
+
+/// Changes a team.
+pub async fn update(ctx: &Ctx, id: TeamId, version: Option<i64>, patch: TeamPatch) -> Result<Team> {
+    let current = ctx.repository::<Entity>().find(id).await?;
+    let expected = Expected::new(version, current.version)?;
+    let mut faults = Faults::default();
+    if let Some(name) = &patch.name {
+        faults.name("/name", name);
+    }
+    faults.globs("/allowed_models", patch.allowed_models.as_ref().and_then(Option::as_ref));
+    faults.lifetime("/max_key_lifetime", patch.max_key_lifetime.flatten());
+    if let Some(tags) = &patch.tags {
+        faults.tags("/tags", tags);
+    }
+    faults.finish()?;
+    let name = patch.name.clone().unwrap_or_default();
+    let mut unit = ctx.begin().await?;
+    unit.repository::<Entity>()
+        .update(id, expected, patch.into_active_model())
+        .await
+        .conflict("team", &name)?;
+    let view = unit.read::<Entity>().view(id).await?;
+    unit.commit(view).await
+}
+
+/// Suspends a team, or lets it work again. Its keys follow at once.
+pub async fn set_standing(ctx: &Ctx, id: TeamId, standing: Standing) -> Result<Team> {
+    let mut unit = ctx.begin().await?;
+    let changes = ActiveModel { status: Set(standing), ..Default::default() };
+    let action = if standing == Standing::Active { "resume" } else { "suspend" };
+    unit.repository::<Entity>().force(action, id, changes).await?;
+    let view = unit.read::<Entity>().view(id).await?;
+    unit.commit(view).await
+}
+
+/// Deletes a team. Live keys are in the way, unless they are to be revoked with it.
+pub async fn delete(ctx: &Ctx, id: TeamId, version: Option<i64>, cascade: Option<Cascade>) -> Result<()> {
+    let current = ctx.repository::<Entity>().find(id).await?;
+    let expected = Expected::new(version, current.version)?;
+    let mut unit = ctx.begin().await?;
+    // The team is locked first: a key that is being made for it waits, and then finds it gone.
+    unit.read::<Entity>().lock(id).await?;
+    let of_team = virtual_key::Column::TeamId.eq(id);
+    let live = Condition::all().add(of_team).add(virtual_key::Column::Status.ne(KeyStatus::Revoked));
+    if cascade.is_none() {
+        let count = unit.read::<virtual_key::Entity>().count(live).await?;
+        if count > 0 {
+            return Err(Error::InUse { by: "keys", count });
+        }
+    } else {
+        crate::key::revoke_where(&mut unit, live).await?;
+    }
+    let members = unit.read::<team_member::Entity>().narrow(team_member::Column::TeamId.eq(id));
+    for member in members.all(Condition::all(), u64::MAX >> 1).await? {
+        let writer = unit.repository::<team_member::Entity>().narrow(team_member::Column::TeamId.eq(id));
+        writer.remove(member.user_id).await?;
+    }
+    let changes = ActiveModel { status: Set(Standing::Deleted), ..Default::default() };
+    unit.repository::<Entity>().update(id, expected, changes).await?;
+    unit.commit(()).await
+}
+
+/// A person's place in a team.
+#[derive(Debug, Serialize, DerivePartialModel, ToSchema)]
+#[sea_orm(entity = "team_member::Entity")]
+pub struct TeamMember {
+    /// The team.
+    pub team_id: TeamId,
+    /// The person.
+    pub user_id: UserId,
+    /// The role in the team.
+    pub role: TeamRole,
+    /// For `If-Match`.
+    pub version: i64,
+    /// When the person joined.
+    pub created_at: DateTime<Utc>,
+    /// When the role last changed.
+    pub updated_at: DateTime<Utc>,
+}
+crate::page!(TeamMemberPage, TeamMember);
+
+impl View for TeamMember {
+    type Entity = team_member::Entity;
+    fn cursor(&self) -> Uuid {
+        self.user_id.uuid()
+    }
+}
+
+/// A person to add to a team.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewTeamMember {
+    /// The person, a member of the organization.
+    pub user_id: UserId,
+    /// The role in the team.
+    pub role: TeamRole,
+}
+
+/// What to change of a person's place in a team.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TeamMemberPatch {
+    /// The role in the team.
+    pub role: TeamRole,
+}
+
+/// Adds a member of the organization to a team.
+pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<TeamMember> {
+    let mut unit = ctx.begin().await?;
+    unit.read::<Entity>().hold(team).await?;
+    // Who is in the organization is not limited by the caller's teams.
+    let everyone = ctx.within(crate::scope::Scope::all(ctx.scope.organization));
+    everyone.repository::<entity::membership::Entity>().find(new.user_id).await?;
+    let row = team_member::ActiveModel {
+        team_id: Set(team),
+        user_id: Set(new.user_id),
+        role: Set(new.role),
+        ..Default::default()
+    };
+    let added = unit.repository::<team_member::Entity>().insert(row).await;
+    added.conflict("team member", &new.user_id.to_string())?;
+    let view = unit.read::<team_member::Entity>().narrow(in_team(team)).view(new.user_id).await?;
+    unit.commit(view).await
+}
+
+/// One page of a team's members.
+pub async fn list_members(ctx: &Ctx, team: TeamId, page: &PageRequest) -> Result<Page<TeamMember>> {
+    ctx.repository::<Entity>().find(team).await?;
+    ctx.repository::<team_member::Entity>().narrow(in_team(team)).list(page, Condition::all()).await
+}
+
+/// One member of a team.
+pub async fn get_member(ctx: &Ctx, team: TeamId, user: UserId) -> Result<TeamMember> {
+    ctx.repository::<team_member::Entity>().narrow(in_team(team)).view(user).await
+}
+
+/// Changes a person's role in a team.
+pub async fn update_member(
+    ctx: &Ctx,
+    (team, user): (TeamId, UserId),
+    version: Option<i64>,
+    patch: TeamMemberPatch,
+) -> Result<TeamMember> {
+    let current = ctx.repository::<team_member::Entity>().narrow(in_team(team)).find(user).await?;
+    let expected = Expected::new(version, current.version)?;
+    let mut unit = ctx.begin().await?;
+    let changes = team_member::ActiveModel { role: Set(patch.role), ..Default::default() };
+    unit.repository::<team_member::Entity>().narrow(in_team(team)).update(user, expected, changes).await?;
+    let view = unit.read::<team_member::Entity>().narrow(in_team(team)).view(user).await?;
+    unit.commit(view).await
+}
+
+/// Takes a person out of a team.
+pub async fn remove_member(ctx: &Ctx, (team, user): (TeamId, UserId), version: Option<i64>) -> Result<()> {
+    let current = ctx.repository::<team_member::Entity>().narrow(in_team(team)).find(user).await?;
+    let expected = Expected::new(version, current.version)?;
+    let mut unit = ctx.begin().await?;
+    unit.repository::<team_member::Entity>().narrow(in_team(team)).delete(user, expected).await?;
+    unit.commit(()).await
+}
+
+fn in_team(team: TeamId) -> sea_orm::sea_query::SimpleExpr {
+    team_member::Column::TeamId.eq(team)
+}

@@ -1,0 +1,142 @@
+//! [`Unit`]: one transaction that holds an effect, its audit events, its policy changes and, for an idempotent call,
+//! its reply. Nothing of it exists until `commit`; dropping it undoes everything.
+
+use crate::{
+    Ctx, Error, Result,
+    audit::Draft,
+    head::{self, Change, PolicyKind},
+    idempotency::{self, Guard, Reply},
+    repository::{Repository, Scoped, Writer, snapshot},
+    token::Token,
+};
+use chrono::{DateTime, Utc};
+use entity::id::{Id, OrganizationId};
+use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+/// One unit of work.
+#[derive(Debug)]
+#[must_use = "a unit that is not committed is undone"]
+pub struct Unit<'c> {
+    pub(crate) ctx: &'c Ctx,
+    pub(crate) tx: DatabaseTransaction,
+    /// The time of everything in the unit, by the database.
+    pub now: DateTime<Utc>,
+    drafts: Vec<Draft>,
+    changes: Vec<Change>,
+    guard: Option<Guard>,
+}
+
+impl<'c> Unit<'c> {
+    pub(crate) async fn begin(ctx: &'c Ctx) -> Result<Self> {
+        let guard = ctx.ticket.get().map(|ticket| Guard::enter(&ctx.system, ticket)).transpose()?;
+        let tx = ctx.system.db.begin().await?;
+        let now = ctx.system.clock.now(&tx).await?;
+        if let Some(ticket) = ctx.ticket.get() {
+            idempotency::claim(&tx, ticket, now).await?;
+        }
+        Ok(Self { ctx, tx, now, drafts: Vec::new(), changes: Vec::new(), guard })
+    }
+
+    /// Reads within the transaction.
+    pub fn read<E: Scoped>(&self) -> Repository<'_, E, DatabaseTransaction> {
+        Repository::new(&self.tx, self.ctx)
+    }
+
+    /// Writes within the transaction.
+    pub fn repository<E: Scoped>(&mut self) -> Writer<'_, 'c, E>
+    where
+        E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+        E::ActiveModel: Send,
+    {
+        Writer::new(self)
+    }
+
+    /// A new id for a row made in this unit.
+    pub fn id<K>(&self) -> Id<K> {
+        self.ctx.id(self.now)
+    }
+
+    /// Notes an audit event in the scope's chain.
+    pub fn audit(&mut self, action: impl Into<String>, subject: impl ToString, detail: Value) {
+        self.audit_in(self.ctx.scope.organization, action, subject, detail);
+    }
+
+    /// Notes an audit event in another organization's chain, for what concerns both.
+    pub fn audit_in(
+        &mut self,
+        organization: OrganizationId,
+        action: impl Into<String>,
+        subject: impl ToString,
+        detail: Value,
+    ) {
+        let action = action.into();
+        self.drafts.push(Draft { organization, action, subject: subject.to_string(), detail });
+    }
+
+    pub(crate) fn audit_change<E: Scoped>(
+        &mut self,
+        action: &str,
+        id: E::Id,
+        before: Option<&E::Model>,
+        after: Option<&E::Model>,
+    ) {
+        let action = format!("{}.{action}", E::KIND.replace(' ', "_"));
+        let detail = difference::<E>(before, after);
+        self.audit(action, id, detail);
+    }
+
+    pub(crate) fn changed<E: Scoped>(&mut self, subject: Uuid) {
+        if let Some(kind) = E::POLICY {
+            self.policy(kind, subject);
+        }
+    }
+
+    /// Notes that decisions of the scope's organization depend on something that changed.
+    pub fn policy(&mut self, kind: PolicyKind, subject: Uuid) {
+        self.changes.push(Change { organization: self.ctx.scope.organization, kind, subject });
+    }
+
+    /// The replies that carried a secret of this key or token are forgotten: the secret is no longer good, or
+    /// no longer the latest.
+    pub async fn forget_replies(&self, subject: Uuid) -> Result<()> {
+        idempotency::forget(&self.tx, subject).await
+    }
+
+    /// Makes everything in the unit true, and answers with `view`.
+    pub async fn commit<V: Serialize>(self, view: V) -> Result<V> {
+        self.finish(view, None).await
+    }
+
+    /// The same, for a reply that shows `secret`, a token of the row `of`.
+    pub async fn commit_secret<V: Serialize>(self, view: V, secret: &Token) -> Result<V> {
+        self.finish(view, Some(secret.id())).await
+    }
+
+    async fn finish<V: Serialize>(self, view: V, secret_of: Option<Uuid>) -> Result<V> {
+        let Self { ctx, tx, now, drafts, changes, guard } = self;
+        if let Some(ticket) = ctx.ticket.get() {
+            let body = serde_json::to_vec(&view).map_err(Error::internal)?;
+            idempotency::store(ctx, &tx, ticket, Reply { body, secret_of, now }).await?;
+        }
+        head::append(ctx, &tx, now, drafts, changes).await?;
+        tx.commit().await?;
+        drop(guard);
+        Ok(view)
+    }
+}
+
+/// What changed: the whole row at its creation and its end, the changed columns in between.
+fn difference<E: EntityTrait>(before: Option<&E::Model>, after: Option<&E::Model>) -> Value {
+    let (mut before, mut after) = (before.map(snapshot::<E>), after.map(snapshot::<E>));
+    if let (Some(old), Some(new)) = (&mut before, &mut after) {
+        let same: Vec<String> =
+            old.iter().filter(|(k, v)| new.get(*k) == Some(v)).map(|(k, _)| k.clone()).collect();
+        let drop_same = |map: &mut Map<String, Value>| map.retain(|key, _| !same.contains(key));
+        drop_same(old);
+        drop_same(new);
+    }
+    json!({ "before": before, "after": after })
+}

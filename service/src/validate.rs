@@ -1,0 +1,164 @@
+//! Validation of requests: every fault of a request is collected and reported at once, each with its field.
+
+use crate::{Error, Result, error::FieldError, password::Password};
+use entity::json::{Metadata, Tags, Texts};
+use ipnet::IpNet;
+
+/// Characters of a name.
+const NAME: usize = 255;
+/// Entries of a list.
+const LIST: usize = 256;
+/// Characters of an entry.
+const ENTRY: usize = 256;
+/// Tags of a thing.
+const TAGS: usize = 64;
+/// Bytes of a metadata object.
+const METADATA: usize = 16 * 1024;
+
+/// The faults found so far.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<FieldError>);
+
+impl Faults {
+    /// Adds a fault.
+    pub fn add(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
+        self.0.push(FieldError { pointer: pointer.into(), code, message: message.into() });
+    }
+
+    /// Adds a fault if `wrong`.
+    pub fn when(&mut self, wrong: bool, pointer: &str, code: &'static str, message: &str) {
+        if wrong {
+            self.add(pointer, code, message);
+        }
+    }
+
+    /// Nothing wrong, or everything that is.
+    pub fn finish(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+    }
+
+    /// 1–255 characters, none of them a control character, not only blanks.
+    pub fn name(&mut self, pointer: &str, name: &str) {
+        self.when(name.trim().is_empty(), pointer, "required", "must not be empty");
+        self.text(pointer, name, NAME);
+    }
+
+    /// At most `most` characters, none of them a control character.
+    pub fn text(&mut self, pointer: &str, text: &str, most: usize) {
+        if text.chars().count() > most {
+            self.add(pointer, "too_long", format!("must have at most {most} characters"));
+        }
+        let control = text.chars().any(char::is_control);
+        self.when(control, pointer, "invalid_character", "must not contain control characters");
+    }
+
+    /// 2–63 characters: lower-case letters, digits and inner hyphens, and not the form of an id.
+    pub fn slug(&mut self, pointer: &str, slug: &str) {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let good = (2..=63).contains(&slug.len())
+            && slug.chars().all(allowed)
+            && !slug.starts_with('-')
+            && !slug.ends_with('-');
+        let message = "must be 2–63 lower-case letters, digits and inner hyphens";
+        self.when(!good, pointer, "invalid_slug", message);
+    }
+
+    /// An e-mail address: something, an @, a domain, no blanks, at most 320 characters.
+    pub fn email(&mut self, pointer: &str, email: &str) {
+        let blank = email.chars().any(|c| c.is_whitespace() || c.is_control());
+        let parts = email.rsplit_once('@').filter(|(local, domain)| {
+            !local.is_empty() && !domain.is_empty() && !local.contains('@') && !domain.starts_with('.')
+        });
+        let good = !blank && parts.is_some() && email.chars().count() <= 320;
+        self.when(!good, pointer, "invalid_email", "must be an e-mail address");
+    }
+
+    /// A new password.
+    pub fn password(&mut self, pointer: &str, password: &Password) {
+        self.0.extend(password.fault(pointer));
+    }
+
+    /// Model globs: `*` stands for any text, everything else for itself.
+    pub fn globs(&mut self, pointer: &str, globs: Option<&Texts>) {
+        self.entries(pointer, globs);
+    }
+
+    fn entries(&mut self, pointer: &str, texts: Option<&Texts>) {
+        let Some(Texts(texts)) = texts else { return };
+        if texts.len() > LIST {
+            self.add(pointer, "too_many", format!("must have at most {LIST} entries"));
+        }
+        for (n, text) in texts.iter().enumerate() {
+            self.when(text.is_empty(), &format!("{pointer}/{n}"), "required", "must not be empty");
+            self.text(&format!("{pointer}/{n}"), text, ENTRY);
+        }
+    }
+
+    /// Networks in CIDR notation, without bits outside the mask.
+    pub fn cidrs(&mut self, pointer: &str, networks: Option<&Texts>) {
+        self.entries(pointer, networks);
+        for (n, text) in networks.iter().flat_map(|Texts(list)| list.iter().enumerate()) {
+            let good = text.parse::<IpNet>().is_ok_and(|net| net.trunc() == net);
+            let message =
+                "must be a network such as 10.0.0.0/8 or 2001:db8::/32, without bits outside the mask";
+            self.when(!good, &format!("{pointer}/{n}"), "invalid_cidr", message);
+        }
+    }
+
+    /// Words of a closed set.
+    pub fn words(&mut self, pointer: &str, words: Option<&Texts>, known: &[&str]) {
+        for (n, word) in words.iter().flat_map(|Texts(list)| list.iter().enumerate()) {
+            if !known.contains(&word.as_str()) {
+                self.add(format!("{pointer}/{n}"), "unknown", format!("must be one of {}", known.join(", ")));
+            }
+        }
+        self.when(
+            words.is_some_and(|Texts(list)| list.len() > LIST),
+            pointer,
+            "too_many",
+            "too many entries",
+        );
+    }
+
+    /// Labels: at most 64, keys of 1–64 characters, values of at most 256.
+    pub fn tags(&mut self, pointer: &str, Tags(tags): &Tags) {
+        self.when(tags.len() > TAGS, pointer, "too_many", "must have at most 64 tags");
+        for (key, value) in tags {
+            let at = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+            self.when(key.is_empty(), &at, "required", "a tag's name must not be empty");
+            self.text(&at, key, 64);
+            self.text(&at, value, ENTRY);
+        }
+    }
+
+    /// A JSON object of at most 16 KiB without NUL.
+    pub fn metadata(&mut self, pointer: &str, Metadata(object): &Metadata) {
+        let text = serde_json::Value::Object(object.clone()).to_string();
+        self.when(text.len() > METADATA, pointer, "too_long", "must have at most 16 KiB");
+        self.when(text.contains("\\u0000"), pointer, "invalid_character", "must not contain NUL");
+    }
+
+    /// A positive number of seconds, at most ten years.
+    pub fn lifetime(&mut self, pointer: &str, seconds: Option<i64>) {
+        let wrong = seconds.is_some_and(|seconds| !(1..=315_576_000).contains(&seconds));
+        self.when(wrong, pointer, "out_of_range", "must be between 1 and 315576000 seconds");
+    }
+}
+
+/// Reads a field that may be absent but not null: `null` on it is an error, not "keep".
+pub fn present<'de, D, T>(deserializer: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+    T: serde::Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
+}
+
+/// `column LIKE 'prefix%'`, the prefix taken literally.
+pub(crate) fn starts_with<C: sea_orm::ColumnTrait>(
+    column: C,
+    prefix: &str,
+) -> sea_orm::sea_query::SimpleExpr {
+    let literal = prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    column.like(sea_orm::sea_query::LikeExpr::new(format!("{literal}%")).escape('\\'))
+}
