@@ -6,7 +6,7 @@ use axum::{Json, Router, response::IntoResponse, routing::get};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        Content, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, ResponseBuilder,
+        Content, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
         path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -40,7 +40,7 @@ pub fn routes(document: &OpenApi) -> Router {
 
 /// Adds to every operation what holds everywhere: security, headers, and the problems it can answer.
 pub fn complete(mut document: OpenApi) -> OpenApi {
-    document.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     let components = document.components.get_or_insert_default();
     for (name, about) in SCHEMES {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
@@ -72,90 +72,121 @@ fn methods(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut Operat
     all.into_iter().filter_map(|(method, operation)| operation.as_mut().map(|o| (method, o))).collect()
 }
 
+/// What an operation is like, as far as its problems and parameters depend on it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
+struct Traits {
+    admin: bool,
+    public: bool,
+    in_organization: bool,
+    names_a_row: bool,
+    edits: bool,
+    posts: bool,
+    reads_input: bool,
+}
+
 fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation) {
-    // An operation that names its own security (none, gateway, virtual_key) keeps it.
-    let admin = operation.security.is_none();
-    if admin {
+    let traits = traits(path, method, operation);
+    if traits.admin {
         operation.security = Some(vec![SecurityRequirement::new("admin", Vec::<String>::new())]);
     }
-    let public = operation.security.as_ref().is_some_and(Vec::is_empty);
-    let in_organization = path.contains("{organization}");
-    let has_id = path.matches('{').count() > usize::from(in_organization);
-    let post = *method == HttpMethod::Post;
-    let editing = matches!(method, HttpMethod::Patch | HttpMethod::Delete);
-    if in_organization {
-        let about = "The organization, by id or by slug.";
-        parameter(operation, ("organization", about), ParameterIn::Path, true, Type::String);
+    if traits.in_organization {
+        parameter(operation, ("organization", "The organization, by id or by slug."), ParameterIn::Path);
     }
-    if editing && admin {
+    if traits.edits && traits.admin {
         let about = "The version that the change applies to, from `ETag`; a stale one answers 412.";
-        parameter(operation, ("If-Match", about), ParameterIn::Header, false, Type::String);
+        parameter(operation, ("If-Match", about), ParameterIn::Header);
     }
-    if post && admin {
+    if traits.posts && traits.admin {
         let about = "Makes the call safe to repeat for 24 hours: the same call gets the same reply.";
-        parameter(operation, ("Idempotency-Key", about), ParameterIn::Header, false, Type::String);
+        parameter(operation, ("Idempotency-Key", about), ParameterIn::Header);
     }
-    let has_body = operation.request_body.is_some();
-    let has_query = operation.parameters.iter().flatten().any(is_query);
-    let mut problems: Vec<(u16, &str)> = vec![
-        (500, "`internal`: the operator's log has the cause under the request id."),
-        (503, "`database_unavailable`, `overloaded`: nothing happened; try again after `Retry-After`."),
-        (504, "`timeout`: the request took too long."),
-    ];
-    if has_body || has_query || editing || post {
-        problems.push((400, "`invalid_json`, `unknown_field`, `unknown_parameter`, `invalid_parameter`, `invalid_cursor`, `invalid_if_match`, `invalid_idempotency_key`: the request cannot be understood."));
-    }
-    if !public {
-        problems.push((401, "`unauthenticated`, `token_invalid`, `token_expired`, `session_ended`, `account_suspended`: who asks is not known."));
-        problems.push((403, "`forbidden`: the caller is known and may not do this."));
-    }
-    if in_organization || has_id {
-        problems.push((
-            404,
-            "`not_found`: it does not exist, is another organization's, or is outside the caller's reach.",
-        ));
-    }
-    if editing && admin {
-        problems.push((409, "`version_conflict`: someone else changed it at the same time."));
-        problems.push((412, "`version_conflict`: `If-Match` is stale."));
-    }
-    if post && admin {
-        problems.push((409, "`idempotency_in_progress`: the same call is under way. `secret_expired`: the stored reply carried a secret that is no longer shown."));
-    }
-    if has_body || post {
-        problems.push((413, "`payload_too_large`."));
-        problems.push((415, "`unsupported_media_type`."));
-        problems.push((422, "`invalid`: every faulty field is listed. `idempotency_key_reused`: the key belongs to another call."));
-    }
-    if admin || public {
-        problems.push((429, "`throttled`: come back after `Retry-After`."));
-    }
-    for (status, about) in problems {
-        problem(operation, status, about);
+    for (applies, status, about) in problems(&traits) {
+        if applies {
+            problem(operation, status, about);
+        }
     }
     for (status, response) in &mut operation.responses.responses {
         if let RefOr::T(response) = response {
-            let text = || ObjectBuilder::new().schema_type(Type::String);
-            let id =
-                HeaderBuilder::new().schema(Some(text())).description(Some("Names the request in the logs."));
-            response.headers.insert("X-Request-Id".into(), id.build().into());
-            if status.starts_with(['4', '5']) && response.content.is_empty() {
-                let content = Content::new(Some(Ref::from_schema_name("Problem")));
-                response.content.insert("application/problem+json".into(), content.into());
-            }
+            dress(status, response);
         }
     }
 }
 
-fn parameter(
-    operation: &mut Operation,
-    (name, about): (&str, &str),
-    place: ParameterIn,
-    required: bool,
-    kind: Type,
-) {
-    let required = if required { Required::True } else { Required::False };
-    let schema = ObjectBuilder::new().schema_type(kind);
+fn traits(path: &str, method: &HttpMethod, operation: &Operation) -> Traits {
+    let in_organization = path.contains("{organization}");
+    let posts = *method == HttpMethod::Post;
+    let edits = matches!(method, HttpMethod::Patch | HttpMethod::Delete);
+    let has_query = operation.parameters.iter().flatten().any(is_query);
+    Traits {
+        // An operation that names its own security (none, gateway, virtual_key) keeps it.
+        admin: operation.security.is_none(),
+        public: operation.security.as_ref().is_some_and(|schemes| schemes.iter().all(is_none)),
+        in_organization,
+        names_a_row: path.matches('{').count() > usize::from(in_organization),
+        edits,
+        posts,
+        reads_input: posts || edits || has_query || operation.request_body.is_some(),
+    }
+}
+
+fn is_none(scheme: &SecurityRequirement) -> bool {
+    *scheme == SecurityRequirement::default()
+}
+
+/// The problems that an operation can answer because of what it is, each with the codes it carries.
+fn problems(t: &Traits) -> [(bool, u16, &'static str); 15] {
+    let takes_body = t.posts || t.edits;
+    [
+        (
+            t.reads_input,
+            400,
+            "`invalid_json`, `unknown_field`, `unknown_parameter`, `invalid_parameter`, `out_of_range`, \
+             `invalid_cursor`, `invalid_if_match`, `invalid_idempotency_key`: the request cannot be understood.",
+        ),
+        (
+            !t.public,
+            401,
+            "`unauthenticated`, `token_invalid`, `token_expired`, `session_ended`, `account_suspended`: \
+             who asks is not known.",
+        ),
+        (!t.public, 403, "`forbidden`: the caller is known and may not do this."),
+        (
+            t.in_organization || t.names_a_row,
+            404,
+            "`not_found`: it does not exist, is another organization's, or is outside the caller's reach.",
+        ),
+        (t.edits && t.admin, 409, "`version_conflict`: someone else changed it at the same time."),
+        (t.posts && t.admin, 409, "`idempotency_in_progress`: the same call is under way."),
+        (
+            t.posts && t.admin,
+            409,
+            "`secret_expired`: the stored reply carried a secret that is no longer shown.",
+        ),
+        (t.edits && t.admin, 412, "`version_conflict`: `If-Match` is stale."),
+        (takes_body, 413, "`payload_too_large`."),
+        (takes_body, 415, "`unsupported_media_type`."),
+        (t.posts || t.reads_input, 422, "`invalid`: every faulty field is listed."),
+        (t.admin || t.public, 429, "`throttled`: come back after `Retry-After`."),
+        (true, 500, "`internal`: the operator's log has the cause under the request id."),
+        (true, 503, "`database_unavailable`, `overloaded`: nothing happened; try again after `Retry-After`."),
+        (true, 504, "`timeout`: the request took too long."),
+    ]
+}
+
+/// Every response names its request; every problem has the shape of one.
+fn dress(status: &str, response: &mut Response) {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    let id = HeaderBuilder::new().schema(Some(text)).description(Some("Names the request in the logs."));
+    response.headers.insert("X-Request-Id".into(), id.build().into());
+    if status.starts_with(['4', '5']) && response.content.is_empty() {
+        let content = Content::new(Some(Ref::from_schema_name("Problem")));
+        response.content.insert("application/problem+json".into(), content.into());
+    }
+}
+
+fn parameter(operation: &mut Operation, (name, about): (&str, &str), place: ParameterIn) {
+    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+    let schema = ObjectBuilder::new().schema_type(Type::String);
     let parameter = ParameterBuilder::new()
         .name(name)
         .description(Some(about))
@@ -170,7 +201,7 @@ fn parameter(
 fn problem(operation: &mut Operation, status: u16, about: &str) {
     let key = status.to_string();
     if let Some(RefOr::T(own)) = operation.responses.responses.get_mut(&key) {
-        own.description = format!("{} {about}", own.description).into();
+        own.description = format!("{} {about}", own.description);
         return;
     }
     let response = ResponseBuilder::new().description(about).build();

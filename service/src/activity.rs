@@ -30,7 +30,7 @@ pub struct Activity {
 impl Default for Activity {
     fn default() -> Self {
         let written =
-            moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(120)).build();
+            moka::sync::Cache::builder().max_capacity(100_000).time_to_live(Duration::from_mins(2)).build();
         Self { pending: Mutex::default(), written }
     }
 }

@@ -185,6 +185,7 @@ impl Permission {
 
 /// The matrix as a Markdown table, for the documentation.
 pub fn markdown() -> String {
+    use std::fmt::Write;
     let cell = |grant: Grant| match grant {
         No => "·",
         Own => "own",
@@ -209,7 +210,7 @@ pub fn markdown() -> String {
         ]
         .map(cell)
         .join(" | ");
-        text.push_str(&format!("| `{}` | {} | {cells} |\n", permission.word(), permission.what()));
+        let _ = writeln!(text, "| `{}` | {} | {cells} |", permission.word(), permission.what());
     }
     text
 }

@@ -14,6 +14,7 @@ use entity::id::{Id, OrganizationId};
 use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::fmt::Display;
 use uuid::Uuid;
 
 /// One unit of work.
@@ -60,7 +61,7 @@ impl<'c> Unit<'c> {
     }
 
     /// Notes an audit event in the scope's chain.
-    pub fn audit(&mut self, action: impl Into<String>, subject: impl ToString, detail: Value) {
+    pub fn audit(&mut self, action: impl Into<String>, subject: impl Display, detail: Value) {
         self.audit_in(self.ctx.scope.organization, action, subject, detail);
     }
 
@@ -69,7 +70,7 @@ impl<'c> Unit<'c> {
         &mut self,
         organization: OrganizationId,
         action: impl Into<String>,
-        subject: impl ToString,
+        subject: impl Display,
         detail: Value,
     ) {
         let action = action.into();
