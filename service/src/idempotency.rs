@@ -146,13 +146,18 @@ pub(crate) async fn store<C: ConnectionTrait>(
     Ok(())
 }
 
-/// Forgets the replies that showed a secret of `subject`.
-#[expect(clippy::disallowed_methods, reason = "the subject's row was found in scope")]
-pub(crate) async fn forget<C: ConnectionTrait>(db: &C, subject: Uuid) -> Result<()> {
-    record::Entity::update_many()
-        .col_expr(record::Column::Reply, Expr::value(Option::<Vec<u8>>::None))
-        .filter(record::Column::SecretOf.eq(subject))
-        .exec(db)
-        .await?;
+/// Subjects of one statement.
+const FORGOTTEN: usize = 256;
+
+/// Forgets the replies that showed a secret of these subjects.
+#[expect(clippy::disallowed_methods, reason = "the subjects' rows were found in scope")]
+pub(crate) async fn forget<C: ConnectionTrait>(db: &C, subjects: &[Uuid]) -> Result<()> {
+    for some in subjects.chunks(FORGOTTEN) {
+        record::Entity::update_many()
+            .col_expr(record::Column::Reply, Expr::value(Option::<Vec<u8>>::None))
+            .filter(record::Column::SecretOf.is_in(some.iter().copied()))
+            .exec(db)
+            .await?;
+    }
     Ok(())
 }

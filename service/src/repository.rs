@@ -193,6 +193,9 @@ fn scope<E: Scoped>(ctx: &Ctx) -> Condition {
     Condition::all().add(tenant).add(E::live()).add(reach)
 }
 
+/// Rows of one step of a change to many.
+const STEP: u64 = 256;
+
 /// Writes rows of `E` in one unit of work.
 #[derive(Debug)]
 pub struct Writer<'u, 'c, E> {
@@ -274,6 +277,31 @@ where
         self.write(action, id, &before, changes).await
     }
 
+    /// Changes every row that meets a condition, whatever the versions and however many there are: in bounded steps, in
+    /// order of their ids, so that two of these never wait for each other.
+    pub async fn force_all(
+        mut self,
+        action: &str,
+        which: Condition,
+        changes: E::ActiveModel,
+    ) -> Result<Vec<E::Model>> {
+        let mut changed = Vec::new();
+        let mut after = Uuid::nil();
+        loop {
+            let reader = self.reader();
+            let next = reader.select().filter(which.clone()).filter(E::ID.gt(after)).order_by_asc(E::ID);
+            let ids = next.select_only().column(E::ID).limit(STEP).into_tuple::<Uuid>();
+            let ids = ids.all(reader.conn).await?;
+            let Some(last) = ids.last() else { return Ok(changed) };
+            after = *last;
+            // Who changed one meanwhile may have taken it out of the condition: it is asked again under the lock.
+            let rows = reader.select().filter(which.clone()).filter(E::ID.is_in(ids)).order_by_asc(E::ID);
+            let rows = rows.lock(LockType::NoKeyUpdate).all(reader.conn).await?;
+            let locked = Condition::all().add(E::ID.is_in(rows.iter().map(E::id_of)));
+            changed.extend(self.write_all(action, &rows, locked, changes.clone()).await?);
+        }
+    }
+
     /// Removes a row if it still has the expected version.
     pub async fn delete(self, id: E::Id, expected: Expected) -> Result<E::Model> {
         let row = self.reader().lock(id).await?;
@@ -281,34 +309,48 @@ where
         self.remove(id).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
     async fn write(
-        self,
+        mut self,
         action: &str,
         id: E::Id,
         before: &E::Model,
-        mut changes: E::ActiveModel,
+        changes: E::ActiveModel,
     ) -> Result<E::Model> {
+        let version = E::version_of(before);
+        let row = Condition::all().add(E::ID.eq(id)).add(E::VERSION.eq(version));
+        let written = self.write_all(action, std::slice::from_ref(before), row, changes).await?;
+        written.into_iter().next().ok_or(Error::VersionConflict { current: version, stated: false })
+    }
+
+    /// Writes the same changes to `rows`, which are locked; `which` finds them.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    async fn write_all(
+        &mut self,
+        action: &str,
+        rows: &[E::Model],
+        which: Condition,
+        mut changes: E::ActiveModel,
+    ) -> Result<Vec<E::Model>> {
         changes.not_set(E::ID);
         if !changes.is_changed() {
-            return Ok(before.clone());
+            return Ok(rows.to_vec());
         }
         changes.set(E::UPDATED_AT, self.unit.now.into());
-        let version = E::version_of(before);
-        let rows = E::update_many()
+        let written = E::update_many()
             .set(changes)
             .col_expr(E::VERSION, Expr::col(E::VERSION).add(1))
             .filter(scope::<E>(self.unit.ctx))
             .filter(self.narrowed.clone())
-            .filter(E::ID.eq(id))
-            .filter(E::VERSION.eq(version))
+            .filter(which)
             .exec_with_returning(&self.unit.tx)
             .await?;
-        let after =
-            rows.into_iter().next().ok_or(Error::VersionConflict { current: version, stated: false })?;
-        self.unit.audit_change::<E>(action, id, Some(before), Some(&after));
-        self.unit.changed::<E>(id.into());
-        Ok(after)
+        let uuid = |row: &E::Model| -> Uuid { E::id_of(row).into() };
+        for after in &written {
+            let before = rows.iter().find(|before| uuid(before) == uuid(after));
+            self.unit.audit_change::<E>(action, E::id_of(after), before, Some(after));
+            self.unit.changed::<E>(uuid(after));
+        }
+        Ok(written)
     }
 }
 

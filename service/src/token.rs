@@ -5,7 +5,9 @@
 //! `\btk[agirp]?_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b`.
 
 use crate::System;
+use serde::Serialize;
 use std::fmt;
+use utoipa::ToSchema;
 use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -64,6 +66,25 @@ pub struct Token {
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}_[secret]", self.kind.prefix())
+    }
+}
+
+/// The text of a token in the one reply that shows it. It is serialized and nothing else: it cannot be printed, and its
+/// memory is wiped.
+#[derive(Clone, Serialize, ToSchema, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+#[schema(value_type = String, example = "tk_…")]
+pub struct Shown(String);
+
+impl From<&Token> for Shown {
+    fn from(token: &Token) -> Self {
+        Self(token.text.clone())
+    }
+}
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
     }
 }
 

@@ -103,7 +103,12 @@ impl<'c> Unit<'c> {
     /// The replies that carried a secret of this key or token are forgotten: the secret is no longer good, or
     /// no longer the latest.
     pub async fn forget_replies(&self, subject: Uuid) -> Result<()> {
-        idempotency::forget(&self.tx, subject).await
+        idempotency::forget(&self.tx, &[subject]).await
+    }
+
+    /// The same for many.
+    pub async fn forget_all_replies(&self, subjects: &[Uuid]) -> Result<()> {
+        idempotency::forget(&self.tx, subjects).await
     }
 
     /// Makes everything in the unit true, and answers with `view`.
