@@ -1,1 +1,68 @@
-//! x
+//! What every test starts from: [`TestApp`] (the whole server over a database of its own), typed callers
+//! ([`Client`]), and [`on_both!`], which runs a test on SQLite and on Postgres.
+//!
+//! The clock stands still until a test moves it, randomness is seeded, and requests go straight into the router. A
+//! database that is missing fails the test; nothing is skipped.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test fails by panicking"
+)]
+
+mod app;
+mod client;
+mod database;
+mod reply;
+mod seed;
+
+pub use app::{TestApp, TestClock, run};
+pub use client::{Client, Request};
+pub use database::{Backend, Database};
+pub use reply::Reply;
+pub use seed::PASSWORD;
+
+/// A test on both databases: `on_both!(name, |app| { … });`, `app` being a [`TestApp`] of its own.
+#[macro_export]
+macro_rules! on_both {
+    ($(#[$meta:meta])* $name:ident, |$app:ident| $body:block) => {
+        mod $name {
+            #[allow(unused_imports, clippy::allow_attributes, reason = "a test may need nothing from its file")]
+            use super::*;
+
+            async fn test($app: $crate::TestApp) $body
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                $crate::run($crate::Backend::Sqlite, test).await;
+            }
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                $crate::run($crate::Backend::Postgres, test).await;
+            }
+        }
+    };
+}
+
+/// A test on Postgres alone, for what SQLite cannot have: several instances.
+#[macro_export]
+macro_rules! on_postgres {
+    ($(#[$meta:meta])* $name:ident, |$app:ident| $body:block) => {
+        mod $name {
+            #[allow(unused_imports, clippy::allow_attributes, reason = "a test may need nothing from its file")]
+            use super::*;
+
+            async fn test($app: $crate::TestApp) $body
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                $crate::run($crate::Backend::Postgres, test).await;
+            }
+        }
+    };
+}
