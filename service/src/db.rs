@@ -1,5 +1,5 @@
-//! [`Db`]: connections. On SQLite one writer, first come first served, and a pool of readers; on Postgres one
-//! pool for both.
+//! [`Db`]: connections. On SQLite one writer, first come first served, and a pool of readers; on Postgres a pool for
+//! each, so that a unit of work that reads on the side can never wait for a connection that another unit holds.
 
 use crate::{Error, Result};
 use sea_orm::{
@@ -12,14 +12,17 @@ use std::time::Duration;
 /// The connections of one instance.
 #[derive(Debug, Clone)]
 pub struct Db {
-    /// Reads; on Postgres the same pool as `writer`.
+    /// Reads.
     pub reader: DatabaseConnection,
-    /// Writes; on SQLite a pool of one, which makes writers queue instead of failing.
+    /// Writes: units of work. On SQLite a pool of one, which makes writers queue instead of failing.
     pub writer: DatabaseConnection,
 }
 
 /// How long a call waits for a free connection before it is answered "unavailable".
 const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// How long a connection may be idle before it is tried on its next use.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Set on every Postgres connection: a lock may be held by a stopped instance for a second at most, commits are
 /// durable, and decisions see the latest commit.
@@ -39,8 +42,10 @@ impl Db {
             let reader = Database::connect(sqlite(url, max_connections)).await?;
             Ok(Self { reader, writer })
         } else {
-            let pool = Database::connect(postgres(url, max_connections)).await?;
-            Ok(Self { reader: pool.clone(), writer: pool })
+            let half = (max_connections / 2).max(1);
+            let writer = Database::connect(postgres(url, half)).await?;
+            let reader = Database::connect(postgres(url, (max_connections - half).max(1))).await?;
+            Ok(Self { reader, writer })
         }
     }
 
@@ -70,7 +75,7 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
         .max_connections(max_connections)
         .acquire_timeout(ACQUIRE)
         .connect_timeout(ACQUIRE)
-        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(IDLE)
         .sqlx_logging_level(log::LevelFilter::Trace)
         .sqlx_slow_statements_logging_settings(log::LevelFilter::Warn, Duration::from_secs(1));
     options

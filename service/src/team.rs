@@ -255,11 +255,11 @@ pub struct TeamMemberPatch {
 
 /// Adds a member of the organization to a team.
 pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<TeamMember> {
-    let mut unit = ctx.begin().await?;
-    unit.read::<Entity>().hold(team).await?;
     // Who is in the organization is not limited by the caller's teams.
     let everyone = ctx.within(crate::scope::Scope::all(ctx.scope.organization));
     everyone.repository::<entity::membership::Entity>().find(new.user_id).await?;
+    let mut unit = ctx.begin().await?;
+    unit.read::<Entity>().hold(team).await?;
     let row = team_member::ActiveModel {
         team_id: Set(team),
         user_id: Set(new.user_id),

@@ -1,0 +1,22 @@
+//! The benchmark programs. They compare on one machine in one run, so read the ratios.
+//!
+//! `cargo suite --bench bench [decisions] [keys]` runs those named, or all.
+
+mod decisions;
+mod keys;
+mod load;
+mod stage;
+
+fn main() {
+    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        if wanted("decisions") {
+            decisions::run().await;
+        }
+        if wanted("keys") {
+            keys::run().await;
+        }
+    });
+}
