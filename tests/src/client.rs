@@ -83,7 +83,7 @@ impl Client {
         }
         let here = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 40_000)));
         let request = request.extension(here).body(Body::empty()).unwrap();
-        Request { router: self.router.clone(), path: path.into(), request }
+        Request { router: self.router.clone(), path: path.into(), inner: request }
     }
 }
 
@@ -93,14 +93,14 @@ impl Client {
 pub struct Request {
     router: Router,
     path: String,
-    request: axum::http::Request<Body>,
+    inner: axum::http::Request<Body>,
 }
 
 impl Request {
     /// With a header, instead of any of that name.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        self.request.headers_mut().insert(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
+        self.inner.headers_mut().insert(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
         self
     }
 
@@ -116,7 +116,7 @@ impl Request {
 
     /// With any body.
     pub fn body(mut self, bytes: impl Into<Vec<u8>>, content_type: &str) -> Self {
-        *self.request.body_mut() = Body::from(bytes.into());
+        *self.inner.body_mut() = Body::from(bytes.into());
         self.header("content-type", content_type)
     }
 
@@ -128,7 +128,7 @@ impl Request {
     /// From another address than 127.0.0.1.
     pub fn from(mut self, address: &str) -> Self {
         let peer = SocketAddr::new(address.parse().unwrap(), 40_000);
-        self.request.extensions_mut().insert(ConnectInfo(peer));
+        self.inner.extensions_mut().insert(ConnectInfo(peer));
         self
     }
 }
@@ -139,7 +139,7 @@ impl IntoFuture for Request {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let Ok(response) = self.router.oneshot(self.request).await;
+            let Ok(response) = self.router.oneshot(self.inner).await;
             Reply::read(self.path, response).await
         })
     }

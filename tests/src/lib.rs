@@ -3,13 +3,6 @@
 //!
 //! The clock stands still until a test moves it, randomness is seeded, and requests go straight into the router. A
 //! database that is missing fails the test; nothing is skipped.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "a test fails by panicking"
-)]
 
 mod app;
 mod client;
