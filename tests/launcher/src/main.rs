@@ -1,2 +1,63 @@
-//! x
-fn main() {}
+//! `cargo suite [filter…]`: every test, on SQLite and on a throw-away Postgres cluster.
+//!
+//! Finds Postgres or installs it, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
+//! exit code. The cluster is gone afterwards, however this program ends: see [`guard`].
+
+mod account;
+mod cluster;
+mod guard;
+mod postgres;
+
+use std::{
+    path::Path,
+    process::{Command, ExitCode},
+};
+
+/// What went wrong, for people.
+type Result<T> = std::result::Result<T, String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.as_slice() {
+        [word, bin] if word == guard::WORD => guard::keep(Path::new(bin)).map(|()| 0),
+        filters => suite(filters),
+    };
+    outcome.map_or_else(
+        |error| {
+            eprintln!("suite: {error}");
+            ExitCode::FAILURE
+        },
+        ExitCode::from,
+    )
+}
+
+fn suite(filters: &[String]) -> Result<u8> {
+    let bin = postgres::find_or_install()?;
+    let guard = guard::Guard::start(&bin)?;
+    let cargo = |arguments: &[&str]| {
+        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        command.args(arguments).env("TOLLKEEPER_TEST_POSTGRES", &guard.url);
+        command.env("TOLLKEEPER_TEST_POSTGRES_BIN", &bin);
+        command
+    };
+    let built = status(&mut cargo(&["build", "--package", "api"]))?;
+    if built != 0 {
+        return Ok(built);
+    }
+    status(cargo(&["test", "--workspace", "--"]).args(filters))
+}
+
+fn status(command: &mut Command) -> Result<u8> {
+    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
+    // Ended by a signal: no code of its own.
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+/// Runs a command to its end; what it printed, if it succeeded.
+fn output(command: &mut Command) -> Result<String> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    Err(format!("{command:?}: {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
+}
