@@ -16,6 +16,8 @@ pub struct Model {
     pub id: RefreshTokenId,
     /// The session it continues.
     pub session_id: SessionId,
+    /// The token that was exchanged for it; none for the first of a session.
+    pub replaces: Option<RefreshTokenId>,
     /// The version of the pepper in the digest.
     pub pepper_version: i32,
     /// The digest of its secret.

@@ -22,6 +22,10 @@ impl MigrationTrait for Migration {
         index(manager, "session", &["user_id"], false).await?;
         index(manager, "session", &["expires_at"], false).await?;
         index(manager, "refresh_token", &["session_id"], false).await?;
+        // A session has one lineage: at any time one refresh token that has not been exchanged.
+        let live =
+            "CREATE UNIQUE INDEX uq_refresh_token_live ON refresh_token (session_id) WHERE used_at IS NULL";
+        manager.get_connection().execute_unprepared(live).await?;
         index(manager, "login_throttle", &["updated_at"], false).await
     }
 
@@ -89,6 +93,7 @@ fn refresh_token() -> TableCreateStatement {
     let columns = [
         uuid("id"),
         uuid("session_id"),
+        uuid_null("replaces"),
         int("pepper_version"),
         bytes("digest"),
         time("created_at"),

@@ -67,16 +67,15 @@ pub async fn authenticate(system: &Arc<System>, bearer: &str) -> Result<Identity
 async fn signed_in(system: &Arc<System>, claims: Claims) -> Result<Identity> {
     let user = account(system, claims.user).await?;
     let session = session::Entity::find_by_id(claims.session).one(&system.db.reader).await?;
-    let alive = session.is_some_and(|session| session.user_id == user.id && session.revoked_at.is_none());
+    let alive = session.is_some_and(|session| {
+        session.user_id == user.id
+            && session.revoked_at.is_none()
+            && session.expires_at > system.clock.local()
+    });
     if !alive || user.session_version != claims.session_version {
         return Err(Error::Unauthenticated("session_ended", "the session has ended, sign in again"));
     }
-    let actor = Actor {
-        kind: ActorKind::User,
-        id: user.id.to_string(),
-        user: Some(user.id),
-        operator: user.operator,
-    };
+    let actor = Actor::person(user.id, user.operator);
     Ok(Identity { actor, user: user.id, token: None, session: Some(claims.session) })
 }
 

@@ -32,6 +32,10 @@ impl Actor {
     pub fn anonymous() -> Self {
         Self { kind: ActorKind::Anonymous, id: "anonymous".into(), user: None, operator: false }
     }
+    /// A person.
+    pub fn person(id: UserId, operator: bool) -> Self {
+        Self { kind: ActorKind::User, id: id.to_string(), user: Some(id), operator }
+    }
     /// The server itself, or the operator's command line.
     pub fn system() -> Self {
         Self { kind: ActorKind::System, id: "system".into(), user: None, operator: true }
@@ -79,6 +83,11 @@ impl Ctx {
     /// The same call in another scope.
     pub fn within(&self, scope: Scope) -> Self {
         Self { scope, ..self.clone() }
+    }
+
+    /// The same call on behalf of a person who has just proved an identity.
+    pub fn acting_as(&self, user: UserId, operator: bool) -> Self {
+        Self { actor: Actor::person(user, operator), ..self.clone() }
     }
 
     /// Reads rows of `E` within the scope.

@@ -118,7 +118,10 @@ pub(crate) async fn append<C: ConnectionTrait>(
 }
 
 #[expect(clippy::disallowed_methods, reason = "head rows are read here only")]
-async fn lock<C: ConnectionTrait>(db: &C, organization: OrganizationId) -> Result<org_head::Model> {
+pub(crate) async fn lock<C: ConnectionTrait>(
+    db: &C,
+    organization: OrganizationId,
+) -> Result<org_head::Model> {
     org_head::Entity::find()
         .filter(org_head::Column::OrganizationId.eq(organization))
         .lock(LockType::NoKeyUpdate)

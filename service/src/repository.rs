@@ -33,6 +33,10 @@ pub trait Scoped: EntityTrait {
 
     /// The identifier of a row.
     fn id_of(row: &Self::Model) -> Self::Id;
+    /// Columns that tell who a person is. The audit log leaves them out, so that erasing a person breaks no chain.
+    fn is_personal(_column: &Self::Column) -> bool {
+        false
+    }
     /// Rows that are not deleted.
     fn live() -> Condition {
         Condition::all()
@@ -354,10 +358,11 @@ where
     }
 }
 
-/// A row as JSON for the audit log. Secrets are byte columns, and byte columns are left out.
-pub(crate) fn snapshot<E: EntityTrait>(row: &E::Model) -> serde_json::Map<String, serde_json::Value> {
+/// A row as JSON for the audit log. Secrets are byte columns, and byte columns are left out, as is what is personal.
+pub(crate) fn snapshot<E: Scoped>(row: &E::Model) -> serde_json::Map<String, serde_json::Value> {
     use sea_orm::IdenStatic;
     E::Column::iter()
+        .filter(|column| !E::is_personal(column))
         .map(|column| (column, row.get(column)))
         .filter(|(_, value)| !matches!(value, Value::Bytes(_)))
         .map(|(column, value)| {

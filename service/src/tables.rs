@@ -12,7 +12,7 @@ use sea_orm::{ColumnTrait, Condition};
 
 macro_rules! scoped {
     ($table:ident, $id:ty, $field:ident: $column:ident, $kind:literal, $policy:expr, $organization:expr
-     $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
+     $(, personal $personal:pat)? $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
         impl Scoped for $table::Entity {
             type Id = $id;
             const KIND: &'static str = $kind;
@@ -22,6 +22,10 @@ macro_rules! scoped {
             fn id_of(row: &Self::Model) -> Self::Id {
                 row.$field
             }
+            $(fn is_personal(column: &Self::Column) -> bool {
+                use $table::Column::*;
+                matches!(column, $personal)
+            })?
             $(fn live() -> Condition {
                 $live
             })?
@@ -62,7 +66,8 @@ scoped!(organization, id::OrganizationId, id: Id, "organization", Some(PolicyKin
     Some(organization::Column::Id),
     live Condition::all().add(organization::Column::Id.ne(id::OrganizationId::PLATFORM)),
     within |_teams, _user| Condition::all());
-scoped!(user_account, id::UserId, id: Id, "user", Some(PolicyKind::User), None);
+scoped!(user_account, id::UserId, id: Id, "user", Some(PolicyKind::User), None,
+    personal Email | Name);
 scoped!(membership, id::UserId, user_id: UserId, "member", Some(PolicyKind::Member),
     Some(membership::Column::OrganizationId));
 scoped!(team, id::TeamId, id: Id, "team", Some(PolicyKind::Team), Some(team::Column::OrganizationId),
@@ -82,7 +87,8 @@ scoped!(key_secret, id::SecretId, id: Id, "secret", None, Some(key_secret::Colum
 scoped!(admin_token, id::AdminTokenId, id: Id, "admin token", None, Some(admin_token::Column::OrganizationId));
 scoped!(gateway_token, id::GatewayTokenId, id: Id, "gateway token", Some(PolicyKind::GatewayToken),
     Some(gateway_token::Column::OrganizationId));
-scoped!(invitation, id::InvitationId, id: Id, "invitation", None, Some(invitation::Column::OrganizationId));
+scoped!(invitation, id::InvitationId, id: Id, "invitation", None, Some(invitation::Column::OrganizationId),
+    personal Email);
 scoped!(password_reset, id::PasswordResetId, id: Id, "password reset", None, None);
 scoped!(session, id::SessionId, id: Id, "session", None, None);
 scoped!(refresh_token, id::RefreshTokenId, id: Id, "refresh token", None, None);

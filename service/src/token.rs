@@ -4,7 +4,7 @@
 //! Regular expression for secret scanners:
 //! `\btk[agirp]?_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b`.
 
-use crate::System;
+use crate::{System, secrets::hmac};
 use serde::Serialize;
 use std::fmt;
 use utoipa::ToSchema;
@@ -82,6 +82,12 @@ impl From<&Token> for Shown {
     }
 }
 
+impl From<String> for Shown {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
@@ -103,19 +109,33 @@ pub struct Minted {
 
 /// Makes a token for the row with this id.
 pub fn mint(system: &System, kind: TokenKind, id: Uuid) -> Minted {
-    let secret = encode::<SECRET_LEN>(&system.entropy.bytes::<32>());
-    let signed = format!("{}_{}_{secret}", kind.prefix(), encode::<ID_LEN>(id.as_bytes()));
-    let text = format!("{signed}_{}", checksum(&signed));
-    let (pepper_version, digest) = system.secrets.digest(&signed);
-    Minted {
-        last4: secret[SECRET_LEN - 4..].to_owned(),
-        token: Token { text, kind, id },
-        digest: entity::secret::Sealed(digest.to_vec()),
-        pepper_version,
-    }
+    Token::assemble(kind, id, &system.entropy.bytes::<32>()).minted(system)
+}
+
+/// The refresh token with this id that follows another. Its secret is derived and not drawn, so that asking twice with
+/// one token (a reply was lost, two tabs asked at once) gives one successor, and a session cannot fork. None if
+/// the pepper is no longer configured.
+pub(crate) fn successor(system: &System, before: &Token, id: Uuid, pepper_version: i32) -> Option<Token> {
+    let pepper = system.secrets.pepper.get(pepper_version)?;
+    let secret = hmac(pepper.expose(), &[b"successor", id.as_bytes(), before.signed_part().as_bytes()]);
+    Some(Token::assemble(before.kind, id, &secret))
 }
 
 impl Token {
+    fn assemble(kind: TokenKind, id: Uuid, secret: &[u8; 32]) -> Self {
+        let (id_text, secret) = (encode::<ID_LEN>(id.as_bytes()), encode::<SECRET_LEN>(secret));
+        let signed = format!("{}_{id_text}_{secret}", kind.prefix());
+        let text = format!("{signed}_{}", checksum(&signed));
+        Self { text, kind, id }
+    }
+
+    /// The token with what is stored of it.
+    pub(crate) fn minted(self, system: &System) -> Minted {
+        let (pepper_version, digest) = system.secrets.digest(self.signed_part());
+        let last4 = self.signed_part()[self.signed_part().len() - 4..].to_owned();
+        Minted { digest: entity::secret::Sealed(digest.to_vec()), pepper_version, last4, token: self }
+    }
+
     /// Reads a token; none if its form or its checksum is wrong. No I/O.
     pub fn parse(text: &str) -> Option<Self> {
         let (signed, crc) = text.rsplit_once('_')?;

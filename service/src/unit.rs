@@ -11,7 +11,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::id::{Id, OrganizationId};
-use sea_orm::{DatabaseTransaction, EntityTrait, IntoActiveModel};
+use sea_orm::{DatabaseTransaction, IntoActiveModel};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
@@ -39,6 +39,13 @@ impl<'c> Unit<'c> {
             idempotency::claim(&tx, ticket, now).await?;
         }
         Ok(Self { ctx, tx, now, drafts: Vec::new(), changes: Vec::new(), guard })
+    }
+
+    /// The same unit, from here on in another scope: what joins a person to an organization concerns both the
+    /// platform and the tenant.
+    pub fn within<'d>(self, ctx: &'d Ctx) -> Unit<'d> {
+        let Self { ctx: _, tx, now, drafts, changes, guard } = self;
+        Unit { ctx, tx, now, drafts, changes, guard }
     }
 
     /// Reads within the transaction.
@@ -135,7 +142,7 @@ impl<'c> Unit<'c> {
 }
 
 /// What changed: the whole row at its creation and its end, the changed columns in between.
-fn difference<E: EntityTrait>(before: Option<&E::Model>, after: Option<&E::Model>) -> Value {
+fn difference<E: Scoped>(before: Option<&E::Model>, after: Option<&E::Model>) -> Value {
     let (mut before, mut after) = (before.map(snapshot::<E>), after.map(snapshot::<E>));
     if let (Some(old), Some(new)) = (&mut before, &mut after) {
         let same: Vec<String> =
