@@ -83,7 +83,9 @@ impl Ceiling {
 }
 
 fn lacks(permission: Permission) -> Error {
-    Error::Forbidden(format!("the permission {} is missing, and cannot be handed on", permission.word()).into())
+    Error::Forbidden(
+        format!("the permission {} is missing, and cannot be handed on", permission.word()).into(),
+    )
 }
 
 async fn role(unit: &Unit<'_>) -> Result<Role> {

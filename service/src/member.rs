@@ -150,7 +150,8 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: MemberFilter) -> Result
     let Page { items, next_cursor } = ctx.repository::<Entity>().list::<Place>(page, condition).await?;
     let platform = ctx.within(Scope::platform());
     let ids = items.iter().map(|place| place.user_id);
-    let people = platform.repository::<user_account::Entity>().views(user_account::Column::Id.is_in(ids)).await?;
+    let people =
+        platform.repository::<user_account::Entity>().views(user_account::Column::Id.is_in(ids)).await?;
     Ok(Page { items: joined(items, people), next_cursor })
 }
 
@@ -208,7 +209,7 @@ pub async fn update(ctx: &Ctx, user: UserId, version: Option<i64>, patch: Member
 
 /// Suspends a membership: the person is kept out, and the person's keys are refused at once.
 pub async fn suspend(ctx: &Ctx, user: UserId) -> Result<Member> {
-    let mut unit = ctx.begin().await?;
+    let unit = ctx.begin().await?;
     let ceiling = Ceiling::enter(&unit, Permission::MembersWrite).await?;
     let target = unit.read::<Entity>().lock(user).await?;
     ceiling.governs(target.role)?;
@@ -250,17 +251,17 @@ pub async fn remove(ctx: &Ctx, user: UserId, version: Option<i64>, how: Removal)
     unit.commit(()).await
 }
 
-/// Leaves the organization of the scope.
-pub async fn leave(ctx: &Ctx, how: Departure) -> Result<()> {
+/// Leaves the organization of the scope; answers with the membership as it was.
+pub async fn leave(ctx: &Ctx, how: Departure) -> Result<Member> {
     let person = ctx.actor.user.filter(|_| ctx.actor.kind == ActorKind::User);
     let user = person.ok_or(Error::Forbidden("only a signed-in person can leave".into()))?;
     let mut unit = ctx.begin().await?;
     unit.read::<organization::Entity>().lock(ctx.scope.organization).await?;
     let own = unit.read::<Entity>().lock(user).await?;
     let fate = if how.revoke_keys { Fate::Revoked } else { Fate::InTheWay };
-    let expected = Expected::new(None, own.version)?;
-    part(&mut unit, &own, expected, fate).await?;
-    unit.commit(()).await
+    let view = view(&unit, user).await?;
+    part(&mut unit, &own, Expected::Read(own.version), fate).await?;
+    unit.commit(view).await
 }
 
 impl Removal {
@@ -281,7 +282,8 @@ impl Removal {
             }
             (Some(KeysOfMember::Transfer), [owner]) => Fate::Given(*owner),
             _ => {
-                let message = "keys=transfer goes with exactly one new owner, and a new owner with keys=transfer";
+                let message =
+                    "keys=transfer goes with exactly one new owner, and a new owner with keys=transfer";
                 faults.add("?keys", "invalid_value", message);
                 Fate::InTheWay
             }
@@ -315,7 +317,7 @@ async fn part(unit: &mut Unit<'_>, target: &Model, expected: Expected, fate: Fat
         unit.repository::<invitation::Entity>().remove(invitation.id).await?;
         unit.forget_replies(invitation.id.uuid()).await?;
     }
-    unit.repository::<Entity>().delete(user, expected).await
+    unit.repository::<Entity>().delete(user, expected).await.map(drop)
 }
 
 /// As many rows as there are: what hangs on one person.

@@ -168,7 +168,10 @@ fn slug_of(name: &str, id: OrganizationId) -> String {
 }
 
 /// One page of the caller's organizations; of everybody's, for an operator who asks for them.
-#[expect(clippy::disallowed_methods, reason = "one's own organizations are no one tenant's; the bound is put on here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "one's own organizations are no one tenant's; the bound is put on here"
+)]
 pub async fn list(ctx: &Ctx, page: &PageRequest, everybody: bool) -> Result<Page<Organization>> {
     if everybody && !ctx.actor.operator {
         return Err(Error::Forbidden("only an operator lists every organization".into()));
@@ -178,9 +181,9 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, everybody: bool) -> Result<Page
         .from(membership::Entity)
         .and_where(membership::Column::UserId.eq(ctx.actor.user))
         .take();
-    let after = page.start(ctx, "organization")?.map(|id| {
-        if page.ascending() { Column::Id.gt(id) } else { Column::Id.lt(id) }
-    });
+    let after = page
+        .start(ctx, "organization")?
+        .map(|id| if page.ascending() { Column::Id.gt(id) } else { Column::Id.lt(id) });
     let condition = Condition::all()
         .add(Column::Id.ne(OrganizationId::PLATFORM))
         .add_option((!everybody).then(|| Column::Id.in_subquery(mine)))

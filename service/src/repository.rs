@@ -149,6 +149,12 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
         row.ok_or(Error::NotFound(E::KIND))
     }
 
+    /// What is shown of every row that meets a condition; for rows that a page has named.
+    pub async fn views<V: View<Entity = E>>(&self, condition: impl Into<Condition>) -> Result<Vec<V>> {
+        let select = self.select().filter(condition.into());
+        Ok(select.into_partial_model::<V>().all(self.conn).await?)
+    }
+
     /// The first row that meets a condition.
     pub async fn first(&self, condition: impl Into<Condition>) -> Result<Option<E::Model>> {
         Ok(self.select().filter(condition.into()).one(self.conn).await?)

@@ -257,9 +257,10 @@ pub struct TeamMemberPatch {
 pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<TeamMember> {
     // Who is in the organization is not limited by the caller's teams.
     let everyone = ctx.within(crate::scope::Scope::all(ctx.scope.organization));
-    everyone.repository::<entity::membership::Entity>().find(new.user_id).await?;
     let mut unit = ctx.begin().await?;
     unit.read::<Entity>().hold(team).await?;
+    // The membership is held: whoever removes the person waits, and then finds the place in the team.
+    unit.read_in::<entity::membership::Entity>(&everyone).hold(new.user_id).await?;
     let row = team_member::ActiveModel {
         team_id: Set(team),
         user_id: Set(new.user_id),
