@@ -298,30 +298,19 @@ async fn part(unit: &mut Unit<'_>, target: &Model, expected: Expected, fate: Fat
     let user = target.user_id;
     keep_an_owner(unit, target).await?;
     settle_keys(unit, user, fate).await?;
-    let places = unit.read::<team_member::Entity>().all(team_member::Column::UserId.eq(user), ALL).await?;
-    for place in places {
-        let in_team = team_member::Column::TeamId.eq(place.team_id);
-        unit.repository::<team_member::Entity>().narrow(in_team).remove(user).await?;
-    }
-    let tokens = unit.read::<admin_token::Entity>().all(admin_token::Column::CreatedBy.eq(user), ALL).await?;
-    let mut makers = vec![user.to_string()];
-    for token in tokens {
-        makers.push(token.id.to_string());
-        unit.repository::<admin_token::Entity>().remove(token.id).await?;
-        unit.forget_replies(token.id.uuid()).await?;
-    }
+    unit.repository::<team_member::Entity>().remove_all(team_member::Column::UserId.eq(user)).await?;
+    let made = admin_token::Column::CreatedBy.eq(user);
+    let tokens = unit.repository::<admin_token::Entity>().remove_all(made).await?;
+    let makers = tokens.iter().map(|token| token.id.to_string()).chain([user.to_string()]);
     let open = Condition::all()
         .add(invitation::Column::CreatedBy.is_in(makers))
         .add(invitation::Column::AcceptedAt.is_null());
-    for invitation in unit.read::<invitation::Entity>().all(open, ALL).await? {
-        unit.repository::<invitation::Entity>().remove(invitation.id).await?;
-        unit.forget_replies(invitation.id.uuid()).await?;
-    }
+    let invitations = unit.repository::<invitation::Entity>().remove_all(open).await?;
+    let tokens = tokens.iter().map(|token| token.id.uuid());
+    let secrets: Vec<Uuid> = tokens.chain(invitations.iter().map(|open| open.id.uuid())).collect();
+    unit.forget_all_replies(&secrets).await?;
     unit.repository::<Entity>().delete(user, expected).await.map(drop)
 }
-
-/// As many rows as there are: what hangs on one person.
-const ALL: u64 = u64::MAX >> 1;
 
 async fn settle_keys(unit: &mut Unit<'_>, user: UserId, fate: Fate) -> Result<()> {
     let of_user = virtual_key::Column::UserId.eq(user);

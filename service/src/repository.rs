@@ -258,6 +258,18 @@ where
         self.unit.changed::<E>(id.into());
         Ok(row)
     }
+
+    /// Removes every row that meets a condition, in one statement: one that is gone already is not missed.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    pub async fn remove_all(self, which: impl Into<Condition>) -> Result<Vec<E::Model>> {
+        let delete = E::delete_many().filter(scope::<E>(self.unit.ctx)).filter(self.narrowed.clone());
+        let rows = delete.filter(which.into()).exec_with_returning(&self.unit.tx).await?;
+        for row in &rows {
+            self.unit.audit_change::<E>("delete", E::id_of(row), Some(row), None);
+            self.unit.changed::<E>(E::id_of(row).into());
+        }
+        Ok(rows)
+    }
 }
 
 impl<E> Writer<'_, '_, E>

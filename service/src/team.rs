@@ -199,11 +199,7 @@ pub async fn delete(ctx: &Ctx, id: TeamId, version: Option<i64>, cascade: Option
     } else {
         crate::key::revoke_where(&mut unit, live).await?;
     }
-    let members = unit.read::<team_member::Entity>().narrow(team_member::Column::TeamId.eq(id));
-    for member in members.all(Condition::all(), u64::MAX >> 1).await? {
-        let writer = unit.repository::<team_member::Entity>().narrow(team_member::Column::TeamId.eq(id));
-        writer.remove(member.user_id).await?;
-    }
+    unit.repository::<team_member::Entity>().remove_all(team_member::Column::TeamId.eq(id)).await?;
     let changes = ActiveModel { status: Set(Standing::Deleted), ..Default::default() };
     unit.repository::<Entity>().update(id, expected, changes).await?;
     unit.commit(()).await
