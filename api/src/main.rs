@@ -1,2 +1,68 @@
-//! x
-fn main() {}
+//! The `tollkeeper` program: which command runs, with which configuration.
+
+mod commands;
+mod config;
+mod keyring;
+mod logging;
+mod schema;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use commands::{admin, backup, doctor, health, migrate};
+use config::{Config, Flags};
+use std::process::ExitCode;
+
+/// Keys, limits and money in front of an organization's LLM providers.
+#[derive(Parser)]
+#[command(name = "tollkeeper", version)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API; what happens without a command.
+    Serve(serve::Options),
+    /// Bring the schema of the database up to date, back, or say where it is.
+    Migrate(migrate::Options),
+    /// Say what is wrong with the installation, if anything.
+    Doctor,
+    /// Print the OpenAPI document.
+    Openapi,
+    /// What only the operator can do, without signing in.
+    Admin(admin::Options),
+    /// Copy the `SQLite` database to a new file while it is served.
+    Backup(backup::Options),
+    /// Ask the server of this configuration whether it is ready; for health checks of containers.
+    Health,
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    if matches!(cli.command, Some(Command::Openapi)) {
+        return commands::openapi();
+    }
+    let config = Config::load(&cli.flags)?;
+    match cli.command.unwrap_or_else(|| Command::Serve(serve::Options::default())) {
+        Command::Serve(options) => serve::run(config, &options).await,
+        Command::Migrate(options) => migrate::run(&config, &options).await,
+        Command::Doctor => doctor::run(&config).await,
+        Command::Admin(options) => admin::run(&config, options).await,
+        Command::Backup(options) => backup::run(&config, &options).await,
+        Command::Health => health::run(&config).await,
+        Command::Openapi => unreachable!("answered above, without a configuration"),
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    run(Cli::parse()).await.map_or_else(
+        |error| {
+            eprintln!("tollkeeper: {error:#}");
+            ExitCode::FAILURE
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}

@@ -96,7 +96,8 @@ impl Problem {
         self
     }
 
-    fn retry(mut self, seconds: u64) -> Self {
+    /// The same, with the time after which to try again.
+    pub(crate) fn retry(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }

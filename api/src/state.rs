@@ -48,6 +48,8 @@ pub struct AppState {
     pub settings: Arc<HttpSettings>,
     /// Renders the metrics, if they are recorded.
     pub metrics: Option<metrics_exporter_prometheus::PrometheusHandle>,
+    /// The newest migration that this server needs; it is not ready without.
+    pub needed_migration: Arc<str>,
     /// Set while the server finishes what runs and takes nothing new.
     pub draining: Arc<AtomicBool>,
 }
@@ -60,6 +62,7 @@ impl AppState {
             throttle: Arc::new(Throttle::new(settings.admin_rate)),
             settings: Arc::new(settings),
             metrics: None,
+            needed_migration: migration::newest().into(),
             draining: Arc::default(),
             system,
         }

@@ -27,3 +27,8 @@ impl MigratorTrait for Migrator {
         ]
     }
 }
+
+/// The name of the newest migration.
+pub fn newest() -> String {
+    Migrator::migrations().last().map(|migration| migration.name().to_owned()).unwrap_or_default()
+}

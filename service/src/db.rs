@@ -3,11 +3,11 @@
 
 use crate::{Error, Result};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
-use std::time::Duration;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 /// The connections of one instance.
 #[derive(Debug, Clone)]
@@ -63,10 +63,26 @@ impl Db {
         Ok(self.writer.begin_with_options(options).await?)
     }
 
+    /// Whether the schema has this migration, and with it all before.
+    pub async fn has_migration(&self, name: &str) -> Result<bool> {
+        let backend = self.backend();
+        let place = if backend == DatabaseBackend::Postgres { "$1" } else { "?" };
+        let sql = format!("SELECT 1 FROM seaql_migrations WHERE version = {place}");
+        let select = Statement::from_sql_and_values(backend, sql, [name.into()]);
+        Ok(self.reader.query_one_raw(select).await?.is_some())
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.reader.ping().await.map_err(Error::from)
     }
+}
+
+/// The file behind a `sqlite:` address; none if it is no such address, or names a database in memory.
+pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    let options = SqliteConnectOptions::from_str(url).ok().filter(|_| !in_memory)?;
+    Some(options.get_filename().to_owned()).filter(|file| !file.as_os_str().is_empty())
 }
 
 fn options(url: &str, max_connections: u32) -> ConnectOptions {

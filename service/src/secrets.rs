@@ -53,7 +53,7 @@ impl Versions {
         for part in text.trim().split(',') {
             let (version, encoded) = match part.trim().split_once(':') {
                 Some((number, rest)) => {
-                    (number.parse().map_err(|_| format!("{number:?} is not a version number"))?, rest)
+                    (number.parse().map_err(|_| "what stands before the colon is not a version number")?, rest)
                 }
                 None => (1, part.trim()),
             };

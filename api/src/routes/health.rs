@@ -1,8 +1,98 @@
-//! x
-use crate::state::AppState;
-use utoipa_axum::router::OpenApiRouter;
+//! `/health/live`, `/health/ready`, `/metrics`: what load balancers and monitoring ask.
+
+use crate::{
+    extract::{Allow, Json, auth::Public},
+    problem::{Problem, Result},
+    state::AppState,
+};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+use service::authz::permit;
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// A database that takes longer does not count as ready.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
+    OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
+}
+
+/// What the operator's own listener serves: the same, without asking who wants to know.
+pub fn own(state: AppState) -> Router {
+    let router = Router::new().route("/health/live", get(live)).route("/health/ready", get(ready));
+    router.route("/metrics", get(own_metrics)).with_state(state)
+}
+
+/// How the server is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Health {
+    /// `live` or `ready`.
+    #[schema(example = "ready")]
+    status: &'static str,
+}
+
+/// Whether the process runs
+///
+/// Asks nothing and nobody: a server that does not answer this is to be restarted.
+#[utoipa::path(get, path = "/health/live", tag = "operation", security(()),
+    responses((status = 200, description = "It runs.", body = Health)))]
+async fn live(_: Public) -> Json<Health> {
+    Json(Health { status: "live" })
+}
+
+/// Whether the server takes requests
+///
+/// It does if the database answers, its schema is recent enough, and the server is not about to stop.
+#[utoipa::path(get, path = "/health/ready", tag = "operation", security(()),
+    responses((status = 200, description = "It does.", body = Health),
+              (status = 503, description = "`draining`: it is about to stop. `schema_behind`: `tollkeeper migrate up` is needed.")))]
+async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Json<Health>> {
+    if state.draining.load(Ordering::Relaxed) {
+        return Err(unready("draining", "the server is about to stop"));
+    }
+    let asked = Instant::now();
+    let answer = tokio::time::timeout(PATIENCE, ctx.system.db.has_migration(&state.needed_migration)).await;
+    metrics::histogram!("tollkeeper_database_ping_seconds").record(asked.elapsed().as_secs_f64());
+    match answer {
+        Ok(Ok(true)) => Ok(Json(Health { status: "ready" })),
+        Ok(Ok(false)) => Err(unready("schema_behind", "the schema is older than this server needs")),
+        Ok(Err(_)) | Err(_) => Err(unready("database_unavailable", "the database does not answer")),
+    }
+}
+
+fn unready(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry(2)
+}
+
+/// Read the metrics
+///
+/// In the text format of Prometheus. A scraper has no session to sign in with: give the metrics a listener of their own
+/// (`TOLLKEEPER_METRICS_LISTEN`); this one is then closed.
+#[utoipa::path(get, path = "/metrics", tag = "operation",
+    responses((status = 200, description = "The metrics.", body = String, content_type = "text/plain"),
+              (status = 404, description = "`not_found`: the metrics have a listener of their own.")))]
+async fn metrics(_: Allow<permit::PlatformMetrics>, State(state): State<AppState>) -> Result<Response> {
+    let here = state.settings.metrics_here.then(|| render(&state)).flatten();
+    here.ok_or_else(|| service::Error::NotFound("metrics").into())
+}
+
+async fn own_metrics(State(state): State<AppState>) -> Response {
+    render(&state).unwrap_or_else(|| StatusCode::NOT_FOUND.into_response())
+}
+
+fn render(state: &AppState) -> Option<Response> {
+    let text = state.metrics.as_ref()?.render();
+    Some(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

@@ -1,0 +1,152 @@
+//! `tollkeeper doctor`: everything that can be wrong with an installation, looked at without changing anything.
+
+use crate::{
+    config::{Config, Database},
+    keyring, schema,
+};
+use anyhow::bail;
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TryGetable};
+use service::{checks, clock::Clock, db::Db};
+use std::{fs, path::Path};
+
+/// The oldest Postgres that is supported.
+const OLDEST_SERVER: i64 = 150_000;
+/// How far the clocks of machine and database may be apart before access tokens suffer.
+const LARGEST_SKEW: i64 = 2_000;
+
+/// What was found, a line each.
+#[derive(Default)]
+struct Report {
+    wrong: usize,
+}
+
+impl Report {
+    fn note(&mut self, what: &str, outcome: Result<String, String>) {
+        match outcome {
+            Ok(found) => println!("ok     {what}: {found}"),
+            Err(fault) => {
+                self.wrong += 1;
+                println!("WRONG  {what}: {fault}");
+            }
+        }
+    }
+}
+
+/// Runs it.
+pub async fn run(config: &Config) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    if let Database::Sqlite { file, .. } = &config.database {
+        if !file.exists() {
+            bail!("{} does not exist; the first `tollkeeper serve` makes it", file.display());
+        }
+        report.note("file modes", modes(config));
+    }
+    match Db::connect(config.database.url(), 1).await {
+        Ok(db) => examine(config, &db, &mut report).await,
+        Err(error) => report.note("database", Err(error.to_string())),
+    }
+    match report.wrong {
+        0 => Ok(()),
+        1 => bail!("1 thing is wrong"),
+        wrong => bail!("{wrong} things are wrong"),
+    }
+}
+
+async fn examine(config: &Config, db: &Db, report: &mut Report) {
+    report.note("database", db.ping().await.map(|()| "answers".into()).map_err(|error| error.to_string()));
+    report.note("schema", current(db).await);
+    report.note("secrets", secrets(config, db).await);
+    match config.database {
+        Database::Sqlite { .. } => {
+            report.note("journal_mode", pragma::<String>(db, "journal_mode", &"wal".into()).await);
+            report.note("synchronous", pragma::<i32>(db, "synchronous", &2).await);
+            report.note("foreign_keys", pragma::<i32>(db, "foreign_keys", &1).await);
+            report.note("integrity", pragma::<String>(db, "quick_check", &"ok".into()).await);
+        }
+        Database::Postgres { .. } => {
+            report.note("server version", version(&db.writer).await);
+            report.note("synchronous_commit", durable(&db.writer).await);
+            report.note("clock", skew(&db.writer).await);
+        }
+    }
+}
+
+async fn ask<T: TryGetable>(db: &DatabaseConnection, sql: String) -> Result<T, String> {
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
+    let row = row.map_err(|error| error.to_string())?.ok_or("no answer")?;
+    T::try_get_by_index(&row, 0).map_err(|error| format!("{error:?}"))
+}
+
+async fn current(db: &Db) -> Result<String, String> {
+    let pending = schema::pending(&db.writer).await.map_err(|error| error.to_string())?;
+    match pending.as_slice() {
+        [] => Ok("up to date".into()),
+        names => Err(format!("{} pending; run `tollkeeper migrate up`", names.join(", "))),
+    }
+}
+
+async fn secrets(config: &Config, db: &Db) -> Result<String, String> {
+    let secrets = keyring::open(config).map_err(|error| error.to_string())?;
+    let mismatches = checks::mismatches(db, &secrets).await.map_err(|error| error.to_string())?;
+    let texts: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
+    if texts.is_empty() { Ok("those of the database".into()) } else { Err(texts.join("; ")) }
+}
+
+async fn pragma<T: TryGetable + PartialEq + std::fmt::Display>(
+    db: &Db,
+    name: &str,
+    expected: &T,
+) -> Result<String, String> {
+    let found = ask::<T>(&db.writer, format!("PRAGMA {name}")).await?;
+    if found == *expected { Ok(found.to_string()) } else { Err(format!("{found} instead of {expected}")) }
+}
+
+async fn version(db: &DatabaseConnection) -> Result<String, String> {
+    let number = ask::<i64>(db, "SELECT current_setting('server_version_num')::bigint".into()).await?;
+    let text = format!("{}.{}", number / 10_000, number % 10_000);
+    if number >= OLDEST_SERVER { Ok(text) } else { Err(format!("{text}; at least 15 is needed")) }
+}
+
+async fn durable(db: &DatabaseConnection) -> Result<String, String> {
+    let setting = |name: &str| format!("SELECT current_setting('{name}')");
+    let commit = ask::<String>(db, setting("synchronous_commit")).await?;
+    let fsync = ask::<String>(db, setting("fsync")).await?;
+    if commit == "off" || fsync == "off" {
+        return Err(format!("synchronous_commit = {commit}, fsync = {fsync}: a commit may be lost"));
+    }
+    Ok(commit)
+}
+
+async fn skew(db: &DatabaseConnection) -> Result<String, String> {
+    let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let before = Clock::System.local().timestamp_millis();
+    let theirs = ask::<i64>(db, sql.into()).await?;
+    let after = Clock::System.local().timestamp_millis();
+    // The answer was given at some moment between the two.
+    let apart = (before - theirs).max(theirs - after).max(0);
+    let text = format!("{apart} ms apart from the database's");
+    if apart <= LARGEST_SKEW { Ok(text) } else { Err(text) }
+}
+
+/// Files that hold secrets or digests are for their owner alone.
+fn modes(config: &Config) -> Result<String, String> {
+    let files = ["", "-wal", ".secrets", ".setup-token"];
+    let open: Vec<String> = files
+        .iter()
+        .filter_map(|suffix| config.database.beside(suffix))
+        .filter(|path| is_open(path))
+        .map(|path| path.display().to_string())
+        .collect();
+    if open.is_empty() { Ok("private".into()) } else { Err(format!("others can read {}", open.join(", "))) }
+}
+
+#[cfg(unix)]
+fn is_open(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+}
+
+#[cfg(not(unix))]
+fn is_open(_: &Path) -> bool {
+    false
+}

@@ -1,0 +1,241 @@
+//! The configuration: flags over environment over file. Nothing else reads the environment. All faults are found in one
+//! go, each naming its setting and where it came from; none repeats the value, which may be a secret.
+
+mod layers;
+mod parse;
+
+use api::state::HttpSettings;
+use service::{password::Password, secrets::Versions};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+pub use layers::Flags;
+use layers::Layers;
+
+/// One setting: `database-url` is the flag `--database-url`, the variable `TOLLKEEPER_DATABASE_URL` and the file's key
+/// `database_url`.
+struct Setting {
+    name: &'static str,
+    /// Also readable from a file, as `…_FILE`; never a flag, for flags are seen by every process of the machine.
+    secret: bool,
+    about: &'static str,
+}
+
+const fn open(name: &'static str, about: &'static str) -> Setting {
+    Setting { name, secret: false, about }
+}
+
+const fn secret(name: &'static str, about: &'static str) -> Setting {
+    Setting { name, secret: true, about }
+}
+
+const SETTINGS: [Setting; 19] = [
+    secret("database-url", "sqlite://<file> or postgres://…"),
+    open("listen", "Address of the API; port 0 takes a free one"),
+    open("metrics-listen", "Own address of /metrics and /health; otherwise /metrics asks for an operator's token"),
+    open("log", "What is logged, as info or service=debug,info"),
+    open("log-format", "text or json"),
+    open("public-url", "The address by which clients know this installation; the issuer of access tokens"),
+    secret("encryption-key", "Encrypts what must be read back: base64 of 32 bytes, or version:base64,…"),
+    secret("key-pepper", "Keys the digests of tokens: base64 of 32 bytes, or version:base64,…"),
+    secret("token-signing-key", "Signs access tokens: base64 of 32 bytes, or version:base64,…"),
+    open("bootstrap-email", "The first owner's address, used at the first start"),
+    secret("bootstrap-password", "The first owner's password, used at the first start"),
+    open("database-max-connections", "Connections of this instance to its database"),
+    open("trusted-proxies", "Addresses or networks whose X-Forwarded-For is believed"),
+    open("cors-origins", "Origins that browsers may call from"),
+    open("admin-rate", "Admin requests a second and principal; 0 = no limit"),
+    open("request-timeout-seconds", "Longest time a request may take"),
+    open("shutdown-grace-seconds", "How long running requests may finish after SIGTERM"),
+    open("password-workers", "Passwords checked at a time"),
+    open("state-dir", "Where the setup token is left when the database is no file"),
+];
+
+/// Which database.
+#[derive(Clone)]
+pub enum Database {
+    /// A file, which this process alone serves.
+    Sqlite {
+        /// As configured.
+        url: String,
+        /// The file in it.
+        file: PathBuf,
+    },
+    /// A server that instances share.
+    Postgres {
+        /// As configured; it may carry a password.
+        url: String,
+    },
+}
+
+impl Database {
+    /// As configured.
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Sqlite { url, .. } | Self::Postgres { url } => url,
+        }
+    }
+
+    /// The database's file, or another that belongs beside it, as `.secrets`.
+    pub fn beside(&self, suffix: &str) -> Option<PathBuf> {
+        let Self::Sqlite { file, .. } = self else { return None };
+        let mut name = file.clone().into_os_string();
+        name.push(suffix);
+        Some(name.into())
+    }
+}
+
+/// What the log looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// The configured secrets; on `SQLite` a missing one is kept beside the database.
+#[derive(Debug, Clone, Default)]
+pub struct GivenSecrets {
+    /// Encrypts what must be read back.
+    pub encryption: Option<Versions>,
+    /// Keys the digests of tokens.
+    pub pepper: Option<Versions>,
+    /// Signs access tokens.
+    pub signing: Option<Versions>,
+}
+
+/// Everything that an operator may set.
+pub struct Config {
+    /// The database.
+    pub database: Database,
+    /// Connections to it.
+    pub max_connections: u32,
+    /// Address of the API.
+    pub listen: SocketAddr,
+    /// Own address of the metrics.
+    pub metrics_listen: Option<SocketAddr>,
+    /// The filter of the log, known to be well-formed.
+    pub log: String,
+    /// What the log looks like.
+    pub log_format: LogFormat,
+    /// The issuer, if it is set.
+    pub public_url: Option<String>,
+    /// The secrets that are set.
+    pub secrets: GivenSecrets,
+    /// The first owner, if set.
+    pub bootstrap: Option<(String, Password)>,
+    /// Settings of the HTTP layer.
+    pub http: HttpSettings,
+    /// How long running requests may finish after SIGTERM.
+    pub shutdown_grace: Duration,
+    /// Passwords checked at a time.
+    pub password_workers: usize,
+    /// Where a setup token is left when the database is no file.
+    pub state_dir: PathBuf,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Debug)]
+pub struct Faults(Vec<String>);
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration is not usable:")?;
+        self.0.iter().try_for_each(|fault| write!(f, "\n  - {fault}"))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+impl Config {
+    /// Reads flags, environment and file, or says everything that is wrong with them.
+    pub fn load(flags: &Flags) -> Result<Self, Faults> {
+        Self::read(Layers::gather(flags, environment()))
+    }
+
+    /// The issuer of access tokens. Instances that share a database must agree on it, wherever they listen.
+    pub fn issuer(&self, address: SocketAddr) -> String {
+        match (&self.public_url, &self.database) {
+            (Some(url), _) => url.clone(),
+            (None, Database::Sqlite { .. }) => format!("http://{address}"),
+            (None, Database::Postgres { .. }) => "http://localhost:8080".to_owned(),
+        }
+    }
+
+    fn read(mut from: Layers) -> Result<Self, Faults> {
+        let database = from.take("database-url", parse::database).unwrap_or_else(parse::default_database);
+        let metrics_listen = from.take("metrics-listen", parse::address);
+        let http = HttpSettings::default();
+        let http = HttpSettings {
+            admin_rate: from.take("admin-rate", parse::number(0, 1_000_000)).unwrap_or(http.admin_rate),
+            trusted_proxies: from.take("trusted-proxies", parse::networks).unwrap_or_default(),
+            cors_origins: from.take("cors-origins", parse::origins).unwrap_or_default(),
+            request_timeout: seconds(&mut from, "request-timeout-seconds", http.request_timeout),
+            metrics_here: metrics_listen.is_none(),
+        };
+        let config = Self {
+            max_connections: from.take("database-max-connections", parse::number(1, 1000)).unwrap_or(16),
+            listen: from
+                .take("listen", parse::address)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            metrics_listen,
+            log: from.take("log", parse::filter).unwrap_or_else(|| "info,sea_orm_migration=warn".into()),
+            log_format: from.take("log-format", parse::log_format).unwrap_or(LogFormat::Text),
+            public_url: from.take("public-url", parse::origin),
+            secrets: secrets(&mut from, &database),
+            bootstrap: bootstrap(&mut from),
+            shutdown_grace: seconds(&mut from, "shutdown-grace-seconds", Duration::from_secs(25)),
+            password_workers: from
+                .take("password-workers", parse::number(1, 256))
+                .map_or_else(default_workers, |workers| workers as usize),
+            state_dir: from.take("state-dir", parse::path).unwrap_or_else(std::env::temp_dir),
+            http,
+            database,
+        };
+        from.finish().map(|()| config)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment() -> Vec<(String, Option<String>)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok())))
+        .collect()
+}
+
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+}
+
+fn seconds(from: &mut Layers, name: &'static str, default: Duration) -> Duration {
+    from.take(name, parse::number(1, 3600)).map_or(default, |seconds| Duration::from_secs(seconds.into()))
+}
+
+fn secrets(from: &mut Layers, database: &Database) -> GivenSecrets {
+    let required = matches!(database, Database::Postgres { .. });
+    let mut take = |name| {
+        if required && !from.has(name) {
+            from.missing(name, "required on Postgres: every instance needs the same (openssl rand -base64 32)");
+        }
+        from.take(name, Versions::parse)
+    };
+    GivenSecrets {
+        encryption: take("encryption-key"),
+        pepper: take("key-pepper"),
+        signing: take("token-signing-key"),
+    }
+}
+
+fn bootstrap(from: &mut Layers) -> Option<(String, Password)> {
+    match (from.has("bootstrap-email"), from.has("bootstrap-password")) {
+        (true, false) => from.missing("bootstrap-password", "required together with bootstrap-email"),
+        (false, true) => from.missing("bootstrap-email", "required together with bootstrap-password"),
+        _ => {}
+    }
+    let email = from.take("bootstrap-email", parse::email);
+    let password = from.take("bootstrap-password", parse::password);
+    email.zip(password)
+}
+
+#[cfg(test)]
+mod tests;

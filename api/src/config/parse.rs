@@ -1,0 +1,95 @@
+//! Texts into what they mean. A fault says what is expected and never repeats the text, which may be a secret.
+
+use super::{Database, LogFormat};
+use ipnet::IpNet;
+use service::password::Password;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+use tracing_subscriber::EnvFilter;
+
+type Parsed<T> = Result<T, String>;
+
+const DEFAULT_DATABASE: &str = "sqlite://tollkeeper.db";
+
+pub(super) fn default_database() -> Database {
+    Database::Sqlite { url: DEFAULT_DATABASE.into(), file: "tollkeeper.db".into() }
+}
+
+pub(super) fn database(text: &str) -> Parsed<Database> {
+    let url = text.to_owned();
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return Ok(Database::Postgres { url });
+    }
+    let file = text.starts_with("sqlite:").then(|| service::db::sqlite_file(text)).flatten();
+    let file = file.ok_or("expected sqlite://<file> or postgres://…; a database in memory is not served")?;
+    Ok(Database::Sqlite { url, file })
+}
+
+pub(super) fn address(text: &str) -> Parsed<SocketAddr> {
+    text.parse().map_err(|_| "expected an address and a port, as 127.0.0.1:8080 or [::]:8080".into())
+}
+
+pub(super) fn number(least: u32, most: u32) -> impl FnOnce(&str) -> Parsed<u32> {
+    move |text| {
+        let number = text.trim().parse().ok().filter(|number| (least..=most).contains(number));
+        number.ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+    }
+}
+
+fn list<T>(text: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<Vec<T>> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse).collect()
+}
+
+pub(super) fn networks(text: &str) -> Parsed<Vec<IpNet>> {
+    list(text, |part| {
+        let network = part.parse().or_else(|_| part.parse::<IpAddr>().map(IpNet::from));
+        network.map_err(|_| "expected addresses or networks, as 10.0.0.0/8, separated by commas".into())
+    })
+}
+
+/// `scheme://host[:port]`, nothing behind it.
+pub(super) fn origin(text: &str) -> Parsed<String> {
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let uri = text.parse::<axum::http::Uri>().ok();
+    let fits = uri.is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none()
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+    });
+    if fits { Ok(text.to_owned()) } else { Err("expected https://host, with a port if need be".into()) }
+}
+
+pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
+    list(text, origin)
+}
+
+pub(super) fn filter(text: &str) -> Parsed<String> {
+    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("expected text or json".into()),
+    }
+}
+
+pub(super) fn email(text: &str) -> Parsed<String> {
+    let whole = text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if whole { Ok(text.to_owned()) } else { Err("expected an e-mail address".into()) }
+}
+
+pub(super) fn password(text: &str) -> Parsed<Password> {
+    let password = Password::from(text.to_owned());
+    match password.fault("") {
+        Some(fault) => Err(fault.message),
+        None => Ok(password),
+    }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "of the same form as the others")]
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    Ok(text.into())
+}

@@ -1,0 +1,101 @@
+//! Which layer wins, and what a fault says.
+
+use super::*;
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, Option<String>)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned()))).collect()
+}
+
+fn load(file: Option<&str>, pairs: &[(&str, &str)], arguments: &[&str]) -> Result<Config, Vec<String>> {
+    use clap::{Args, FromArgMatches};
+    let directory = std::env::temp_dir().join(format!("tollkeeper-config-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let mut words = vec!["tollkeeper".to_owned()];
+    words.extend(arguments.iter().map(|word| (*word).to_owned()));
+    if let Some(text) = file {
+        let name = format!("{:x}.toml", text.bytes().fold(7u64, |hash, b| hash.wrapping_mul(31) + u64::from(b)));
+        std::fs::write(directory.join(&name), text).unwrap();
+        words.extend(["--config".to_owned(), directory.join(name).display().to_string()]);
+    }
+    let matches = Flags::augment_args(clap::Command::new("tollkeeper")).get_matches_from(words);
+    let flags = Flags::from_arg_matches(&matches).unwrap();
+    Config::read(Layers::gather(&flags, variables(pairs))).map_err(|faults| faults.0)
+}
+
+#[test]
+fn flags_win_over_environment_over_file() {
+    let file = Some("listen = \"127.0.0.1:1\"\nadmin_rate = 7\npassword_workers = 3\n");
+    let environment = [("TOLLKEEPER_LISTEN", "127.0.0.1:2"), ("TOLLKEEPER_ADMIN_RATE", "8")];
+    let config = load(file, &environment, &["--listen", "127.0.0.1:3"]).ok().unwrap();
+    assert_eq!(config.listen.port(), 3);
+    assert_eq!(config.http.admin_rate, 8);
+    assert_eq!(config.password_workers, 3);
+}
+
+#[test]
+fn all_faults_are_told_at_once_and_none_repeats_a_secret() {
+    let environment = [
+        ("TOLLKEEPER_DATABASE_URL", "mysql://root:hunter2@db/x"),
+        ("TOLLKEEPER_LISTEN", "nowhere"),
+        ("TOLLKEEPER_KEY_PEPPER", "hunter2:hunter2"),
+        ("TOLLKEEPER_ENCRYPTION_KEY", "aHVudGVyMg=="),
+        ("TOLLKEEPER_BOOTSTRAP_PASSWORD", "hunter2"),
+        ("TOLLKEEPER_DATABSE_URL", "x"),
+        ("TOLLKEEPER_TOKEN_SIGNING_KEY_FILE", "/nowhere/at/all"),
+    ];
+    let faults = load(Some("lisen = \"a\"\nlog = true\n"), &environment, &[]).err().unwrap();
+    let text = faults.join("\n");
+    for expected in [
+        "TOLLKEEPER_DATABASE_URL (environment)",
+        "TOLLKEEPER_LISTEN (environment): expected an address",
+        "TOLLKEEPER_KEY_PEPPER (environment)",
+        "TOLLKEEPER_ENCRYPTION_KEY (environment): 7 bytes instead of 32",
+        "TOLLKEEPER_BOOTSTRAP_EMAIL: required together with bootstrap-password",
+        "TOLLKEEPER_BOOTSTRAP_PASSWORD (environment): a password has at least",
+        "TOLLKEEPER_DATABSE_URL (environment): no such setting; did you mean TOLLKEEPER_DATABASE_URL?",
+        "TOLLKEEPER_TOKEN_SIGNING_KEY_FILE (environment): /nowhere/at/all",
+        "did you mean listen?",
+        "expected a string, a number",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is missing in\n{text}");
+    }
+    assert_eq!(faults.len(), 10, "{text}");
+    assert!(!text.contains("hunter2") && !text.contains("aHVudGVyMg"), "{text}");
+}
+
+#[test]
+fn a_broken_file_is_told_by_line_without_its_text() {
+    let faults = load(Some("log = \"info\"\nkey_pepper = hunter2\n"), &[], &[]).err().unwrap();
+    assert_eq!(faults.len(), 1);
+    assert!(faults[0].contains("line 2") && !faults[0].contains("hunter2"), "{}", faults[0]);
+}
+
+#[test]
+fn postgres_needs_its_secrets() {
+    let faults = load(None, &[("TOLLKEEPER_DATABASE_URL", "postgres://u:hunter2@h/d")], &[]).err().unwrap();
+    assert_eq!(faults.len(), 3);
+    assert!(faults.iter().all(|fault| fault.contains("required on Postgres") && !fault.contains("hunter2")));
+}
+
+#[test]
+fn foreign_and_empty_variables_are_left_alone() {
+    let environment = [
+        ("TOLLKEEPER_TEST_POSTGRES", "x"),
+        ("TOLLKEEPER_SERVICE_HOST", "10.0.0.1"),
+        ("TOLLKEEPER_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("TOLLKEEPER_LISTEN", ""),
+        ("HOME", "/"),
+    ];
+    assert_eq!(load(None, &environment, &[]).ok().unwrap().listen.port(), 8080);
+}
+
+#[test]
+fn the_example_names_every_setting() {
+    let example = include_str!("../../../.env.example");
+    for setting in &SETTINGS {
+        let variable = format!("TOLLKEEPER_{}", setting.name.replace('-', "_").to_uppercase());
+        assert!(example.contains(&format!("{variable}=")), "{variable} is not in .env.example");
+        let file = format!("{variable}_FILE=");
+        assert_eq!(example.contains(&file), setting.secret, "{file}");
+    }
+}

@@ -1,0 +1,148 @@
+//! `tollkeeper serve`: from nothing to a server that answers, and back without losing a request.
+
+mod background;
+mod greeting;
+
+use crate::{
+    commands,
+    config::{Config, Database},
+    keyring, logging, schema,
+};
+use anyhow::{Context, bail};
+use api::state::AppState;
+use axum::{Router, serve::ListenerExt};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use service::{System, activity, checks, db::Db};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Seconds; from a decision in memory to a request that is about to time out.
+const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+/// How long the last flush may take.
+const LAST_FLUSH: Duration = Duration::from_secs(5);
+
+/// How to serve.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// Bring the schema of a Postgres up to date first; on `SQLite` that happens anyway.
+    #[arg(long)]
+    migrate: bool,
+}
+
+/// Runs it until a signal ends it.
+pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
+    logging::start(&config);
+    let _lock = schema::lock_file(&config)?;
+    let listener = bind(config.listen).await?;
+    let own = match config.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let address = listener.local_addr()?;
+    let system = prepare(&config, options, address).await?;
+    let state = state(&config, system.clone())?;
+    greeting::print(&config, &system, address).await?;
+
+    let stop = CancellationToken::new();
+    let background = background::start(&state, &stop);
+    let own = own.map(|listener| serve(listener, api::routes::health::own(state.clone()), &stop));
+    let server = serve(listener, api::app(state.clone()), &stop);
+    signal().await?;
+    tracing::info!("stopping: running requests finish");
+    state.draining.store(true, Ordering::Relaxed);
+    stop.cancel();
+    finish(server, own, config.shutdown_grace).await;
+    background.close();
+    background.wait().await;
+    if !matches!(timeout(LAST_FLUSH, activity::flush(&system)).await, Ok(Ok(()))) {
+        tracing::warn!("the last uses of some secrets could not be written");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// The schema, the connections and the secrets, each as it must be before anything is served.
+async fn prepare(config: &Config, options: &Options, address: SocketAddr) -> anyhow::Result<Arc<System>> {
+    if options.migrate || matches!(config.database, Database::Sqlite { .. }) {
+        for name in schema::up(config).await? {
+            tracing::info!(name, "migration applied");
+        }
+    } else {
+        let probe = schema::connect(config).await?;
+        if !schema::pending(&probe).await?.is_empty() {
+            bail!("the schema is behind: run `tollkeeper migrate up`, or start with `serve --migrate`");
+        }
+        probe.close().await?;
+    }
+    let db = Db::connect(config.database.url(), config.max_connections).await;
+    let db = db.context("the database cannot be reached")?;
+    let secrets = keyring::open_or_make(config, &db).await?;
+    checks::enroll(&db, &secrets).await.context("refusing to start")?;
+    Ok(commands::system(config, db, secrets, config.issuer(address))?)
+}
+
+fn state(config: &Config, system: Arc<System>) -> anyhow::Result<AppState> {
+    let metrics = Some(recorder(&system)?);
+    Ok(AppState { metrics, ..AppState::new(system, config.http.clone()) })
+}
+
+fn recorder(system: &System) -> anyhow::Result<PrometheusHandle> {
+    let seconds = Matcher::Suffix("_seconds".into());
+    let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS)?.install_recorder()?;
+    metrics::gauge!("tollkeeper_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus has no other number")]
+    let now = system.clock.local().timestamp_millis() as f64 / 1000.0;
+    metrics::gauge!("process_start_time_seconds").set(now);
+    Ok(recorder)
+}
+
+fn serve(listener: TcpListener, router: Router, stop: &CancellationToken) -> JoinHandle<()> {
+    // Small replies must not wait for the acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the listener failed");
+        }
+    })
+}
+
+/// Lets running requests finish; who takes longer than the grace, or sends another signal, is cut off.
+async fn finish(server: JoinHandle<()>, own: Option<JoinHandle<()>>, grace: Duration) {
+    tokio::select! {
+        outcome = timeout(grace, server) => if outcome.is_err() {
+            tracing::warn!("requests that took longer than the grace are cut off");
+        },
+        _ = signal() => tracing::warn!("a second signal: running requests are cut off"),
+    }
+    if let Some(own) = own {
+        own.abort();
+    }
+}
+
+/// SIGTERM or SIGINT.
+async fn signal() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await?;
+    Ok(())
+}

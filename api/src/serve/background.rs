@@ -1,0 +1,50 @@
+//! What a server does besides answering. Each job fails softly: it says so in the log and tries again at its next turn.
+
+use api::state::AppState;
+use service::{activity, housekeeping};
+use std::time::Duration;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+const FLUSH: Duration = Duration::from_secs(5);
+const HOUSEKEEPING: Duration = Duration::from_secs(45);
+
+/// Starts the jobs; they end with `stop`.
+pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {
+    let tracker = TaskTracker::new();
+    let flushing = state.clone();
+    tracker.spawn(every(FLUSH, stop.clone(), move || flush(flushing.clone())));
+    let keeping = state.clone();
+    tracker.spawn(every(HOUSEKEEPING, stop.clone(), move || keep(keeping.clone())));
+    tracker
+}
+
+async fn every<F: Future<Output = ()>>(period: Duration, stop: CancellationToken, job: impl Fn() -> F) {
+    let mut turns = interval(period);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = turns.tick() => {}
+        }
+        // A job under way is dropped at the stop: whatever it does is one statement at a time.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = job() => {}
+        }
+    }
+}
+
+async fn flush(state: AppState) {
+    if let Err(error) = activity::flush(&state.system).await {
+        tracing::warn!(%error, "last uses could not be written; they are kept for the next time");
+    }
+}
+
+async fn keep(state: AppState) {
+    housekeeping::round(&state.system).await;
+    state.throttle.tidy();
+    if let Some(metrics) = &state.metrics {
+        metrics.run_upkeep();
+    }
+}

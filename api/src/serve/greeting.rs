@@ -1,0 +1,96 @@
+//! The first words of a server, on standard output: where it is, and what to do next.
+
+use crate::{
+    config::{Config, Database},
+    keyring,
+};
+use service::{System, token::Token};
+use std::{
+    fmt::Write,
+    io::{IsTerminal, Write as _},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
+
+/// Where a setup token is to be found.
+enum Setup {
+    /// It is done.
+    Done,
+    /// On this terminal.
+    Shown(Token),
+    /// In this file.
+    Left(PathBuf),
+}
+
+/// Prints them. At the first start they say how to sign in.
+pub async fn print(config: &Config, system: &Arc<System>, address: SocketAddr) -> anyhow::Result<()> {
+    let setup = setup(config, system, address).await?;
+    let text = text(config, address, &setup);
+    let mut out = std::io::stdout();
+    // A closed standard output is no reason not to serve.
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    Ok(())
+}
+
+async fn setup(config: &Config, system: &Arc<System>, address: SocketAddr) -> anyhow::Result<Setup> {
+    let token: Option<Token> = None;
+    let beside = config.database.beside(".setup-token");
+    let path = beside
+        .unwrap_or_else(|| config.state_dir.join(format!("tollkeeper-{}.setup-token", address.port())));
+    let Some(token) = token else {
+        // A token that was left at an earlier start opens nothing any more.
+        let _ = std::fs::remove_file(&path);
+        return Ok(Setup::Done);
+    };
+    if std::io::stdout().is_terminal() {
+        return Ok(Setup::Shown(token));
+    }
+    keyring::write_private(&path, &format!("{}\n", token.expose()))?;
+    tracing::info!(path = %path.display(), "nobody has signed in yet: the one-time setup token is in this file");
+    Ok(Setup::Left(path))
+}
+
+fn text(config: &Config, address: SocketAddr, setup: &Setup) -> String {
+    let base = base(address);
+    let database = match &config.database {
+        Database::Sqlite { file, .. } => file.display().to_string(),
+        Database::Postgres { .. } => "Postgres".to_owned(),
+    };
+    let mut text = format!(
+        "Tollkeeper {} is listening on {base}\n\n  database       {database}\n  documentation  {base}/docs\n",
+        env!("CARGO_PKG_VERSION")
+    );
+    let token = match setup {
+        Setup::Done => None,
+        Setup::Shown(token) => Some((token.expose().to_owned(), token.expose().to_owned())),
+        Setup::Left(path) => {
+            let path = path.display();
+            Some((format!("in {path}, readable by you alone"), format!("'\"$(cat {path})\"'")))
+        }
+    };
+    // Writing to a String cannot fail.
+    let _ = match token {
+        Some((place, word)) => write!(
+            text,
+            "  setup token    {place}\n\nMake the first owner and sign in:\n  \
+             curl {base}/v1/setup -H 'content-type: application/json' \\\n    \
+             -d '{{\"token\": \"{word}\", \"email\": \"you@example.com\", \"password\": \"<15 characters or more>\"}}'\n"
+        ),
+        None => write!(
+            text,
+            "\nSign in:\n  curl {base}/v1/auth/login -H 'content-type: application/json' \\\n    \
+             -d '{{\"email\": \"<address>\", \"password\": \"<password>\"}}'\n"
+        ),
+    };
+    text
+}
+
+/// The address as a person on this machine types it.
+fn base(address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        format!("http://localhost:{}", address.port())
+    } else {
+        format!("http://{address}")
+    }
+}
