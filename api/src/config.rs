@@ -31,7 +31,10 @@ const fn secret(name: &'static str, about: &'static str) -> Setting {
 const SETTINGS: [Setting; 19] = [
     secret("database-url", "sqlite://<file> or postgres://…"),
     open("listen", "Address of the API; port 0 takes a free one"),
-    open("metrics-listen", "Own address of /metrics and /health; otherwise /metrics asks for an operator's token"),
+    open(
+        "metrics-listen",
+        "Own address of /metrics and /health; otherwise /metrics asks for an operator's token",
+    ),
     open("log", "What is logged, as info or service=debug,info"),
     open("log-format", "text or json"),
     open("public-url", "The address by which clients know this installation; the issuer of access tokens"),
@@ -215,7 +218,10 @@ fn secrets(from: &mut Layers, database: &Database) -> GivenSecrets {
     let required = matches!(database, Database::Postgres { .. });
     let mut take = |name| {
         if required && !from.has(name) {
-            from.missing(name, "required on Postgres: every instance needs the same (openssl rand -base64 32)");
+            from.missing(
+                name,
+                "required on Postgres: every instance needs the same (openssl rand -base64 32)",
+            );
         }
         from.take(name, Versions::parse)
     };

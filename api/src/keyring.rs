@@ -61,7 +61,10 @@ fn parsed(stored: &BTreeMap<String, String>, name: &str) -> anyhow::Result<Optio
 }
 
 /// The configured and the stored secrets together; a configured one takes precedence.
-fn together(given: &GivenSecrets, stored: &BTreeMap<String, String>) -> anyhow::Result<[Option<Versions>; 3]> {
+fn together(
+    given: &GivenSecrets,
+    stored: &BTreeMap<String, String>,
+) -> anyhow::Result<[Option<Versions>; 3]> {
     let [encryption, pepper, signing] = NAMES;
     let or_stored = |given: &Option<Versions>, name| match given {
         Some(given) => Ok(Some(given.clone())),

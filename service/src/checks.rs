@@ -61,9 +61,8 @@ pub async fn mismatches(db: &Db, secrets: &Secrets) -> Result<Vec<Mismatch>> {
         let versions = each(secrets).into_iter().find(|(name, _)| *name == row.name);
         let configured = versions.and_then(|(_, versions)| versions.get(row.version));
         let retired = configured.is_none() && row.name == NAMES[2];
-        let right = configured.is_some_and(|key| {
-            value(&row.name, row.version, key.expose()).ct_eq(&row.check_value).into()
-        });
+        let right = configured
+            .is_some_and(|key| value(&row.name, row.version, key.expose()).ct_eq(&row.check_value).into());
         if !right && !retired {
             found.push(Mismatch { name: row.name, version: row.version, differs: configured.is_some() });
         }

@@ -5,8 +5,7 @@ use crate::{Result, System};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{idempotency_record, invitation, login_throttle, password_reset, refresh_token, session};
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, Iterable, PrimaryKeyToColumn, QueryFilter, QuerySelect,
-    QueryTrait,
+    ColumnTrait, Condition, EntityTrait, Iterable, PrimaryKeyToColumn, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, Value},
 };
 
@@ -37,7 +36,9 @@ fn note(what: &str, outcome: Result<u64>) {
     match outcome {
         Ok(0) => {}
         Ok(rows) => tracing::debug!(what, rows, "expired rows removed"),
-        Err(error) => tracing::warn!(what, %error, "expired rows could not be removed; the next round tries again"),
+        Err(error) => {
+            tracing::warn!(what, %error, "expired rows could not be removed; the next round tries again")
+        }
     }
 }
 
@@ -77,9 +78,7 @@ async fn secrets(system: &System, now: DateTime<Utc>) -> Result<u64> {
 }
 
 fn ended(before: DateTime<Utc>) -> Condition {
-    Condition::any()
-        .add(session::Column::ExpiresAt.lte(before))
-        .add(session::Column::RevokedAt.lte(before))
+    Condition::any().add(session::Column::ExpiresAt.lte(before)).add(session::Column::RevokedAt.lte(before))
 }
 
 /// A session's tokens go before it does.

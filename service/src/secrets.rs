@@ -52,9 +52,10 @@ impl Versions {
         let mut versions = Self { active: 0, keys: BTreeMap::new() };
         for part in text.trim().split(',') {
             let (version, encoded) = match part.trim().split_once(':') {
-                Some((number, rest)) => {
-                    (number.parse().map_err(|_| "what stands before the colon is not a version number")?, rest)
-                }
+                Some((number, rest)) => (
+                    number.parse().map_err(|_| "what stands before the colon is not a version number")?,
+                    rest,
+                ),
                 None => (1, part.trim()),
             };
             let bytes = STANDARD.decode(encoded).map_err(|_| "not base64".to_owned())?;

@@ -116,7 +116,9 @@ impl Layers {
             let origin = format!("{key} ({})", path.display());
             match scalar(value) {
                 Some(text) => self.put("file", origin, &key.replace('_', "-"), text),
-                None => self.faults.push(format!("{origin}: expected a string, a number or a list of strings")),
+                None => {
+                    self.faults.push(format!("{origin}: expected a string, a number or a list of strings"))
+                }
             }
         }
     }
@@ -124,8 +126,9 @@ impl Layers {
     fn put(&mut self, layer: &'static str, origin: String, name: &str, text: String) {
         let by_name = |name: &str| SETTINGS.iter().find(|setting| setting.name == name);
         let pointed = || name.strip_suffix("-file").and_then(by_name).filter(|setting| setting.secret);
-        let Some((setting, pointed)) =
-            by_name(name).map(|setting| (setting, false)).or_else(|| pointed().map(|setting| (setting, true)))
+        let Some((setting, pointed)) = by_name(name)
+            .map(|setting| (setting, false))
+            .or_else(|| pointed().map(|setting| (setting, true)))
         else {
             return self.faults.push(format!("{origin}: no such setting{}", suggestion(layer, name)));
         };

@@ -54,7 +54,9 @@ pub(super) fn origin(text: &str) -> Parsed<String> {
     let text = text.strip_suffix('/').unwrap_or(text);
     let uri = text.parse::<axum::http::Uri>().ok();
     let fits = uri.is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none()
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.path() == "/"
+            && uri.query().is_none()
             && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
     });
     if fits { Ok(text.to_owned()) } else { Err("expected https://host, with a port if need be".into()) }

@@ -13,7 +13,8 @@ fn load(file: Option<&str>, pairs: &[(&str, &str)], arguments: &[&str]) -> Resul
     let mut words = vec!["tollkeeper".to_owned()];
     words.extend(arguments.iter().map(|word| (*word).to_owned()));
     if let Some(text) = file {
-        let name = format!("{:x}.toml", text.bytes().fold(7u64, |hash, b| hash.wrapping_mul(31) + u64::from(b)));
+        let name =
+            format!("{:x}.toml", text.bytes().fold(7u64, |hash, b| hash.wrapping_mul(31) + u64::from(b)));
         std::fs::write(directory.join(&name), text).unwrap();
         words.extend(["--config".to_owned(), directory.join(name).display().to_string()]);
     }

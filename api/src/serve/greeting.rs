@@ -36,8 +36,8 @@ pub async fn print(config: &Config, system: &Arc<System>, address: SocketAddr) -
 async fn setup(config: &Config, system: &Arc<System>, address: SocketAddr) -> anyhow::Result<Setup> {
     let token: Option<Token> = None;
     let beside = config.database.beside(".setup-token");
-    let path = beside
-        .unwrap_or_else(|| config.state_dir.join(format!("tollkeeper-{}.setup-token", address.port())));
+    let path =
+        beside.unwrap_or_else(|| config.state_dir.join(format!("tollkeeper-{}.setup-token", address.port())));
     let Some(token) = token else {
         // A token that was left at an earlier start opens nothing any more.
         let _ = std::fs::remove_file(&path);
