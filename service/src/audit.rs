@@ -204,6 +204,29 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: AuditFilter) -> Result<
     page.finish(ctx, "audit event", items, |event| Uuid::from_u128(event.seq.unsigned_abs().into()))
 }
 
+impl AuditCheckpoint {
+    /// A checkpoint as it was kept: both halves of it, or none.
+    pub fn kept(seq: Option<i64>, hash: Option<String>) -> Result<Option<Self>> {
+        match (seq, hash) {
+            (None, None) => Ok(None),
+            (Some(seq), Some(hash)) if seq >= 0 && is_hash(&hash) => Ok(Some(Self { seq, hash })),
+            (Some(_), Some(_)) => {
+                let message =
+                    "must be what a checkpoint said: a number, and 64 lower-case hexadecimal digits";
+                Err(Error::malformed("?checkpoint_hash", "invalid_parameter", message))
+            }
+            _ => {
+                let message = "checkpoint_seq and checkpoint_hash go together";
+                Err(Error::malformed("?checkpoint_seq", "invalid_parameter", message))
+            }
+        }
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 impl TryFrom<Model> for AuditEvent {
     type Error = Error;
     fn try_from(row: Model) -> Result<Self> {
@@ -243,13 +266,12 @@ pub async fn checkpoint(ctx: &Ctx) -> Result<AuditCheckpoint> {
 /// event that is not as it was written. It reads in short statements, so it holds no snapshot.
 pub async fn verify(ctx: &Ctx, checkpoint_kept: Option<AuditCheckpoint>) -> Result<AuditVerification> {
     let head = checkpoint(ctx).await?;
+    let end = checkpoint_kept.as_ref().map_or(head.seq, |kept| kept.seq.max(head.seq));
+    let known = [
+        (Some(head), "the event differs from the head"),
+        (checkpoint_kept, "the event differs from the checkpoint"),
+    ];
     let (mut seq, mut hash) = (0i64, vec![0u8; 32]);
-    let broken = |seq: i64, reason: &str| AuditVerification {
-        valid: false,
-        checked: seq - 1,
-        first_broken: Some(seq),
-        reason: Some(reason.to_owned()),
-    };
     loop {
         let rows = chunk(ctx, seq).await?;
         if rows.is_empty() {
@@ -264,20 +286,30 @@ pub async fn verify(ctx: &Ctx, checkpoint_kept: Option<AuditCheckpoint>) -> Resu
             if hash != row.hash {
                 return Ok(broken(seq, "the event was changed or moved"));
             }
-            let kept = checkpoint_kept.as_ref().filter(|kept| kept.seq == seq);
-            if kept.is_some_and(|kept| kept.hash != hex(&hash)) {
-                return Ok(broken(seq, "the event differs from the checkpoint"));
+            let differs = |known: &AuditCheckpoint| known.seq == seq && known.hash != hex(&hash);
+            if let Some((_, reason)) = known.iter().find(|(known, _)| known.as_ref().is_some_and(differs)) {
+                return Ok(broken(seq, reason));
             }
         }
     }
-    let end = checkpoint_kept.map_or(head.seq, |kept| kept.seq.max(head.seq));
     if seq < end {
         return Ok(broken(seq + 1, "the event is missing at the end"));
     }
-    if seq == head.seq && hex(&hash) != head.hash {
-        return Ok(broken(seq, "the event differs from the head"));
+    // The head grows with its events, so what is behind the head now was not appended by it.
+    let grown = checkpoint(ctx).await?.seq;
+    if seq > grown {
+        return Ok(broken(grown + 1, "the event is beyond the head"));
     }
     Ok(AuditVerification { valid: true, checked: seq, first_broken: None, reason: None })
+}
+
+fn broken(seq: i64, reason: &str) -> AuditVerification {
+    AuditVerification {
+        valid: false,
+        checked: seq - 1,
+        first_broken: Some(seq),
+        reason: Some(reason.to_owned()),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tenant is put on here")]

@@ -130,6 +130,8 @@ matrix! {
         No No No No No | No No | All;
     PlatformGatewayTokens "platform:gateway_tokens" "list, make and delete gateway tokens for all organizations":
         No No No No No | No No | All;
+    PlatformAudit "platform:audit" "read and verify the audit log of the installation":
+        No No No No No | No No | All;
     PlatformMetrics "platform:metrics" "read the metrics of the installation":
         No No No No No | No No | All;
 }

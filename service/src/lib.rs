@@ -15,6 +15,7 @@ pub mod audit;
 pub mod auth;
 pub mod authz;
 pub mod bootstrap;
+mod ceiling;
 pub mod checks;
 pub mod clock;
 pub mod ctx;

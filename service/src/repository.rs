@@ -149,6 +149,12 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
         row.ok_or(Error::NotFound(E::KIND))
     }
 
+    /// What is shown of every row that meets a condition; for rows that a page has named.
+    pub async fn views<V: View<Entity = E>>(&self, condition: impl Into<Condition>) -> Result<Vec<V>> {
+        let select = self.select().filter(condition.into());
+        Ok(select.into_partial_model::<V>().all(self.conn).await?)
+    }
+
     /// The first row that meets a condition.
     pub async fn first(&self, condition: impl Into<Condition>) -> Result<Option<E::Model>> {
         Ok(self.select().filter(condition.into()).one(self.conn).await?)
@@ -251,6 +257,18 @@ where
         self.unit.audit_change::<E>("delete", id, Some(&row), None);
         self.unit.changed::<E>(id.into());
         Ok(row)
+    }
+
+    /// Removes every row that meets a condition, in one statement: one that is gone already is not missed.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    pub async fn remove_all(self, which: impl Into<Condition>) -> Result<Vec<E::Model>> {
+        let delete = E::delete_many().filter(scope::<E>(self.unit.ctx)).filter(self.narrowed.clone());
+        let rows = delete.filter(which.into()).exec_with_returning(&self.unit.tx).await?;
+        for row in &rows {
+            self.unit.audit_change::<E>("delete", E::id_of(row), Some(row), None);
+            self.unit.changed::<E>(E::id_of(row).into());
+        }
+        Ok(rows)
     }
 }
 

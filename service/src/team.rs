@@ -199,11 +199,7 @@ pub async fn delete(ctx: &Ctx, id: TeamId, version: Option<i64>, cascade: Option
     } else {
         crate::key::revoke_where(&mut unit, live).await?;
     }
-    let members = unit.read::<team_member::Entity>().narrow(team_member::Column::TeamId.eq(id));
-    for member in members.all(Condition::all(), u64::MAX >> 1).await? {
-        let writer = unit.repository::<team_member::Entity>().narrow(team_member::Column::TeamId.eq(id));
-        writer.remove(member.user_id).await?;
-    }
+    unit.repository::<team_member::Entity>().remove_all(team_member::Column::TeamId.eq(id)).await?;
     let changes = ActiveModel { status: Set(Standing::Deleted), ..Default::default() };
     unit.repository::<Entity>().update(id, expected, changes).await?;
     unit.commit(()).await
@@ -257,9 +253,10 @@ pub struct TeamMemberPatch {
 pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<TeamMember> {
     // Who is in the organization is not limited by the caller's teams.
     let everyone = ctx.within(crate::scope::Scope::all(ctx.scope.organization));
-    everyone.repository::<entity::membership::Entity>().find(new.user_id).await?;
     let mut unit = ctx.begin().await?;
     unit.read::<Entity>().hold(team).await?;
+    // The membership is held: whoever removes the person waits, and then finds the place in the team.
+    unit.read_in::<entity::membership::Entity>(&everyone).hold(new.user_id).await?;
     let row = team_member::ActiveModel {
         team_id: Set(team),
         user_id: Set(new.user_id),

@@ -53,6 +53,11 @@ impl<'c> Unit<'c> {
         Repository::new(&self.tx, self.ctx)
     }
 
+    /// Reads within the transaction, in another scope: what the caller's reach hides and the use-case needs.
+    pub fn read_in<'u, E: Scoped>(&'u self, ctx: &'u Ctx) -> Repository<'u, E, DatabaseTransaction> {
+        Repository::new(&self.tx, ctx)
+    }
+
     /// Writes within the transaction.
     pub fn repository<E: Scoped>(&mut self) -> Writer<'_, 'c, E>
     where

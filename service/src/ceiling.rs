@@ -1,0 +1,110 @@
+//! [`Ceiling`]: how much a caller may hand on. Nobody grants more than they have, and a token no more than it carries; it
+//! is read under the organization's lock, so that it still holds when the unit commits.
+
+use crate::{
+    Error, Result, Unit,
+    authz::{Grant, Permission},
+};
+use chrono::{DateTime, Utc};
+use entity::{
+    admin_token,
+    id::AdminTokenId,
+    membership, organization,
+    status::{ActorKind, Role, Standing, TeamRole},
+};
+use sea_orm::ColumnTrait;
+
+/// What the caller of a unit has, and so may hand on.
+#[derive(Debug)]
+pub(crate) struct Ceiling {
+    /// The caller's role; for an admin token, its maker's.
+    role: Role,
+    /// What an admin token is narrowed to; none for a person.
+    token: Option<TokenBounds>,
+}
+
+#[derive(Debug)]
+struct TokenBounds {
+    permissions: Vec<Permission>,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Ceiling {
+    /// Locks the organization, and makes sure that the caller still has the permission it came through the door with:
+    /// another administrator may have been faster.
+    pub(crate) async fn enter(unit: &Unit<'_>, permission: Permission) -> Result<Self> {
+        unit.read::<organization::Entity>().lock(unit.ctx.scope.organization).await?;
+        let ceiling = Self { role: role(unit).await?, token: token(unit).await? };
+        if ceiling.holds(permission) { Ok(ceiling) } else { Err(lacks(permission)) }
+    }
+
+    /// Whether the caller has a permission in the whole organization.
+    pub(crate) fn holds(&self, permission: Permission) -> bool {
+        let carried = self.token.as_ref().is_none_or(|token| token.permissions.contains(&permission));
+        carried && permission.row().role(self.role) == Grant::All
+    }
+
+    /// Whether the caller may give these permissions to a token.
+    pub(crate) fn gives(&self, permissions: &[Permission]) -> Result<()> {
+        let lacking = permissions.iter().copied().find(|permission| !self.holds(*permission));
+        lacking.map_or(Ok(()), |permission| Err(lacks(permission)))
+    }
+
+    /// Whether the caller may make a token that lives so long: a token's tokens end with it.
+    pub(crate) fn gives_until(&self, end: Option<DateTime<Utc>>) -> Result<()> {
+        let own = self.token.as_ref().and_then(|token| token.expires_at);
+        let outlives = own.is_some_and(|own| end.is_none_or(|end| end > own));
+        let refused = || Error::Forbidden("a token made with this one must not outlive it".into());
+        if outlives { Err(refused()) } else { Ok(()) }
+    }
+
+    /// Whether the caller may give this role to somebody.
+    pub(crate) fn gives_role(&self, role: Role) -> Result<()> {
+        self.governs(role)?;
+        self.gives_each(|permission| permission.row().role(role) == Grant::All)
+    }
+
+    /// Whether the caller may give this role in a team to somebody.
+    pub(crate) fn gives_team_role(&self, role: TeamRole) -> Result<()> {
+        self.gives(&[Permission::TeamMembersWrite])?;
+        self.gives_each(|permission| permission.row().team(role) == Grant::Team)
+    }
+
+    /// Whether the caller may decide about somebody who has this role: about owners, owners alone.
+    pub(crate) fn governs(&self, role: Role) -> Result<()> {
+        let refused = || Error::Forbidden("only an owner decides about owners".into());
+        if role == Role::Owner && self.role != Role::Owner { Err(refused()) } else { Ok(()) }
+    }
+
+    fn gives_each(&self, granted: impl Fn(Permission) -> bool) -> Result<()> {
+        let every: Vec<Permission> = Permission::EVERY.iter().copied().filter(|p| granted(*p)).collect();
+        self.gives(&every)
+    }
+}
+
+fn lacks(permission: Permission) -> Error {
+    Error::Forbidden(
+        format!("the permission {} is missing, and cannot be handed on", permission.word()).into(),
+    )
+}
+
+async fn role(unit: &Unit<'_>) -> Result<Role> {
+    let Some(user) = unit.ctx.actor.user else {
+        let refused = Error::Forbidden("only a member hands on rights".into());
+        return if unit.ctx.actor.kind == ActorKind::System { Ok(Role::Owner) } else { Err(refused) };
+    };
+    let own = unit.read::<membership::Entity>().first(membership::Column::UserId.eq(user)).await?;
+    let active = own.filter(|own| own.status == Standing::Active);
+    active.map(|own| own.role).ok_or(Error::Forbidden("the membership has ended or is suspended".into()))
+}
+
+async fn token(unit: &Unit<'_>) -> Result<Option<TokenBounds>> {
+    if unit.ctx.actor.kind != ActorKind::AdminToken {
+        return Ok(None);
+    }
+    let id: AdminTokenId = unit.ctx.actor.id.parse().map_err(Error::internal)?;
+    let row = unit.read::<admin_token::Entity>().first(admin_token::Column::Id.eq(id)).await?;
+    let row = row.ok_or(Error::Forbidden("the admin token was deleted".into()))?;
+    let permissions = row.permissions.0.iter().filter_map(|word| Permission::from_word(word)).collect();
+    Ok(Some(TokenBounds { permissions, expires_at: row.expires_at }))
+}
