@@ -1,7 +1,7 @@
 //! Virtual keys and their secrets, admin tokens, gateway tokens, last use.
 
 use crate::columns::*;
-use sea_orm_migration::prelude::*;
+use sea_orm_migration::{prelude::*, sea_orm::DatabaseBackend};
 
 #[derive(DeriveMigrationName)]
 pub(crate) struct Migration;
@@ -17,11 +17,10 @@ impl MigrationTrait for Migration {
         {
             manager.create_table(statement).await?;
         }
-        // Lists run newest first by id inside an organization, a team or an owner: each reach has its index.
-        for owner in ["team_id", "user_id", "service_account_id"] {
-            index(manager, "virtual_key", &["organization_id", owner, "id"], false).await?;
+        for statement in lists(manager.get_database_backend()) {
+            manager.get_connection().execute_unprepared(&statement).await?;
         }
-        index(manager, "key_secret", &["key_id"], false).await?;
+        index(manager, "key_secret", &["key_id", "id"], false).await?;
         index(manager, "admin_token", &["organization_id", "name"], true).await?;
         index(manager, "gateway_token", &["organization_id", "name"], true).await
     }
@@ -33,6 +32,30 @@ impl MigrationTrait for Migration {
         )
         .await
     }
+}
+
+/// Lists run by id inside an organization, and inside what an organization's keys are filtered by. A key that was
+/// deleted is in none of them. Only Postgres has an index for labels.
+fn lists(backend: DatabaseBackend) -> Vec<String> {
+    let index = |name: &str, columns: &str, also: &str| {
+        format!(
+            "CREATE INDEX ix_virtual_key_{name} ON virtual_key ({columns}) WHERE archived_at IS NULL{also}"
+        )
+    };
+    let mut statements = vec![
+        index("live", "organization_id, id", ""),
+        index("status", "organization_id, status, id", ""),
+        index("created_by", "organization_id, created_by, id", ""),
+    ];
+    for owner in ["team_id", "user_id", "service_account_id"] {
+        let columns = format!("organization_id, {owner}, id");
+        statements.push(index(owner, &columns, &format!(" AND {owner} IS NOT NULL")));
+    }
+    if backend == DatabaseBackend::Postgres {
+        statements
+            .push("CREATE INDEX ix_virtual_key_tags ON virtual_key USING gin (tags jsonb_path_ops)".into());
+    }
+    statements
 }
 
 fn virtual_key() -> TableCreateStatement {

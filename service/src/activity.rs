@@ -2,10 +2,10 @@
 
 use crate::{Result, System};
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::credential_activity as activity;
+use entity::{credential_activity as activity, id::KeyId, key_secret};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use std::{
@@ -77,8 +77,34 @@ pub async fn flush(system: &System) -> Result<()> {
 
 /// When each of these was last used.
 #[expect(clippy::disallowed_methods, reason = "by ids of rows that were found in scope")]
-pub(crate) async fn last_used(system: &System, ids: Vec<Uuid>) -> Result<HashMap<Uuid, DateTime<Utc>>> {
+pub(crate) async fn last_used<C: ConnectionTrait>(
+    db: &C,
+    ids: Vec<Uuid>,
+) -> Result<HashMap<Uuid, DateTime<Utc>>> {
     let select = activity::Entity::find().filter(activity::Column::Id.is_in(ids));
-    let rows = select.all(&system.db.reader).await?;
+    let rows = select.all(db).await?;
     Ok(rows.into_iter().map(|row| (row.id, row.last_used_at)).collect())
+}
+
+/// When each of these keys was last used, with whichever of its secrets.
+#[expect(clippy::disallowed_methods, reason = "by ids of rows that were found in scope")]
+pub(crate) async fn keys_last_used<C: ConnectionTrait>(
+    db: &C,
+    keys: impl IntoIterator<Item = KeyId>,
+) -> Result<HashMap<KeyId, DateTime<Utc>>> {
+    let secret = activity::Entity::belongs_to(key_secret::Entity)
+        .from(activity::Column::Id)
+        .to(key_secret::Column::Id)
+        .into();
+    let rows: Vec<(KeyId, DateTime<Utc>)> = activity::Entity::find()
+        .select_only()
+        .column(key_secret::Column::KeyId)
+        .column_as(activity::Column::LastUsedAt.max(), "last_used_at")
+        .join(JoinType::InnerJoin, secret)
+        .filter(key_secret::Column::KeyId.is_in(keys))
+        .group_by(key_secret::Column::KeyId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().collect())
 }

@@ -12,7 +12,7 @@ use crate::{
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
     FromQueryResult, IntoActiveModel, Iterable, ModelTrait, PartialModelTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, Value,
+    QuerySelect, Select, TryGetableMany, Value,
     sea_query::{Expr, LockType, SimpleExpr},
 };
 use std::{fmt::Display, marker::PhantomData};
@@ -166,6 +166,25 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
         Ok(select.all(self.conn).await?)
     }
 
+    /// What is shown of every row that meets a condition, in order of their ids.
+    pub async fn views<V: View<Entity = E>>(&self, condition: impl Into<Condition>) -> Result<Vec<V>> {
+        let select = self.select().filter(condition.into()).order_by_asc(E::ID);
+        Ok(select.into_partial_model::<V>().all(self.conn).await?)
+    }
+
+    /// One column of every row that meets a condition, by the rows' ids.
+    pub async fn column<T>(
+        &self,
+        condition: impl Into<Condition>,
+        column: E::Column,
+    ) -> Result<Vec<(Uuid, T)>>
+    where
+        (Uuid, T): TryGetableMany,
+    {
+        let select = self.select().filter(condition.into()).select_only().column(E::ID).column(column);
+        Ok(select.into_tuple().all(self.conn).await?)
+    }
+
     /// How many rows meet a condition.
     pub async fn count(&self, condition: impl Into<Condition>) -> Result<u64> {
         let select = self.select().filter(condition.into()).select_only().column_as(E::ID.count(), "n");
@@ -246,6 +265,18 @@ where
         let row = E::insert(row).exec_with_returning(&self.unit.tx).await?;
         self.unit.audit_change::<E>("create", E::id_of(&row), None, Some(&row));
         Ok(row)
+    }
+
+    /// Changes a row without a version: one that hangs on another, which is locked.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    pub async fn amend(self, action: &str, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
+        let before = self.reader().lock(id).await?;
+        let update = E::update_many().set(changes).filter(scope::<E>(self.unit.ctx));
+        let rows = update.filter(E::ID.eq(id)).exec_with_returning(&self.unit.tx).await?;
+        let after = rows.into_iter().next().ok_or(Error::NotFound(E::KIND))?;
+        self.unit.audit_change::<E>(action, id, Some(&before), Some(&after));
+        self.unit.changed::<E>(id.into());
+        Ok(after)
     }
 
     /// Removes a row, whatever its version.

@@ -8,7 +8,7 @@ use entity::{
     admin_token, gateway_token, id, invitation, key_secret, membership, organization, password_reset,
     refresh_token, service_account, session, status::Standing, team, team_member, user_account, virtual_key,
 };
-use sea_orm::{ColumnTrait, Condition};
+use sea_orm::{ColumnTrait, Condition, sea_query::Expr};
 
 macro_rules! scoped {
     ($table:ident, $id:ty, $field:ident: $column:ident, $kind:literal, $policy:expr, $organization:expr
@@ -69,7 +69,8 @@ scoped!(organization, id::OrganizationId, id: Id, "organization", Some(PolicyKin
 scoped!(user_account, id::UserId, id: Id, "user", Some(PolicyKind::User), None,
     personal Email | Name);
 scoped!(membership, id::UserId, user_id: UserId, "member", Some(PolicyKind::Member),
-    Some(membership::Column::OrganizationId));
+    Some(membership::Column::OrganizationId),
+    within |_teams, user| Condition::any().add(Expr::cust("1 = 0")).add_option(user.map(|user| membership::Column::UserId.eq(user))));
 scoped!(team, id::TeamId, id: Id, "team", Some(PolicyKind::Team), Some(team::Column::OrganizationId),
     live not(team::Column::Status, Standing::Deleted),
     within |teams, _user| Condition::all().add(team::Column::Id.is_in(teams.iter().copied())));

@@ -107,6 +107,11 @@ pub struct Minted {
     pub last4: String,
 }
 
+/// The part of a token before its secret, which is no secret: the kind, and the id of the row it belongs to.
+pub fn public_part(kind: TokenKind, id: Uuid) -> String {
+    format!("{}_{}", kind.prefix(), encode::<ID_LEN>(id.as_bytes()))
+}
+
 /// Makes a token for the row with this id.
 pub fn mint(system: &System, kind: TokenKind, id: Uuid) -> Minted {
     Token::assemble(kind, id, &system.entropy.bytes::<32>()).minted(system)
@@ -123,8 +128,7 @@ pub(crate) fn successor(system: &System, before: &Token, id: Uuid, pepper_versio
 
 impl Token {
     fn assemble(kind: TokenKind, id: Uuid, secret: &[u8; 32]) -> Self {
-        let (id_text, secret) = (encode::<ID_LEN>(id.as_bytes()), encode::<SECRET_LEN>(secret));
-        let signed = format!("{}_{id_text}_{secret}", kind.prefix());
+        let signed = format!("{}_{}", public_part(kind, id), encode::<SECRET_LEN>(secret));
         let text = format!("{signed}_{}", checksum(&signed));
         Self { text, kind, id }
     }

@@ -32,6 +32,13 @@ impl Faults {
         }
     }
 
+    /// Adds the faults of a check that stands by itself.
+    pub fn also<T>(&mut self, checked: &Result<T>) {
+        if let Err(Error::Invalid(faults)) = checked {
+            self.0.extend(faults.iter().cloned());
+        }
+    }
+
     /// Nothing wrong, or everything that is.
     pub fn finish(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
@@ -154,11 +161,15 @@ where
     T::deserialize(deserializer).map(Some)
 }
 
-/// `column LIKE 'prefix%'`, the prefix taken literally.
+/// The column begins with this text, letter for letter on both databases: `LIKE` is what an index can serve, and the
+/// comparison minds the case where `LIKE` does not.
 pub(crate) fn starts_with<C: sea_orm::ColumnTrait>(
     column: C,
     prefix: &str,
 ) -> sea_orm::sea_query::SimpleExpr {
+    use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
     let literal = prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    column.like(sea_orm::sea_query::LikeExpr::new(format!("{literal}%")).escape('\\'))
+    let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+    let begin = Func::cust("substr").args([Expr::col(column.as_column_ref()), 1.into(), length.into()]);
+    column.like(LikeExpr::new(format!("{literal}%")).escape('\\')).and(Expr::expr(begin).eq(prefix))
 }

@@ -1,13 +1,23 @@
-//! Many keys at once: revoking and transferring every live key that meets a condition, whatever their number.
+//! Many keys at once, whatever their number: revoked, handed over, or put away when they have long expired.
 
-use super::Owner;
-use crate::{Result, Unit};
+use super::{KeyFilter, owner::Owner};
+use crate::{Ctx, Error, Result, Unit, validate::Faults};
+use chrono::TimeDelta;
 use entity::{
+    id::{KeyId, ServiceAccountId, TeamId, UserId},
     status::KeyStatus,
     virtual_key::{ActiveModel, Column, Entity},
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use utoipa::ToSchema;
 use uuid::Uuid;
+
+/// Keys that one call can name.
+const NAMED: usize = 1000;
+/// How long an expired key is kept unless one asks otherwise, in days.
+const KEPT: i64 = 30;
 
 fn live(which: Condition) -> Condition {
     Condition::all().add(which).add(Column::Status.ne(KeyStatus::Revoked))
@@ -20,33 +30,134 @@ pub(crate) async fn revoke_where(unit: &mut Unit<'_>, which: Condition) -> Resul
         revoked_at: Set(Some(unit.now)),
         ..Default::default()
     };
-    let revoked = unit.repository::<Entity>().force_all("revoke", live(which), changes).await?;
-    let ids: Vec<Uuid> = revoked.iter().map(|key| key.id.uuid()).collect();
+    stop(unit, "revoke", which, changes).await
+}
+
+/// Ends every live key that meets a condition. Replies that carried its secret are forgotten.
+async fn stop(unit: &mut Unit<'_>, action: &str, which: Condition, changes: ActiveModel) -> Result<u64> {
+    let stopped = unit.repository::<Entity>().force_all(action, live(which), changes).await?;
+    let ids: Vec<Uuid> = stopped.iter().map(|key| key.id.uuid()).collect();
     unit.forget_all_replies(&ids).await?;
     Ok(ids.len() as u64)
 }
 
-/// Hands every live key in scope that meets a condition to another owner; says how many there were.
+/// Hands every live key in scope that meets a condition to another owner; says how many there were. The owner must be at
+/// work, and allow each of them.
 pub(crate) async fn transfer_where(unit: &mut Unit<'_>, which: Condition, owner: Owner) -> Result<u64> {
-    let changes = owner.columns();
-    let moved = unit.repository::<Entity>().force_all("transfer", live(which), changes).await?;
+    let held = owner.hold(unit).await?;
+    if let Some(refused) = held.refuses(unit.now) {
+        let count = unit.read::<Entity>().count(live(which.clone()).add(refused)).await?;
+        if count > 0 {
+            let message = format!("{count} of the keys never expire, or live longer than the owner allows");
+            return Err(Error::invalid("/expires_at", "beyond_lifetime", message));
+        }
+    }
+    held.at_work()?;
+    let moved = unit.repository::<Entity>().force_all("transfer", live(which), owner.columns()).await?;
     Ok(moved.len() as u64)
 }
 
-impl Owner {
-    /// The owner columns of a key, all three.
-    pub(super) fn columns(self) -> ActiveModel {
-        let (mut team, mut user, mut service_account) = (None, None, None);
-        match self {
-            Self::Team(id) => team = Some(id),
-            Self::User(id) => user = Some(id),
-            Self::ServiceAccount(id) => service_account = Some(id),
-        }
-        ActiveModel {
-            team_id: Set(team),
-            user_id: Set(user),
-            service_account_id: Set(service_account),
-            ..Default::default()
-        }
+/// Which keys to revoke: those that meet everything that is given. At least one thing must be.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeySelection {
+    /// Only this team's.
+    pub team_id: Option<TeamId>,
+    /// Only this person's.
+    pub user_id: Option<UserId>,
+    /// Only this service account's.
+    pub service_account_id: Option<ServiceAccountId>,
+    /// Only those with this label, `name:value`.
+    #[schema(example = "cost_centre:4711")]
+    pub tag: Option<String>,
+    /// Only those that this user or admin token made.
+    pub created_by: Option<String>,
+    /// Only these, at most 1000.
+    #[schema(max_items = 1000)]
+    pub key_ids: Option<BTreeSet<KeyId>>,
+}
+
+/// How many keys were revoked.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeysRevoked {
+    /// Keys that were live and are revoked now.
+    pub revoked: u64,
+}
+
+impl KeySelection {
+    fn check(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        let given = self.team_id.is_some()
+            || self.user_id.is_some()
+            || self.service_account_id.is_some()
+            || self.tag.is_some()
+            || self.created_by.is_some()
+            || self.key_ids.is_some();
+        faults.when(!given, "", "required", "say which keys: give at least one field");
+        let many = self.key_ids.as_ref().is_some_and(|ids| ids.len() > NAMED);
+        faults.when(many, "/key_ids", "too_many", "must have at most 1000 entries");
+        let tag = self.tag.as_ref().is_some_and(|tag| !tag.contains(':'));
+        faults.when(tag, "/tag", "invalid_value", "must be name:value");
+        faults.finish()
     }
+}
+
+/// Revokes every key that a selection finds. A key that is named must be there.
+pub async fn revoke_all(ctx: &Ctx, selection: KeySelection) -> Result<KeysRevoked> {
+    selection.check()?;
+    let filter = KeyFilter {
+        team_id: selection.team_id,
+        user_id: selection.user_id,
+        service_account_id: selection.service_account_id,
+        created_by: selection.created_by,
+        tag: selection.tag,
+        ..Default::default()
+    };
+    let mut which = filter.condition(ctx, ctx.now().await?).await?;
+    if let Some(ids) = selection.key_ids {
+        let named = Column::Id.is_in(ids.iter().copied());
+        if ctx.repository::<Entity>().count(named.clone()).await? < ids.len() as u64 {
+            return Err(Error::NotFound("key"));
+        }
+        which = which.add(named);
+    }
+    let mut unit = ctx.begin().await?;
+    let revoked = revoke_where(&mut unit, which).await?;
+    unit.commit(KeysRevoked { revoked }).await
+}
+
+/// Which expired keys to put away.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExpiredKeys {
+    /// How long they must have been expired; 30 days unless given.
+    #[schema(minimum = 0, maximum = 315_576_000_i64, default = 2_592_000)]
+    pub expired_for_seconds: Option<i64>,
+}
+
+/// How many keys were put away.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeysArchived {
+    /// Expired keys that are not found any more.
+    pub archived: u64,
+}
+
+/// Revokes and puts away every key that expired long enough ago. A key that never expires, or was revoked, stays.
+pub async fn archive_expired(ctx: &Ctx, which: ExpiredKeys) -> Result<KeysArchived> {
+    let mut faults = Faults::default();
+    let seconds = which.expired_for_seconds.unwrap_or(KEPT * 86_400);
+    let wrong = !(0..=315_576_000).contains(&seconds);
+    faults.when(wrong, "/expired_for_seconds", "out_of_range", "must be between 0 and 315576000 seconds");
+    faults.finish()?;
+    let mut unit = ctx.begin().await?;
+    let before = unit.now - TimeDelta::seconds(seconds);
+    let changes = ActiveModel {
+        status: Set(KeyStatus::Revoked),
+        revoked_at: Set(Some(unit.now)),
+        archived_at: Set(Some(unit.now)),
+        ..Default::default()
+    };
+    let expired = Condition::all().add(Column::ExpiresAt.lte(before));
+    let archived = stop(&mut unit, "delete", expired, changes).await?;
+    unit.commit(KeysArchived { archived }).await
 }
