@@ -163,14 +163,14 @@ fn understood(new: &NewAdminToken, now: DateTime<Utc>) -> Result<Vec<Permission>
 pub async fn list(ctx: &Ctx, page: &PageRequest) -> Result<Page<AdminToken>> {
     let Page { items, next_cursor } =
         ctx.repository::<Entity>().list::<Stored>(page, Condition::all()).await?;
-    let uses = activity::last_used(&ctx.system, items.iter().map(View::cursor).collect()).await?;
+    let uses = activity::last_used(&ctx.system.db.reader, items.iter().map(View::cursor).collect()).await?;
     Ok(Page { items: items.into_iter().map(|row| row.used(&uses)).collect(), next_cursor })
 }
 
 /// One admin token.
 pub async fn get(ctx: &Ctx, id: AdminTokenId) -> Result<AdminToken> {
     let stored = ctx.repository::<Entity>().view::<Stored>(id).await?;
-    let uses = activity::last_used(&ctx.system, vec![id.uuid()]).await?;
+    let uses = activity::last_used(&ctx.system.db.reader, vec![id.uuid()]).await?;
     Ok(stored.used(&uses))
 }
 

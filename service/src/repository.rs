@@ -11,8 +11,8 @@ use crate::{
 };
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, ExprTrait,
-    FromQueryResult, IntoActiveModel, Iterable, ModelTrait, PartialModelTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, TryGetableMany, Value,
+    FromQueryResult, IntoActiveModel, PartialModelTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    TryGetableMany, Value,
     sea_query::{Expr, LockType, SimpleExpr},
 };
 use std::{fmt::Display, marker::PhantomData};
@@ -149,12 +149,6 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
         row.ok_or(Error::NotFound(E::KIND))
     }
 
-    /// What is shown of every row that meets a condition; for rows that a page has named.
-    pub async fn views<V: View<Entity = E>>(&self, condition: impl Into<Condition>) -> Result<Vec<V>> {
-        let select = self.select().filter(condition.into());
-        Ok(select.into_partial_model::<V>().all(self.conn).await?)
-    }
-
     /// The first row that meets a condition.
     pub async fn first(&self, condition: impl Into<Condition>) -> Result<Option<E::Model>> {
         Ok(self.select().filter(condition.into()).one(self.conn).await?)
@@ -251,9 +245,7 @@ where
     }
 
     fn reader(&self) -> Repository<'_, E, DatabaseTransaction> {
-        let mut repository = Repository::new(&self.unit.tx, self.unit.ctx);
-        repository.narrowed = self.narrowed.clone();
-        repository
+        Repository { narrowed: self.narrowed.clone(), ..Repository::new(&self.unit.tx, self.unit.ctx) }
     }
 
     /// Inserts a row without a version. The tenant is the scope's, whatever the row says.
@@ -405,17 +397,4 @@ where
         }
         Ok(written)
     }
-}
-
-/// A row as JSON for the audit log. Secrets are byte columns, and byte columns are left out, as is what is personal.
-pub(crate) fn snapshot<E: Scoped>(row: &E::Model) -> serde_json::Map<String, serde_json::Value> {
-    use sea_orm::IdenStatic;
-    E::Column::iter()
-        .filter(|column| !E::is_personal(column))
-        .map(|column| (column, row.get(column)))
-        .filter(|(_, value)| !matches!(value, Value::Bytes(_)))
-        .map(|(column, value)| {
-            (column.as_str().to_owned(), sea_orm::sea_query::sea_value_to_json_value(&value))
-        })
-        .collect()
 }

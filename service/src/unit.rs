@@ -6,12 +6,12 @@ use crate::{
     audit::Draft,
     head::{self, Change, PolicyKind},
     idempotency::{self, Guard, Reply},
-    repository::{Repository, Scoped, Writer, snapshot},
+    repository::{Repository, Scoped, Writer},
     token::Token,
 };
 use chrono::{DateTime, Utc};
 use entity::id::{Id, OrganizationId};
-use sea_orm::{DatabaseTransaction, IntoActiveModel};
+use sea_orm::{DatabaseTransaction, IdenStatic, IntoActiveModel, Iterable, ModelTrait};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
@@ -157,4 +157,16 @@ fn difference<E: Scoped>(before: Option<&E::Model>, after: Option<&E::Model>) ->
         drop_same(new);
     }
     json!({ "before": before, "after": after })
+}
+
+/// A row as JSON for the audit log. Secrets are byte columns, and byte columns are left out, as is what is personal.
+fn snapshot<E: Scoped>(row: &E::Model) -> Map<String, Value> {
+    E::Column::iter()
+        .filter(|column| !E::is_personal(column))
+        .map(|column| (column, row.get(column)))
+        .filter(|(_, value)| !matches!(value, sea_orm::Value::Bytes(_)))
+        .map(|(column, value)| {
+            (column.as_str().to_owned(), sea_orm::sea_query::sea_value_to_json_value(&value))
+        })
+        .collect()
 }
