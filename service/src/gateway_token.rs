@@ -157,7 +157,7 @@ pub async fn create(ctx: &Ctx, new: NewGatewayToken) -> Result<IssuedGatewayToke
 pub async fn list(ctx: &Ctx, page: &PageRequest) -> Result<Page<GatewayToken>> {
     let mut page = ctx.repository::<Entity>().list::<GatewayToken>(page, Condition::all()).await?;
     let ids = page.items.iter().map(|token| token.id.uuid()).collect();
-    let used = activity::last_used(&ctx.system, ids).await?;
+    let used = activity::last_used(&ctx.system.db.reader, ids).await?;
     for token in &mut page.items {
         token.last_used_at = used.get(&token.id.uuid()).copied();
     }
@@ -167,7 +167,7 @@ pub async fn list(ctx: &Ctx, page: &PageRequest) -> Result<Page<GatewayToken>> {
 /// One gateway token.
 pub async fn get(ctx: &Ctx, id: GatewayTokenId) -> Result<GatewayToken> {
     let token = ctx.repository::<Entity>().view::<GatewayToken>(id).await?;
-    let used = activity::last_used(&ctx.system, vec![id.uuid()]).await?;
+    let used = activity::last_used(&ctx.system.db.reader, vec![id.uuid()]).await?;
     Ok(GatewayToken { last_used_at: used.get(&id.uuid()).copied(), ..token })
 }
 
