@@ -162,7 +162,7 @@ pub fn enter_platform(identity: &Identity, permission: Permission) -> Result<Sco
 }
 
 #[expect(clippy::disallowed_methods, reason = "no scope exists before the organization is known")]
-async fn organization_id(system: &Arc<System>, text: &str) -> Result<Option<OrganizationId>> {
+pub(crate) async fn organization_id(system: &Arc<System>, text: &str) -> Result<Option<OrganizationId>> {
     let filter = match OrganizationId::from_str(text) {
         Ok(id) => organization::Column::Id.eq(id),
         Err(_) => organization::Column::Slug.eq(text),

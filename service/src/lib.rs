@@ -34,6 +34,7 @@ pub mod meter;
 pub mod organization;
 pub mod page;
 pub mod password;
+pub mod password_reset;
 pub mod repository;
 pub mod scope;
 pub mod secrets;

@@ -5,7 +5,7 @@
 //! `\btk[agirp]?_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b`.
 
 use crate::{System, secrets::hmac};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -91,6 +91,25 @@ impl From<String> for Shown {
 impl fmt::Debug for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+/// The text of a token as a request brings it. It cannot be printed or sent back, and its memory is wiped.
+#[derive(Clone, Deserialize, ToSchema, Zeroize, ZeroizeOnDrop)]
+#[serde(transparent)]
+#[schema(value_type = String, format = Password, max_length = 128)]
+pub struct Presented(String);
+
+impl fmt::Debug for Presented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Presented {
+    /// The token of this kind that it is; none if its form or its checksum is wrong. No I/O.
+    pub fn token(&self, kind: TokenKind) -> Option<Token> {
+        Token::parse_kind(&self.0, kind)
     }
 }
 

@@ -106,3 +106,25 @@ impl FromRequestParts<AppState> for Public {
         }))
     }
 }
+
+/// A caller who may be signed in or not. A credential that is sent must be good.
+#[derive(Debug)]
+pub struct Visitor {
+    /// A context on the platform, of the caller or of nobody.
+    pub ctx: Ctx,
+    /// Who the caller is, if a credential was sent.
+    pub identity: Option<Identity>,
+}
+
+impl FromRequestParts<AppState> for Visitor {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let Public(ctx) = Public::from_request_parts(parts, state).await?;
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self { ctx, identity: None });
+        }
+        let identity = identify(parts, state).await?;
+        Ok(Self { ctx: Ctx { actor: identity.actor.clone(), ..ctx }, identity: Some(identity) })
+    }
+}

@@ -111,6 +111,11 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
     } else {
         (StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", None)
     };
+    // What was sent is not repeated: it may be a password in the wrong place.
+    let message = match message.split_once(", expected ") {
+        Some((said, expected)) if said.starts_with("invalid") => format!("expected {expected}"),
+        _ => message,
+    };
     if let Some(field) = field.filter(|field| !pointer.ends_with(&format!("/{field}"))) {
         pointer = format!("{pointer}/{field}");
     }
