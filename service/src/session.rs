@@ -18,6 +18,7 @@ use entity::{
     user_account,
 };
 use sea_orm::{
+    ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, LockType},

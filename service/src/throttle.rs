@@ -45,7 +45,7 @@ pub(crate) async fn admit(ctx: &Ctx, email: &str) -> Result<Attempt> {
     let now = unit.now;
     if ctx.request.client_ip.is_some() {
         let row = lock(&unit, &id(&["address", &prefix])).await?;
-        let ahead = row.not_before.max(now) + PACE;
+        let ahead = Ord::max(row.not_before, now) + PACE;
         wait(ahead - BURST - now)?;
         save(&unit, Model { not_before: ahead, ..counted(row, now) }).await?;
     }

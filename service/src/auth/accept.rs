@@ -17,7 +17,6 @@ use entity::{
     id::{InvitationId, OrganizationId, TeamId, UserId},
     invitation::{self, Model},
     membership,
-    secret::Sealed,
     status::{Role, Standing, TeamRole},
     team, team_member, user_account,
 };
