@@ -166,7 +166,7 @@ pub async fn me(ctx: &Ctx, identity: &Identity) -> Result<Me> {
     let mut memberships = Vec::new();
     for (member, organization) in access::memberships(&ctx.system, identity.user).await? {
         let teams = access::team_roles(&ctx.system, organization.id, identity.user).await?;
-        memberships.push(membership(member, organization, &teams));
+        memberships.push(membership(&member, organization, &teams));
     }
     let runs = |permission: &Permission| user.operator && permission.row().operator() == Grant::All;
     let permissions = Permission::EVERY.iter().copied().filter(runs).map(Permission::word).collect();
@@ -174,7 +174,7 @@ pub async fn me(ctx: &Ctx, identity: &Identity) -> Result<Me> {
 }
 
 fn membership(
-    member: membership::Model,
+    member: &membership::Model,
     organization: organization::Model,
     teams: &[(TeamId, TeamRole)],
 ) -> MyMembership {

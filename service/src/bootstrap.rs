@@ -5,6 +5,7 @@ use crate::{
     Ctx, Error, Result, System, Unit,
     auth::accept,
     head,
+    organization::{self, Founding},
     password::Password,
     repository::Repository,
     scope::Scope,
@@ -18,7 +19,7 @@ use entity::{
     id::{InvitationId, OrganizationId, UserId},
     invitation,
     json::Tags,
-    membership, organization,
+    membership,
     status::{Role, Standing},
     user_account,
 };
@@ -28,8 +29,8 @@ use serde_json::json;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// Short name of the first organization.
-const SLUG: &str = "default";
+/// Name of the first organization.
+const FIRST: &str = "default";
 /// How long a set-up token is good.
 const LIFETIME: TimeDelta = TimeDelta::hours(24);
 
@@ -70,7 +71,8 @@ pub async fn prepare(system: &Arc<System>, first_owner: Option<(String, Password
     let home = Ctx::internal(system, Scope::all(found.unwrap_or_else(|| unit.id())));
     let mut unit = unit.within(&home);
     if found.is_none() {
-        open_organization(&mut unit).await?;
+        let first = Founding { name: FIRST.into(), slug: FIRST.into(), owner: None };
+        organization::found(&mut unit, first).await?;
     }
     let mut unit = unit.within(&platform);
     if has_operator(&unit.read()).await? {
@@ -131,25 +133,14 @@ async fn first_user(ctx: &Ctx, (email, password, name): (String, Password, Strin
 
 #[expect(clippy::disallowed_methods, reason = "whether there is any organization is asked across all")]
 async fn first_organization<C: ConnectionTrait>(db: &C) -> Result<Option<OrganizationId>> {
-    let any = organization::Entity::find().filter(organization::Column::Id.ne(OrganizationId::PLATFORM));
-    let first = any.order_by_asc(organization::Column::Id).one(db).await?;
+    let any = entity::organization::Entity::find()
+        .filter(entity::organization::Column::Id.ne(OrganizationId::PLATFORM));
+    let first = any.order_by_asc(entity::organization::Column::Id).one(db).await?;
     Ok(first.map(|organization| organization.id))
 }
 
 async fn has_operator<C: ConnectionTrait>(users: &Repository<'_, user_account::Entity, C>) -> Result<bool> {
     Ok(users.count(user_account::Column::Operator.eq(true)).await? > 0)
-}
-
-/// Makes the first organization, which is the scope's.
-async fn open_organization(unit: &mut Unit<'_>) -> Result<()> {
-    let row = organization::ActiveModel {
-        slug: Set(SLUG.to_owned()),
-        name: Set(SLUG.to_owned()),
-        status: Set(Standing::Active),
-        ..Default::default()
-    };
-    let made = unit.repository::<organization::Entity>().insert(row).await?;
-    head::open(&unit.tx, made.id, i64::from_be_bytes(unit.ctx.system.entropy.bytes())).await
 }
 
 async fn own(unit: &mut Unit<'_>, user: UserId) -> Result<()> {

@@ -43,7 +43,7 @@ impl<'c> Unit<'c> {
 
     /// The same unit, from here on in another scope: what joins a person to an organization concerns both the
     /// platform and the tenant.
-    pub fn within<'d>(self, ctx: &'d Ctx) -> Unit<'d> {
+    pub fn within(self, ctx: &Ctx) -> Unit<'_> {
         let Self { ctx: _, tx, now, drafts, changes, guard } = self;
         Unit { ctx, tx, now, drafts, changes, guard }
     }

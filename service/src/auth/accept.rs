@@ -5,6 +5,7 @@ use crate::{
     Ctx, Error, Result, System, Unit,
     access::Identity,
     error::ConflictExt,
+    invitation::InvitedTeam,
     password::Password,
     scope::Scope,
     session::{self, Tokens},
@@ -14,13 +15,13 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{InvitationId, OrganizationId, TeamId, UserId},
+    id::{InvitationId, OrganizationId, UserId},
     invitation::{self, Model},
     membership,
-    status::{Role, Standing, TeamRole},
+    status::{Role, Standing},
     team, team_member, user_account,
 };
-use sea_orm::{ActiveEnum, ActiveValue::Set, EntityTrait};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -177,16 +178,15 @@ pub(crate) async fn join(unit: &mut Unit<'_>, invitation: &Model, user: UserId) 
     };
     let added = unit.repository::<membership::Entity>().insert(row).await;
     added.conflict("member", &user.to_string())?;
-    for (team, role) in &invitation.teams.0 {
-        let team: TeamId = team.parse().map_err(Error::internal)?;
-        match unit.read::<team::Entity>().hold(team).await {
+    for InvitedTeam { team_id, role } in crate::invitation::teams(&invitation.teams)? {
+        match unit.read::<team::Entity>().hold(team_id).await {
             Err(Error::NotFound(_)) => continue,
             held => held?,
         };
         let row = team_member::ActiveModel {
-            team_id: Set(team),
+            team_id: Set(team_id),
             user_id: Set(user),
-            role: Set(TeamRole::try_from_value(role)?),
+            role: Set(role),
             ..Default::default()
         };
         unit.repository::<team_member::Entity>().insert(row).await?;
