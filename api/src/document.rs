@@ -76,12 +76,20 @@ fn methods(item: &mut utoipa::openapi::PathItem) -> Vec<(HttpMethod, &mut Operat
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, not states")]
 struct Traits {
     admin: bool,
+    own_account: bool,
     public: bool,
     in_organization: bool,
     names_a_row: bool,
     edits: bool,
     posts: bool,
     reads_input: bool,
+}
+
+impl Traits {
+    /// Sign-in and sessions know neither versions nor `Idempotency-Key`: their tokens are single-use by themselves.
+    fn versioned(&self) -> bool {
+        self.admin && !self.own_account
+    }
 }
 
 fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation) {
@@ -92,11 +100,11 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
     if traits.in_organization {
         parameter(operation, ("organization", "The organization, by id or by slug."), ParameterIn::Path);
     }
-    if traits.edits && traits.admin {
+    if traits.edits && traits.versioned() {
         let about = "The version that the change applies to, from `ETag`; a stale one answers 412.";
         parameter(operation, ("If-Match", about), ParameterIn::Header);
     }
-    if traits.posts && traits.admin {
+    if traits.posts && traits.versioned() {
         let about = "Makes the call safe to repeat for 24 hours: the same call gets the same reply.";
         parameter(operation, ("Idempotency-Key", about), ParameterIn::Header);
     }
@@ -120,6 +128,7 @@ fn traits(path: &str, method: &HttpMethod, operation: &Operation) -> Traits {
     Traits {
         // An operation that names its own security (none, gateway, virtual_key) keeps it.
         admin: operation.security.is_none(),
+        own_account: path.starts_with("/v1/auth/"),
         public: operation.security.as_ref().is_some_and(|schemes| schemes.iter().all(is_none)),
         in_organization,
         names_a_row: path.matches('{').count() > usize::from(in_organization),
@@ -155,14 +164,14 @@ fn problems(t: &Traits) -> [(bool, u16, &'static str); 15] {
             404,
             "`not_found`: it does not exist, is another organization's, or is outside the caller's reach.",
         ),
-        (t.edits && t.admin, 409, "`version_conflict`: someone else changed it at the same time."),
-        (t.posts && t.admin, 409, "`idempotency_in_progress`: the same call is under way."),
+        (t.edits && t.versioned(), 409, "`version_conflict`: someone else changed it at the same time."),
+        (t.posts && t.versioned(), 409, "`idempotency_in_progress`: the same call is under way."),
         (
-            t.posts && t.admin,
+            t.posts && t.versioned(),
             409,
             "`secret_expired`: the stored reply carried a secret that is no longer shown.",
         ),
-        (t.edits && t.admin, 412, "`version_conflict`: `If-Match` is stale."),
+        (t.edits && t.versioned(), 412, "`version_conflict`: `If-Match` is stale."),
         (takes_body, 413, "`payload_too_large`."),
         (takes_body, 415, "`unsupported_media_type`."),
         (t.posts || t.reads_input, 422, "`invalid`: every faulty field is listed."),

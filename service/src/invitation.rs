@@ -164,7 +164,7 @@ pub async fn create(ctx: &Ctx, new: NewInvitation) -> Result<IssuedInvitation> {
     let wrong = !(60..=LONGEST_LIFE).contains(&new.expires_in_seconds);
     faults.when(wrong, "/expires_in_seconds", "out_of_range", "must be between 60 and 2592000 seconds");
     faults.finish()?;
-    let email = new.email.to_lowercase();
+    let email = crate::user::fold_email(&new.email);
     let mut unit = ctx.begin().await?;
     let ceiling = Ceiling::enter(&unit, Permission::MembersWrite).await?;
     ceiling.gives_role(new.role)?;
