@@ -104,6 +104,13 @@ impl Request {
         self
     }
 
+    /// With one more header of a name that may be there already.
+    pub fn also(mut self, name: &str, value: &str) -> Self {
+        let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+        self.inner.headers_mut().append(name, value.parse().unwrap());
+        self
+    }
+
     /// Only if the row has this version.
     pub fn if_match(self, version: i64) -> Self {
         self.header("if-match", format!("\"{version}\""))
