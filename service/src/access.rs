@@ -165,6 +165,8 @@ pub fn enter_platform(identity: &Identity, permission: Permission) -> Result<Sco
 pub(crate) async fn organization_id(system: &Arc<System>, text: &str) -> Result<Option<OrganizationId>> {
     let filter = match OrganizationId::from_str(text) {
         Ok(id) => organization::Column::Id.eq(id),
+        // Postgres does not even take the question.
+        Err(_) if text.contains('\0') => return Ok(None),
         Err(_) => organization::Column::Slug.eq(text),
     };
     let select = organization::Entity::find().select_only().column(organization::Column::Id).filter(filter);

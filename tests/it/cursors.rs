@@ -22,7 +22,7 @@ on_both!(a_cursor_that_is_none_is_refused, |app| {
     };
     let mut bad: Vec<String> = (0..good.len()).map(flipped).collect();
     bad.extend(
-        ["", "x", "%00", "AAAA", &good[1..], &format!("{good}AAAA"), &format!("{good}=")].map(String::from),
+        ["", "x", "AAAA", &good[1..], &format!("{good}AAAA"), &format!("{good}=")].map(String::from),
     );
     for cursor in bad {
         let problem = owner.get(&format!("{TEAMS}?cursor={cursor}")).await.problem(400, "invalid_cursor");

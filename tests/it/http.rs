@@ -24,8 +24,7 @@ on_both!(what_is_not_there_is_a_problem, |app| {
 on_both!(a_body_that_is_no_json_is_a_problem, |app| {
     let owner = app.owner();
     let path = make(&owner, "search").await;
-    let deep = format!("{{\"name\":{}", "[".repeat(100_000));
-    let bodies: [&[u8]; 9] = [
+    let bodies: [&[u8]; 8] = [
         b"{",
         b"nonsense",
         b"{\"name\":\"a\"}}",
@@ -34,7 +33,6 @@ on_both!(a_body_that_is_no_json_is_a_problem, |app| {
         b"\xef\xbb\xbf{}",
         b"{\"name\":\"\xff\"}",
         b"{\"name\":\"\\ud800\"}",
-        deep.as_bytes(),
     ];
     for body in bodies {
         for request in [owner.request(Method::POST, TEAMS), owner.request(Method::PATCH, &path)] {
@@ -45,6 +43,8 @@ on_both!(a_body_that_is_no_json_is_a_problem, |app| {
         let reply = owner.request(Method::POST, TEAMS).body(other, "application/json").await;
         reply.problem(422, "invalid");
     }
+    let deep = format!("{{\"tags\":{}", "[".repeat(100_000));
+    owner.request(Method::POST, TEAMS).body(deep, "application/json").await.problem(400, "invalid_json");
     let twice = br#"{"name": "a", "name": "b"}"#;
     let reply = owner.request(Method::POST, TEAMS).body(&twice[..], "application/json").await;
     reply.problem(422, "invalid");
@@ -123,7 +123,8 @@ on_both!(nothing_odd_in_a_path_or_a_query_breaks_anything, |app| {
     ] {
         owner.get(&format!("{TEAMS}/{team}")).await.problem(404, "not_found");
     }
-    for query in ["name_prefix=%00", "name_prefix=%FF", "name_prefix=%", "&&&", "name_prefix="] {
+    owner.get(&format!("{TEAMS}?name_prefix=a%00")).await.problem(400, "invalid_parameter");
+    for query in ["name_prefix=%FF", "name_prefix=%", "&&&", "name_prefix="] {
         owner.get(&format!("{TEAMS}?{query}")).await.ok();
     }
 });
@@ -170,7 +171,7 @@ on_both!(a_request_id_is_kept_if_it_is_harmless, |app| {
 
 /// The address that the audit log has of a request that comes from `peer` and claims to be for `forwarded`.
 async fn address(app: &TestApp, (peer, forwarded): (&str, &[&str])) -> Value {
-    let name = format!("team of {peer} {forwarded:?}");
+    let name = format!("team {}", i64::from_be_bytes(app.system.entropy.bytes()));
     let mut request = app.owner().post(TEAMS, json!({"name": name})).from(peer);
     for value in forwarded {
         request = request.also("x-forwarded-for", value);
@@ -251,10 +252,12 @@ on_both!(the_documentation_is_served_without_the_internet, |app| {
     let served = anonymous.get("/openapi.json").await.ok();
     assert_eq!(served, serde_json::to_value(api::openapi()).unwrap());
     let page = anonymous.get("/docs/").await;
-    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html"));
     let sources =
         page.text.split(['"', '\'']).filter(|text| text.starts_with("http") || text.starts_with("//"));
     assert_eq!(sources.collect::<Vec<_>>(), [""; 0]);
+    // The policy forbids scripts within the page.
+    assert!(page.text.split("<script").skip(1).all(|script| script.contains("src=")), "{}", page.text);
     assert!(page.header("content-security-policy").contains("default-src 'self'"));
     let script = anonymous.get("/docs/swagger-ui-bundle.js").await;
     assert_eq!(script.status, 200);

@@ -84,7 +84,7 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
         return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| fault(&error))?;
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| fault(&error, body))?;
     reader.end().map_err(|error| syntax(&error))?;
     Ok(value)
 }
@@ -93,9 +93,10 @@ fn syntax(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not JSON: {error}"))
 }
 
-fn fault(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem {
     let inner = error.inner();
-    if !inner.is_data() {
+    // A word of a closed set that is a number or null is called a syntax error, though the body is JSON.
+    if !inner.is_data() && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
         return syntax(inner);
     }
     let text = inner.to_string();
@@ -175,7 +176,8 @@ fn ticket(
     (method, uri): (&Method, &str),
     body: &[u8],
 ) -> Result<Ticket, Problem> {
-    let good = key.to_str().ok().filter(|key| (1..=255).contains(&key.len()));
+    let printable = |key: &&str| key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    let good = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())).filter(printable);
     let key = good.ok_or_else(|| {
         let message = "must be 1–255 printable ASCII characters";
         let fault =

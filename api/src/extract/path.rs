@@ -30,13 +30,17 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for Query<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &AppState) -> Result<Self, Problem> {
         let query = parts.uri.query().unwrap_or_default();
-        serde_urlencoded::from_str(query).map(Self).map_err(|error| {
-            let message = error.to_string();
-            let name = message.split('`').nth(1).unwrap_or_default();
-            let code =
-                if message.starts_with("unknown field") { "unknown_parameter" } else { "invalid_parameter" };
-            let fault = FieldError { pointer: format!("?{name}"), code, message: message.clone() };
-            Problem::new(StatusCode::BAD_REQUEST, code, message).with([fault])
-        })
+        // No text that a database keeps contains NUL, and Postgres does not even take the question.
+        if query.contains("%00") {
+            return Err(refuse("must not contain NUL"));
+        }
+        serde_urlencoded::from_str(query).map(Self).map_err(|error| refuse(&error.to_string()))
     }
+}
+
+fn refuse(message: &str) -> Problem {
+    let name = message.split('`').nth(1).unwrap_or_default();
+    let code = if message.starts_with("unknown field") { "unknown_parameter" } else { "invalid_parameter" };
+    let fault = FieldError { pointer: format!("?{name}"), code, message: message.to_owned() };
+    Problem::new(StatusCode::BAD_REQUEST, code, message.to_owned()).with([fault])
 }
