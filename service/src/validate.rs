@@ -169,7 +169,7 @@ pub(crate) fn starts_with<C: sea_orm::ColumnTrait>(
 ) -> sea_orm::sea_query::SimpleExpr {
     use sea_orm::sea_query::{Expr, ExprTrait, Func, LikeExpr};
     let literal = prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let length = i64::try_from(prefix.chars().count()).unwrap_or(i64::MAX);
+    let length = i32::try_from(prefix.chars().count()).unwrap_or(i32::MAX);
     let begin = Func::cust("substr").args([Expr::col(column.as_column_ref()), 1.into(), length.into()]);
     column.like(LikeExpr::new(format!("{literal}%")).escape('\\')).and(Expr::expr(begin).eq(prefix))
 }

@@ -21,9 +21,7 @@ on_both!(a_cursor_that_is_none_is_refused, |app| {
         format!("{}{other}{}", &good[..at], &good[at + 1..])
     };
     let mut bad: Vec<String> = (0..good.len()).map(flipped).collect();
-    bad.extend(
-        ["", "x", "AAAA", &good[1..], &format!("{good}AAAA"), &format!("{good}=")].map(String::from),
-    );
+    bad.extend(["", "x", "AAAA", &good[1..], &format!("{good}AAAA"), &format!("{good}=")].map(String::from));
     for cursor in bad {
         let problem = owner.get(&format!("{TEAMS}?cursor={cursor}")).await.problem(400, "invalid_cursor");
         assert_eq!(problem["errors"][0]["pointer"], "?cursor");

@@ -233,8 +233,9 @@ on_both!(each_principal_has_a_rate_of_its_own, |app| {
 });
 
 on_both!(what_takes_too_long_is_a_problem, |app| {
-    let hasty = app.with_settings(|settings| settings.request_timeout = Duration::ZERO);
-    hasty.owner().get(TEAMS).await.problem(504, "timeout");
+    let hasty = app.with_settings(|settings| settings.request_timeout = Duration::from_millis(500));
+    let slow = hasty.owner().request(Method::POST, TEAMS).stalled();
+    slow.header("content-type", "application/json").await.problem(504, "timeout");
 });
 
 on_both!(a_database_that_is_gone_is_never_the_callers_fault, |app| {

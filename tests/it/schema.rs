@@ -11,7 +11,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, ColumnType as Type, ConnectionTrait, DatabaseBackend, DatabaseConnection,
-    DbErr, EntityName, EntityTrait, IdenStatic, Iterable, SqlErr, Statement,
+    DbErr, EntityTrait, IdenStatic, Iterable, SqlErr, Statement,
 };
 use std::collections::BTreeSet;
 use tests::{Backend, Database, on_both};

@@ -1,5 +1,6 @@
 //! Teams: making, reading, changing, suspending, deleting; who reaches which; races.
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tests::{Client, on_both};
 
@@ -235,6 +236,7 @@ on_both!(a_prefix_is_taken_literally, |app| {
     let owner = app.owner();
     for name in ["a%b", "a_b", "axb", r"a\b", "A%b", "ä"] {
         make(&owner, name).await;
+        app.clock.advance(TimeDelta::milliseconds(1));
     }
     for (prefix, found) in [
         ("a%25", vec!["a%b"]),
@@ -256,7 +258,7 @@ on_both!(a_list_is_paged_in_either_order, |app| {
     for n in 0..7 {
         made.push(format!("team {n}"));
         make(&owner, &made[n]).await;
-        app.clock.advance(chrono::TimeDelta::milliseconds(1));
+        app.clock.advance(TimeDelta::milliseconds(1));
     }
     for (order, expected) in [("asc", made.clone()), ("desc", made.into_iter().rev().collect())] {
         let (mut seen, mut next, mut pages) = (Vec::new(), String::new(), 0);

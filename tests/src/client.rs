@@ -127,6 +127,13 @@ impl Request {
         self.header("content-type", content_type)
     }
 
+    /// With a body that never comes.
+    pub fn stalled(mut self) -> Self {
+        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        *self.inner.body_mut() = Body::from_stream(never);
+        self
+    }
+
     /// With JSON.
     pub fn json(self, value: &impl Serialize) -> Self {
         self.body(serde_json::to_vec(value).unwrap(), "application/json")

@@ -96,7 +96,7 @@ fn syntax(error: &serde_json::Error) -> Problem {
 fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem {
     let inner = error.inner();
     // A word of a closed set that is a number or null is called a syntax error, though the body is JSON.
-    if !inner.is_data() && serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() {
+    if !inner.is_data() && serde_json::from_slice::<serde_json::Value>(body).is_err() {
         return syntax(inner);
     }
     let text = inner.to_string();
