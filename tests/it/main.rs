@@ -6,4 +6,5 @@ mod idempotency;
 mod openapi;
 mod schema;
 mod team_members;
+mod keys;
 mod teams;
