@@ -3,8 +3,8 @@
 mod cursors;
 mod http;
 mod idempotency;
+mod keys;
 mod openapi;
 mod schema;
 mod team_members;
-mod keys;
 mod teams;
