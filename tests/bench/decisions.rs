@@ -2,7 +2,7 @@
 //! handler of the same shape in the same run; and in an organization of a million keys, ten of which are edited every
 //! second, against one of ten keys at rest.
 //!
-//! `cargo suite --bench bench decisions`
+//! `cargo suite --bench decisions`
 
 use crate::{
     load::{self, Make, Report, line, request},

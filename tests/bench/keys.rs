@@ -1,7 +1,7 @@
 //! Virtual keys over loopback: making them in one organization and in a hundred, against a bare axum handler of the same
 //! shape in the same run; and listing them at a thousand and at a million, first and deep page.
 //!
-//! `cargo suite --bench bench keys`
+//! `cargo suite --bench keys`
 
 use crate::{
     load::{self, Make, line, request},

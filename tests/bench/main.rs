@@ -1,8 +1,9 @@
 //! The benchmark programs. They compare on one machine in one run, so read the ratios.
 //!
-//! `cargo suite --bench bench [decisions] [keys]` runs those named, or all.
+//! `cargo suite --bench [decisions] [footprint] [keys]` runs those named, or all.
 
 mod decisions;
+mod footprint;
 mod keys;
 mod load;
 mod stage;
@@ -14,6 +15,9 @@ fn main() {
     runtime.block_on(async {
         if wanted("decisions") {
             decisions::run().await;
+        }
+        if wanted("footprint") {
+            footprint::run().await;
         }
         if wanted("keys") {
             keys::run().await;

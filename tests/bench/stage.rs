@@ -293,9 +293,14 @@ async fn sign_in(system: &System) -> (UserId, String) {
     (user, token)
 }
 
-/// Resident memory of this process, in MiB (0 where there is no /proc).
+/// Resident memory of this process, in MiB.
 pub fn memory() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    memory_of("self")
+}
+
+/// Resident memory of a process, in MiB (0 where there is no /proc).
+pub fn memory_of(process: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
     line.split_whitespace().next().and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(0) / 1024
 }

@@ -1,5 +1,5 @@
-//! [`Cluster`]: a Postgres of its own, on a free port of the loopback address, in a directory of its own. It trades
-//! durability for speed, since nothing of it is kept.
+//! [`Cluster`]: a Postgres of its own, on a free port of the loopback address, in a directory of its own. For
+//! tests it trades durability for speed, since nothing of it is kept; benchmarks pay for theirs.
 
 use crate::{Result, account::Account, output};
 use std::{
@@ -24,6 +24,7 @@ pub struct Cluster {
     account: Account,
     directory: PathBuf,
     password: String,
+    fsync: String,
     server: Option<(Child, u16)>,
 }
 
@@ -33,11 +34,17 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> String {
 
 impl Cluster {
     /// Makes a cluster and starts it.
-    pub fn start(bin: &Path) -> Result<Self> {
+    pub fn start(bin: &Path, fsync: &str) -> Result<Self> {
         let directory = directory()?;
         let account = Account::choose()?;
-        let mut cluster =
-            Self { bin: bin.to_owned(), account, directory, password: password()?, server: None };
+        let mut cluster = Self {
+            bin: bin.to_owned(),
+            account,
+            directory,
+            password: password()?,
+            fsync: fsync.to_owned(),
+            server: None,
+        };
         cluster.account.own(&cluster.directory)?;
         cluster.initialize()?;
         for _ in 0..ATTEMPTS {
@@ -86,10 +93,11 @@ impl Cluster {
             "unix_socket_directories=",
             "max_connections=300",
             "max_locks_per_transaction=128",
-            "fsync=off",
-            "full_page_writes=off",
         ] {
             command.args(["-c", setting]);
+        }
+        for setting in ["fsync", "full_page_writes"] {
+            command.args(["-c", &format!("{setting}={}", self.fsync)]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         let child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;

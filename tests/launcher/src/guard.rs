@@ -22,10 +22,10 @@ pub struct Guard {
 
 impl Guard {
     /// Starts the guard, and waits until its cluster answers.
-    pub fn start(bin: &Path) -> Result<Self> {
+    pub fn start(bin: &Path, fsync: &str) -> Result<Self> {
         let program = std::env::current_exe().map_err(|error| error.to_string())?;
         let mut command = Command::new(program);
-        command.arg(WORD).arg(bin).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(WORD).arg(bin).arg(fsync).stdin(Stdio::piped()).stdout(Stdio::piped());
         // A group of its own: Ctrl-C is for the suite, the guard still has to clean up.
         let mut process =
             command.process_group(0).spawn().map_err(|error| format!("{command:?}: {error}"))?;
@@ -46,8 +46,8 @@ impl Drop for Guard {
 }
 
 /// What the guard does.
-pub fn keep(bin: &Path) -> Result<()> {
-    let cluster = Cluster::start(bin)?;
+pub fn keep(bin: &Path, fsync: &str) -> Result<()> {
+    let cluster = Cluster::start(bin, fsync)?;
     let told = writeln!(stdout(), "{}", cluster.url()).and_then(|()| stdout().flush());
     told.map_err(|error| error.to_string())?;
     // Nothing is ever written into the pipe: this returns when the suite is gone.

@@ -1,4 +1,5 @@
 //! `cargo suite [filter…]`: every test, on SQLite and on a throw-away Postgres cluster.
+//! `cargo suite --bench [name…]`: the benchmark programs, on the same, with durable commits.
 //!
 //! Finds Postgres or installs it, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
 //! exit code. The cluster is gone afterwards, however this program ends: see [`guard`].
@@ -19,8 +20,15 @@ type Result<T> = std::result::Result<T, String>;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let outcome = match arguments.as_slice() {
-        [word, bin] if word == guard::WORD => guard::keep(Path::new(bin)).map(|()| 0),
-        filters => suite(filters),
+        [word, bin, fsync] if word == guard::WORD => guard::keep(Path::new(bin), fsync).map(|()| 0),
+        [word, names @ ..] if word == "--bench" => {
+            on_postgres("on", &["build", "--release", "--package", "api"], |cargo| {
+                cargo.args(["bench", "--package", "tests", "--bench", "bench", "--"]).args(names);
+            })
+        }
+        filters => on_postgres("off", &["build", "--package", "api"], |cargo| {
+            cargo.args(["test", "--workspace", "--"]).args(filters);
+        }),
     };
     outcome.map_or_else(
         |error| {
@@ -31,20 +39,22 @@ fn main() -> ExitCode {
     )
 }
 
-fn suite(filters: &[String]) -> Result<u8> {
+/// Starts a cluster, builds the server, and runs cargo with whatever `run` adds.
+fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> Result<u8> {
     let bin = postgres::find_or_install()?;
-    let guard = guard::Guard::start(&bin)?;
-    let cargo = |arguments: &[&str]| {
+    let guard = guard::Guard::start(&bin, fsync)?;
+    let cargo = || {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        command.args(arguments).env("TOLLKEEPER_TEST_POSTGRES", &guard.url);
-        command.env("TOLLKEEPER_TEST_POSTGRES_BIN", &bin);
+        command.env("TOLLKEEPER_TEST_POSTGRES", &guard.url).env("TOLLKEEPER_TEST_POSTGRES_BIN", &bin);
         command
     };
-    let built = status(&mut cargo(&["build", "--package", "api"]))?;
+    let built = status(cargo().args(build))?;
     if built != 0 {
         return Ok(built);
     }
-    status(cargo(&["test", "--workspace", "--"]).args(filters))
+    let mut command = cargo();
+    run(&mut command);
+    status(&mut command)
 }
 
 fn status(command: &mut Command) -> Result<u8> {
