@@ -7,6 +7,7 @@ pub mod middleware;
 pub mod problem;
 pub mod routes;
 pub mod state;
+pub mod verdict;
 
 use axum::{
     Router,

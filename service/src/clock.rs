@@ -33,6 +33,14 @@ impl Clock {
         Ok(row.try_get::<DateTime<Utc>>("", "t")?)
     }
 
+    /// The time that a statement read from the database beside other things.
+    pub fn beside(&self, database: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Self::System => database,
+            Self::Fixed(_) => self.local(),
+        }
+    }
+
     /// The time by this machine, for access tokens and throttles in memory.
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn local(&self) -> DateTime<Utc> {

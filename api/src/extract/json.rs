@@ -89,6 +89,11 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
     Ok(value)
 }
 
+/// Reads one value of a body that has been read; says where it is wrong.
+pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(value).map_err(|error| fault(&error))
+}
+
 fn syntax(error: &serde_json::Error) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "invalid_json", format!("the body is not JSON: {error}"))
 }

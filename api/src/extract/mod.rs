@@ -1,6 +1,7 @@
 //! What handlers are given: proof that they may run, and input that has been understood. Every rejection is a problem.
 
 pub mod auth;
+pub mod decision;
 pub mod json;
 pub mod page;
 pub mod path;

@@ -1,0 +1,129 @@
+//! Who asks for a decision. A gateway is recognised by the form of its token without any I/O; whether the token is good
+//! is found out with the decision itself, in one look at the database.
+
+use crate::{
+    extract::{
+        auth::{bearer, request_info},
+        json::Json,
+    },
+    problem::Problem,
+    state::AppState,
+};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{HeaderMap, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use service::{
+    Error,
+    ctx::RequestInfo,
+    decision::{self, Presented},
+    meter::{Gateway, Purpose},
+    token::{Token, TokenKind},
+};
+use std::marker::PhantomData;
+
+/// What a gateway asks for, as a type.
+pub trait Ask: Send + Sync + 'static {
+    /// Which purpose its token must have.
+    const PURPOSE: Purpose;
+}
+
+macro_rules! purposes {
+    ($($(#[$doc:meta])* $name:ident),*) => {$(
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy)]
+        pub struct $name;
+        impl Ask for $name {
+            const PURPOSE: Purpose = Purpose::$name;
+        }
+    )*};
+}
+purposes! {
+    /// A decision.
+    Authorize,
+    /// How a decision would come about.
+    Explain
+}
+
+/// A gateway and its request. A body that is no good is told so to a gateway that has proved itself, and to no one
+/// else.
+#[derive(Debug)]
+pub struct Asked<T, P> {
+    /// Who asks.
+    pub gateway: Gateway,
+    /// What.
+    pub body: T,
+    purpose: PhantomData<P>,
+}
+
+impl<T: DeserializeOwned, P: Ask> FromRequest<AppState> for Asked<T, P> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {
+        let info = request.extensions().get::<RequestInfo>().cloned().unwrap_or_default();
+        let gateway = gateway(state, bearer(request.headers()), &info, P::PURPOSE)?;
+        match Json::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self { gateway, body, purpose: PhantomData }),
+            Err(problem) => {
+                decision::authenticate(&state.meter, gateway).await?;
+                Err(problem)
+            }
+        }
+    }
+}
+
+fn anonymous(detail: &'static str) -> Problem {
+    Error::Unauthenticated("unauthenticated", detail).into()
+}
+
+/// A gateway by its token, which is yet to be checked. Credentials of other kinds are known by their form.
+pub fn gateway(
+    state: &AppState,
+    token: Option<&str>,
+    info: &RequestInfo,
+    purpose: Purpose,
+) -> Result<Gateway, Problem> {
+    let text = token.ok_or_else(|| anonymous("send a gateway token"))?;
+    match Token::parse(text) {
+        Some(token) if token.kind() == TokenKind::Gateway => {
+            Ok(Gateway { token, purpose, client_ip: info.client_ip })
+        }
+        _ if of_a_person(state, text) || Token::parse_kind(text, TokenKind::VirtualKey).is_some() => {
+            Err(Error::Forbidden("only a gateway token asks for decisions".into()).into())
+        }
+        _ => Err(Error::Unauthenticated("token_invalid", "the gateway token is not valid").into()),
+    }
+}
+
+/// Whether a credential opens the admin API, as far as its form and its signature tell.
+fn of_a_person(state: &AppState, text: &str) -> bool {
+    let now = state.system.clock.local();
+    Token::parse_kind(text, TokenKind::Admin).is_some() || state.system.issuer.verify(text, now).is_ok()
+}
+
+/// The virtual key in `Authorization: Bearer` or `x-api-key`, whichever the client's SDK uses.
+pub fn presented(headers: &HeaderMap) -> Option<&str> {
+    bearer(headers).or_else(|| headers.get("x-api-key")?.to_str().ok())
+}
+
+/// A virtual key that asks about itself.
+#[derive(Debug)]
+pub struct VirtualKey {
+    /// What was presented.
+    pub key: Presented,
+    /// What is known of the request.
+    pub info: RequestInfo,
+}
+
+impl FromRequestParts<AppState> for VirtualKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let text = presented(&parts.headers).ok_or_else(|| anonymous("send a virtual key"))?;
+        if of_a_person(state, text) || Token::parse_kind(text, TokenKind::Gateway).is_some() {
+            return Err(Error::Forbidden("only a virtual key asks about itself".into()).into());
+        }
+        Ok(Self { key: Presented::from(text), info: request_info(parts) })
+    }
+}

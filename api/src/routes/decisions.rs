@@ -1,8 +1,0 @@
-//! x
-use crate::state::AppState;
-use utoipa_axum::router::OpenApiRouter;
-
-/// The routes of this file.
-pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-}

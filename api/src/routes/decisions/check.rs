@@ -1,0 +1,261 @@
+//! `/v1/check`: a decision as an HTTP status, for proxies that ask before they pass a request on (`auth_request` of
+//! nginx, `ext_authz` of Envoy, forward-auth of Traefik and others).
+
+use crate::{
+    extract::{
+        auth::request_info,
+        decision::{gateway, presented},
+    },
+    problem::{Problem, Result},
+    state::AppState,
+    verdict,
+};
+use axum::{
+    extract::{FromRequestParts, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use service::{
+    ctx::RequestInfo,
+    decision::{self, Authorization, ErrorFormat, NewDecision, Presented},
+    error::FieldError,
+    meter::{Gateway, Purpose},
+};
+use std::net::IpAddr;
+use utoipa::IntoParams;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// The routes of this file. Any other method works as well, and so does any path below, as proxies append it.
+pub fn router() -> OpenApiRouter<AppState> {
+    let (schemas, paths, methods) = routes!(check_get, check_post);
+    OpenApiRouter::new()
+        .routes((schemas, paths, methods.fallback(check)))
+        .route("/v1/check/", any(check))
+        .route("/v1/check/{*path}", any(check))
+}
+
+/// What the path of an inference call says of its kind.
+const SCOPES: &[(&str, &str)] = &[
+    ("chat/completions", "chat"),
+    ("completions", "completions"),
+    ("responses", "responses"),
+    ("messages", "messages"),
+    ("embeddings", "embeddings"),
+    ("images", "images"),
+    ("audio", "audio"),
+    ("moderations", "moderations"),
+    ("rerank", "rerank"),
+    ("files", "files"),
+    ("batches", "batches"),
+    ("models", "models"),
+];
+
+/// What a proxy says of a call.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "the parameters as the document shows them; proxies send them in many ways")]
+struct CheckHeaders {
+    /// The gateway token of the proxy.
+    #[param(rename = "Tollkeeper-Gateway-Token")]
+    gateway_token: String,
+    /// The virtual key as some SDKs send it, instead of `Authorization: Bearer`.
+    #[param(rename = "x-api-key")]
+    key: Option<String>,
+    /// The model. A key restricted to models is refused without it.
+    #[param(rename = "x-model")]
+    model: Option<String>,
+    /// The kind of call, where the path does not say it.
+    #[param(rename = "x-scope")]
+    scope: Option<String>,
+    /// The client's address, or `forwarded`.
+    #[param(rename = "Tollkeeper-Client-Ip")]
+    client_ip: Option<String>,
+}
+
+/// How a proxy wants to be refused.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "the parameter as the document shows it; a client's own query is not ours to refuse")]
+struct CheckQuery {
+    /// The status of every refusal, for a proxy that knows only one: 401 or 403.
+    #[param(minimum = 401, maximum = 403)]
+    deny_status: Option<u16>,
+}
+
+/// A call as a proxy describes it.
+struct Described {
+    gateway: Gateway,
+    call: NewDecision,
+    deny_status: Option<StatusCode>,
+}
+
+impl FromRequestParts<AppState> for Described {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
+        let info = request_info(parts);
+        let headers = &parts.headers;
+        let gateway = gateway(state, text(headers, "tollkeeper-gateway-token"), &info, Purpose::Check)?;
+        match described(state, parts, &info) {
+            Ok(call) => Ok(Self { gateway, call, deny_status: deny_status(parts.uri.query()) }),
+            Err(problem) => {
+                decision::authenticate(&state.meter, gateway).await?;
+                Err(problem)
+            }
+        }
+    }
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn described(state: &AppState, parts: &Parts, info: &RequestInfo) -> Result<NewDecision> {
+    let headers = &parts.headers;
+    let of_path = scope_of(parts.uri.path());
+    let anthropic = of_path == Some("messages") || headers.contains_key("anthropic-version");
+    Ok(NewDecision {
+        key: Presented::from(presented(headers).unwrap_or_default()),
+        model: text(headers, "x-model").map(str::to_owned),
+        models: None,
+        // What the path says cannot be talked away by a header that a client has slipped in.
+        scope: of_path.or_else(|| text(headers, "x-scope")).map(str::to_owned),
+        client_ip: client_ip(state, headers, info)?,
+        error_format: if anthropic { ErrorFormat::Anthropic } else { ErrorFormat::Openai },
+        tags: entity::json::Tags::default(),
+    })
+}
+
+/// The kind of call, from the path as the client sent it, with or without a version in front.
+fn scope_of(path: &str) -> Option<&'static str> {
+    let path = path.strip_prefix("/v1/check")?.trim_start_matches('/');
+    let path = path.strip_prefix("v1/").unwrap_or(path);
+    let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    SCOPES.iter().find(|(prefix, _)| under(prefix)).map(|(_, scope)| *scope)
+}
+
+/// The client's address as the gateway says it: an address, or the word `forwarded` if it vouches for the
+/// `X-Forwarded-For` or `X-Real-IP` that it sends.
+fn client_ip(state: &AppState, headers: &HeaderMap, info: &RequestInfo) -> Result<Option<IpAddr>> {
+    const NAME: &str = "Tollkeeper-Client-Ip";
+    match text(headers, NAME) {
+        None => Ok(None),
+        Some("forwarded") => Ok(forwarded(state, headers, info.client_ip)),
+        Some(address) => address.parse().map(Some).map_err(|_| {
+            let message = "must be an address, or `forwarded`";
+            let fault = FieldError { pointer: NAME.into(), code: "invalid_value", message: message.into() };
+            Problem::new(StatusCode::BAD_REQUEST, "invalid_header", message).with([fault])
+        }),
+    }
+}
+
+/// The last address in `X-Forwarded-For` that is neither a trusted proxy's nor the gateway's own.
+fn forwarded(state: &AppState, headers: &HeaderMap, gateway: Option<IpAddr>) -> Option<IpAddr> {
+    let chain = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let chain: Vec<&str> = chain.flat_map(|value| value.split(',')).collect();
+    let proxy = |ip: &IpAddr| {
+        Some(*ip) == gateway || state.settings.trusted_proxies.iter().any(|net| net.contains(ip))
+    };
+    let hops = chain.iter().rev().map_while(|hop| hop.trim().parse::<IpAddr>().ok());
+    let client = hops.map(|ip| ip.to_canonical()).find(|ip| !proxy(ip));
+    client.or_else(|| text(headers, "x-real-ip").filter(|_| chain.is_empty())?.parse().ok())
+}
+
+/// For proxies that know no other refusals: 401 or 403, whatever the reason.
+fn deny_status(query: Option<&str>) -> Option<StatusCode> {
+    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query?).ok()?;
+    match pairs.iter().find(|(name, _)| name == "deny_status")?.1.as_str() {
+        "401" => Some(StatusCode::UNAUTHORIZED),
+        "403" => Some(StatusCode::FORBIDDEN),
+        _ => None,
+    }
+}
+
+/// Visible ASCII as it is, everything else percent-encoded.
+fn header_safe(text: &str) -> HeaderValue {
+    let mut safe = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && byte != b'%' {
+            safe.push(char::from(byte));
+        } else {
+            safe.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    HeaderValue::from_str(&safe).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn identity(decision: &Authorization) -> Vec<(HeaderName, HeaderValue)> {
+    let name = HeaderName::from_static;
+    let mut headers = vec![(name("tollkeeper-decision-id"), header_safe(&decision.decision_id.to_string()))];
+    let Some(key) = &decision.key else { return headers };
+    headers.push((name("tollkeeper-key-id"), header_safe(&key.id.to_string())));
+    headers.push((name("tollkeeper-key-name"), header_safe(&key.name)));
+    headers.push((name("tollkeeper-organization-id"), header_safe(&key.organization_id.to_string())));
+    let owners = [
+        ("tollkeeper-team-id", key.team_id.map(|id| id.to_string())),
+        ("tollkeeper-user-id", key.user_id.map(|id| id.to_string())),
+        ("tollkeeper-service-account-id", key.service_account_id.map(|id| id.to_string())),
+    ];
+    headers.extend(owners.into_iter().filter_map(|(header, id)| Some((name(header), header_safe(&id?)))));
+    headers
+}
+
+fn respond(decision: &Authorization, format: ErrorFormat, deny_status: Option<StatusCode>) -> Response {
+    let mut response = match verdict::client_response(&decision.reasons, format) {
+        None => StatusCode::OK.into_response(),
+        Some(denial) => {
+            let own = StatusCode::from_u16(denial.http_status).unwrap_or(StatusCode::FORBIDDEN);
+            let mut response = (deny_status.unwrap_or(own), denial.body.to_string()).into_response();
+            for (name, value) in denial.headers {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+            }
+            let codes: Vec<&str> = decision.reasons.iter().map(|reason| reason.code.word()).collect();
+            response.headers_mut().insert("tollkeeper-denied", header_safe(&codes.join(",")));
+            response
+        }
+    };
+    if response.status() == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response.headers_mut().extend(identity(decision));
+    response
+}
+
+async fn check(State(state): State<AppState>, described: Described) -> Result<Response> {
+    let Described { gateway, call, deny_status } = described;
+    let format = call.error_format;
+    let decision = decision::authorize(&state.system, &state.meter, gateway, call).await?;
+    Ok(respond(&decision, format, deny_status))
+}
+
+/// Decide by status
+///
+/// For a proxy that asks before it passes a request on. The virtual key is where the client put it, in `Authorization:
+/// Bearer` or `x-api-key`. The proxy itself says, and must set or clear whatever the client sends: the gateway token in
+/// `Tollkeeper-Gateway-Token`; the model in `x-model`; the client's address in `Tollkeeper-Client-Ip`, or the word
+/// `forwarded` there if it vouches for the `X-Forwarded-For` that it sends. The kind of call comes from the path below
+/// `/v1/check`, such as `/v1/check/v1/chat/completions`, and from `x-scope` where the path says nothing. The answer is
+/// 200, or 401 or 403 with the body for the client; `deny_status=401` or `403` makes every refusal that. Who it is stands in
+/// `Tollkeeper-Key-Id`, `-Key-Name` (percent-encoded), `-Organization-Id`, `-Team-Id`, `-User-Id` or
+/// `-Service-Account-Id`; why not in `Tollkeeper-Denied`.
+#[utoipa::path(get, path = "/v1/check", tag = "decisions", security(("gateway" = [])),
+    params(CheckHeaders, CheckQuery),
+    responses((status = 200, description = "The call may be made."),
+              (status = 401, description = "The key is no good; the body is for the client.", content_type = "application/json"),
+              (status = 403, description = "The key may not make this call; the body is for the client.", content_type = "application/json")))]
+async fn check_get(state: State<AppState>, described: Described) -> Result<Response> {
+    check(state, described).await
+}
+
+/// Decide by status, for proxies that ask by POST
+///
+/// The same as by GET; a body is not read.
+#[utoipa::path(post, path = "/v1/check", tag = "decisions", security(("gateway" = [])),
+    params(CheckHeaders, CheckQuery),
+    responses((status = 200, description = "The call may be made."),
+              (status = 401, description = "The key is no good; the body is for the client.", content_type = "application/json"),
+              (status = 403, description = "The key may not make this call; the body is for the client.", content_type = "application/json")))]
+async fn check_post(state: State<AppState>, described: Described) -> Result<Response> {
+    check(state, described).await
+}

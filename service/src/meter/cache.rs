@@ -1,0 +1,231 @@
+//! What the meter remembers. An entry is trusted only if the head of its organization was read in the very batch that
+//! uses it, and nothing in the policy log since the entry was loaded names it. An entry is loaded after the head it is
+//! tagged with was read, so it may be newer than its tag, never older. Unknown things are never remembered as unknown:
+//! making a key, or a membership, bumps nothing. Memory is bounded: each table forgets what has not been used for
+//! longest.
+
+use super::{
+    facts::{
+        Account, Facts, GatewayToken, Key, Member, Organization, Owner, ServiceAccount, Team,
+    },
+    head::Head,
+};
+use crate::head::PolicyKind;
+use chrono::{DateTime, Utc};
+use entity::id::{GatewayTokenId, KeyId, OrganizationId, ServiceAccountId, TeamId, UserId};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+use uuid::Uuid;
+
+/// Keys that are remembered: some hundred bytes each.
+const KEYS: usize = 200_000;
+/// Entries of every other table.
+const OTHERS: usize = 50_000;
+/// Versions that an instance catches up with one by one; further behind it forgets everything of the organization.
+pub(super) const REACH: i64 = 256;
+
+/// A map that forgets: entries live in the young half until it is full, then the old half goes and the young one takes
+/// its place. What is used moves back to the young.
+#[derive(Debug)]
+struct Table<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+    half: usize,
+}
+
+impl<K: Copy + Eq + Hash, V> Table<K, V> {
+    fn new(capacity: usize) -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), half: capacity / 2 }
+    }
+
+    fn peek(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    fn get(&mut self, key: &K) -> Option<&mut V> {
+        if let Some(value) = self.old.remove(key) {
+            self.put(*key, value);
+        }
+        self.young.get_mut(key)
+    }
+
+    fn put(&mut self, key: K, value: V) {
+        self.old.remove(&key);
+        if self.young.len() >= self.half {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+}
+
+/// Something remembered, with the organization whose log tells of its changes.
+#[derive(Debug)]
+struct Entry<V> {
+    organization: OrganizationId,
+    epoch: u64,
+    value: Arc<V>,
+}
+
+/// How far an organization's log has been followed.
+#[derive(Debug)]
+struct Known {
+    version: i64,
+    tag: i64,
+    /// Entries of another epoch are forgotten.
+    epoch: u64,
+    /// The batch that last read the head.
+    batch: u64,
+}
+
+/// What the meter remembers; owned by its task alone.
+#[derive(Debug)]
+pub(super) struct Cache {
+    batch: u64,
+    epochs: u64,
+    started: Option<DateTime<Utc>>,
+    heads: Table<OrganizationId, Known>,
+    organizations: Table<OrganizationId, Entry<Organization>>,
+    teams: Table<TeamId, Entry<Team>>,
+    members: Table<(OrganizationId, UserId), Entry<Member>>,
+    accounts: Table<UserId, Entry<Account>>,
+    service_accounts: Table<ServiceAccountId, Entry<ServiceAccount>>,
+    keys: Table<KeyId, Entry<Key>>,
+    tokens: Table<GatewayTokenId, Entry<GatewayToken>>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            batch: 0,
+            epochs: 0,
+            started: None,
+            heads: Table::new(OTHERS),
+            organizations: Table::new(OTHERS),
+            teams: Table::new(OTHERS),
+            members: Table::new(OTHERS),
+            accounts: Table::new(OTHERS),
+            service_accounts: Table::new(OTHERS),
+            keys: Table::new(KEYS),
+            tokens: Table::new(OTHERS),
+        }
+    }
+}
+
+macro_rules! tables {
+    ($($get:ident $put:ident $table:ident: $id:ty => $value:ty, $organization:expr, $key:expr;)*) => {
+        impl Cache {$(
+            /// The entry, if it may be trusted in this batch.
+            pub(super) fn $get(&mut self, id: $id) -> Option<Arc<$value>> {
+                let entry = self.$table.get(&id)?;
+                let known = self.heads.peek(&entry.organization)?;
+                let trusted = known.batch == self.batch && known.epoch == entry.epoch;
+                trusted.then(|| entry.value.clone())
+            }
+
+            /// Remembers what was loaded after this batch read the organization's head; what belongs to another
+            /// organization cannot be tagged, and is not kept.
+            pub(super) fn $put(&mut self, value: $value) {
+                let of: fn(&$value) -> OrganizationId = $organization;
+                let key: fn(&$value) -> $id = $key;
+                let (organization, id) = (of(&value), key(&value));
+                let known = self.heads.peek(&organization).filter(|known| known.batch == self.batch);
+                if let Some(epoch) = known.map(|known| known.epoch) {
+                    self.$table.put(id, Entry { organization, epoch, value: Arc::new(value) });
+                }
+            }
+        )*}
+    };
+}
+
+tables! {
+    organization put_organization organizations: OrganizationId => Organization, |o| o.id, |o| o.id;
+    team put_team teams: TeamId => Team, |t| t.organization_id, |t| t.id;
+    member put_member members: (OrganizationId, UserId) => Member, |m| m.organization_id, |m| (m.organization_id, m.user_id);
+    account put_account accounts: UserId => Account, |_| OrganizationId::PLATFORM, |a| a.id;
+    service_account put_service_account service_accounts: ServiceAccountId => ServiceAccount, |s| s.organization_id, |s| s.id;
+    key put_key keys: KeyId => Key, |k| k.organization_id, |k| k.id;
+    token put_token tokens: GatewayTokenId => GatewayToken, |t| t.organization_id, |t| t.id;
+}
+
+impl Cache {
+    /// The organization of a key that is remembered, trusted or not: it never changes.
+    pub(super) fn organization_of_key(&self, id: KeyId) -> Option<OrganizationId> {
+        self.keys.peek(&id).map(|entry| entry.organization)
+    }
+
+    /// The organization of a gateway token that is remembered.
+    pub(super) fn organization_of_token(&self, id: GatewayTokenId) -> Option<OrganizationId> {
+        self.tokens.peek(&id).map(|entry| entry.organization)
+    }
+
+    /// The version up to which an organization's log has been followed.
+    pub(super) fn version(&self, organization: OrganizationId) -> Option<i64> {
+        self.heads.peek(&organization).map(|known| known.version)
+    }
+
+    /// Everything that decisions about a key depend on, as far as it is there.
+    pub(super) fn facts(&mut self, id: KeyId) -> Option<Facts> {
+        let key = self.key(id)?;
+        let organization = self.organization(key.organization_id)?;
+        let owner = if let Some(team) = key.team_id {
+            Owner::Team(self.team(team))
+        } else if let Some(user) = key.user_id {
+            Owner::Person(self.member((key.organization_id, user)), self.account(user))
+        } else {
+            Owner::ServiceAccount(key.service_account_id.and_then(|account| self.service_account(account)))
+        };
+        Some(Facts { key, organization, owner })
+    }
+
+    /// Begins a batch with the heads that it has read, and forgets what the logs name. A database that was started anew
+    /// may be another copy: everything is forgotten.
+    pub(super) fn begin(&mut self, started: Option<DateTime<Utc>>, heads: &[Head]) {
+        if self.started != started {
+            *self = Self { batch: self.batch, epochs: self.epochs, started, ..Self::default() };
+        }
+        self.batch += 1;
+        for head in heads {
+            self.follow(head);
+        }
+    }
+
+    fn follow(&mut self, head: &Head) {
+        let known = self.heads.get(&head.organization);
+        let same = known.as_ref().is_some_and(|k| k.version == head.version && k.tag == head.tag);
+        let ahead = known.as_ref().map_or(0, |k| head.version - k.version);
+        let covered = known.as_ref().is_some_and(|k| k.version >= head.floor);
+        let listed = head.changes.iter().all(|(kind, _)| *kind != PolicyKind::All);
+        let keep = same || ((1..=REACH).contains(&ahead) && covered && listed);
+        let epoch = match known {
+            Some(known) if keep => known.epoch,
+            _ => {
+                self.epochs += 1;
+                self.epochs
+            }
+        };
+        if keep {
+            for (kind, subject) in &head.changes {
+                self.forget(head.organization, *kind, *subject);
+            }
+        }
+        let known = Known { version: head.version, tag: head.tag, epoch, batch: self.batch };
+        self.heads.put(head.organization, known);
+    }
+
+    fn forget(&mut self, organization: OrganizationId, kind: PolicyKind, subject: Uuid) {
+        match kind {
+            PolicyKind::Organization => self.organizations.remove(&OrganizationId::new(subject)),
+            PolicyKind::Team => self.teams.remove(&TeamId::new(subject)),
+            PolicyKind::Member => self.members.remove(&(organization, UserId::new(subject))),
+            PolicyKind::User => self.accounts.remove(&UserId::new(subject)),
+            PolicyKind::ServiceAccount => self.service_accounts.remove(&ServiceAccountId::new(subject)),
+            PolicyKind::Key => self.keys.remove(&KeyId::new(subject)),
+            PolicyKind::GatewayToken => self.tokens.remove(&GatewayTokenId::new(subject)),
+            PolicyKind::All => {}
+        }
+    }
+}

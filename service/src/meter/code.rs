@@ -1,0 +1,39 @@
+//! Why a call is refused: a closed set of stable codes.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+macro_rules! codes {
+    ($($code:ident $word:literal $about:literal;)*) => {
+        /// Why a call is refused.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+        pub enum Code { $(#[doc = $about] #[serde(rename = $word)] $code),* }
+
+        impl Code {
+            /// Every code, the gravest first.
+            pub const EVERY: &'static [Self] = &[$(Self::$code),*];
+
+            /// The code on the wire.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$code => $word),* }
+            }
+            /// When it is given.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$code => $about),* }
+            }
+        }
+    };
+}
+
+codes! {
+    KeyUnknown "key_unknown" "The key is malformed, does not exist, has another secret, or is none that this gateway serves.";
+    KeyRevoked "key_revoked" "The key was revoked, for ever.";
+    KeyExpired "key_expired" "The key's time is over.";
+    KeyDisabled "key_disabled" "An administrator disabled the key.";
+    SecretExpired "secret_expired" "The key was rotated, and the grace of this older secret is over.";
+    OwnerSuspended "owner_suspended" "The team, person or service account that owns the key is suspended or gone.";
+    OrganizationSuspended "organization_suspended" "The organization is suspended.";
+    ModelNotAllowed "model_not_allowed" "A model is not allowed by the key, its team or its organization, or none was named though they restrict models.";
+    ScopeNotAllowed "scope_not_allowed" "The key is not for this kind of call, or none was named though the key is restricted.";
+    AddressNotAllowed "address_not_allowed" "The client's address is not in the key's networks, or is not known though the key is restricted.";
+}

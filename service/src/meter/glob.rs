@@ -1,0 +1,53 @@
+//! Model globs: `*` stands for any text, everything else for itself, case and all.
+
+/// Whether a glob matches a text, in time linear in the text for each star: a later star never needs an earlier one to be
+/// tried again.
+pub fn matches(glob: &str, text: &str) -> bool {
+    let Some((head, rest)) = glob.split_once('*') else { return glob == text };
+    let Some(mut text) = text.strip_prefix(head) else { return false };
+    let Some((middle, tail)) = rest.rsplit_once('*') else { return text.ends_with(rest) };
+    for piece in middle.split('*') {
+        // The leftmost place for each piece leaves the most text for those that follow.
+        let Some(at) = text.find(piece) else { return false };
+        text = &text[at + piece.len()..];
+    }
+    text.ends_with(tail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+    use proptest::prelude::*;
+
+    fn naive(glob: &[char], text: &[char]) -> bool {
+        match glob.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|skip| naive(rest, &text[skip..])),
+            Some((first, rest)) => text.first() == Some(first) && naive(rest, &text[1..]),
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        for (glob, text) in [("*", ""), ("gpt-4o*", "gpt-4o-mini"), ("*/llama", "meta/llama"), ("a**b", "ab")] {
+            assert!(matches(glob, text), "{glob} {text}");
+        }
+        for (glob, text) in [("gpt-4o", "gpt-4O"), ("gpt-?", "gpt-4"), ("a*a", "a"), ("", "x"), ("[ab]", "a")] {
+            assert!(!matches(glob, text), "{glob} {text}");
+        }
+    }
+
+    #[test]
+    fn a_hostile_glob_costs_little() {
+        let glob = "*a".repeat(128) + "*b";
+        assert!(!matches(&glob, &"a".repeat(100_000)));
+    }
+
+    proptest! {
+        #[test]
+        fn it_agrees_with_the_naive_matcher(glob in "[ab*é]{0,10}", text in "[ab*é]{0,12}") {
+            let chars = |text: &str| text.chars().collect::<Vec<_>>();
+            prop_assert_eq!(matches(&glob, &text), naive(&chars(&glob), &chars(&text)));
+        }
+    }
+}
