@@ -57,7 +57,7 @@ pub struct Asked<T, P> {
     purpose: PhantomData<P>,
 }
 
-impl<T: DeserializeOwned, P: Ask> FromRequest<AppState> for Asked<T, P> {
+impl<T: DeserializeOwned + Send, P: Ask> FromRequest<AppState> for Asked<T, P> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Problem> {

@@ -91,7 +91,8 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
 
 /// Reads one value of a body that has been read; says where it is wrong.
 pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value).map_err(|error| fault(&error))
+    // What has been read as a value is JSON, whatever it says.
+    serde_path_to_error::deserialize(value).map_err(|error| fault(&error, b"null"))
 }
 
 fn syntax(error: &serde_json::Error) -> Problem {

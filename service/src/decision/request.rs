@@ -113,7 +113,10 @@ impl KeyCall {
         if let Some(models) = &self.models {
             faults.when(models.is_empty(), "/models", "required", "must not be empty");
             faults.when(models.len() > MODELS, "/models", "too_many", "must have at most 32 entries");
-            models.iter().enumerate().for_each(|(n, model)| name(&mut faults, &format!("/models/{n}"), model));
+            models
+                .iter()
+                .enumerate()
+                .for_each(|(n, model)| name(&mut faults, &format!("/models/{n}"), model));
         }
         if let Some(scope) = &self.scope {
             name(&mut faults, "/scope", scope);

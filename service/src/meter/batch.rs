@@ -45,7 +45,8 @@ impl Batch {
     /// only the request that fails gets the error.
     pub(super) async fn run(mut self, mut jobs: Vec<Job>) -> Cache {
         jobs.retain(|job| !job.reply.is_closed());
-        metrics::histogram!("tollkeeper_meter_batch_size").record(f64::from(u32::try_from(jobs.len()).unwrap_or(0)));
+        metrics::histogram!("tollkeeper_meter_batch_size")
+            .record(f64::from(u32::try_from(jobs.len()).unwrap_or(0)));
         let mut parts = vec![jobs];
         while let Some(mut part) = parts.pop() {
             match self.decide(&part).await {

@@ -5,9 +5,7 @@
 //! longest.
 
 use super::{
-    facts::{
-        Account, Facts, GatewayToken, Key, Member, Organization, Owner, ServiceAccount, Team,
-    },
+    facts::{Account, Facts, GatewayToken, Key, Member, Organization, Owner, ServiceAccount, Team},
     head::Head,
 };
 use crate::head::PolicyKind;

@@ -140,9 +140,8 @@ fn serves(token: Option<&GatewayToken>, asker: &Asker, key: &Key) -> bool {
         (Asker::Gateway(_), None) => false,
         (Asker::Gateway(_), Some(token)) => {
             let everywhere = token.organization_id == OrganizationId::PLATFORM;
-            let of_team = |Texts(teams): &Texts| {
-                key.team_id.is_some_and(|team| teams.contains(&team.to_string()))
-            };
+            let of_team =
+                |Texts(teams): &Texts| key.team_id.is_some_and(|team| teams.contains(&team.to_string()));
             (everywhere || token.organization_id == key.organization_id)
                 && token.team_ids.as_ref().is_none_or(of_team)
         }
@@ -188,13 +187,14 @@ fn grace(secret: &Secret, now: DateTime<Utc>) -> Check {
 }
 
 fn owner(owner: &Owner) -> Check {
-    let stands = |standing: Option<Standing>, fine: &'static str, suspended: &'static str, gone: &'static str| {
-        match standing {
-            Some(Standing::Active) => Check::passed("owner", fine),
-            Some(Standing::Suspended) => Check::failed("owner", Code::OwnerSuspended, suspended),
-            Some(Standing::Deleted) | None => Check::failed("owner", Code::OwnerSuspended, gone),
-        }
-    };
+    let stands =
+        |standing: Option<Standing>, fine: &'static str, suspended: &'static str, gone: &'static str| {
+            match standing {
+                Some(Standing::Active) => Check::passed("owner", fine),
+                Some(Standing::Suspended) => Check::failed("owner", Code::OwnerSuspended, suspended),
+                Some(Standing::Deleted) | None => Check::failed("owner", Code::OwnerSuspended, gone),
+            }
+        };
     match owner {
         Owner::Team(team) => stands(
             team.as_ref().map(|team| team.status),

@@ -3,9 +3,7 @@
 use chrono::{DateTime, Utc};
 use entity::{
     gateway_token,
-    id::{
-        GatewayTokenId, KeyId, OrganizationId, SecretId, ServiceAccountId, TeamId, UserId,
-    },
+    id::{GatewayTokenId, KeyId, OrganizationId, SecretId, ServiceAccountId, TeamId, UserId},
     json::{Tags, Texts},
     key_secret, membership, organization,
     secret::Sealed,

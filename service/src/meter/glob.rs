@@ -29,10 +29,12 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_text() {
-        for (glob, text) in [("*", ""), ("gpt-4o*", "gpt-4o-mini"), ("*/llama", "meta/llama"), ("a**b", "ab")] {
+        for (glob, text) in [("*", ""), ("gpt-4o*", "gpt-4o-mini"), ("*/llama", "meta/llama"), ("a**b", "ab")]
+        {
             assert!(matches(glob, text), "{glob} {text}");
         }
-        for (glob, text) in [("gpt-4o", "gpt-4O"), ("gpt-?", "gpt-4"), ("a*a", "a"), ("", "x"), ("[ab]", "a")] {
+        for (glob, text) in [("gpt-4o", "gpt-4O"), ("gpt-?", "gpt-4"), ("a*a", "a"), ("", "x"), ("[ab]", "a")]
+        {
             assert!(!matches(glob, text), "{glob} {text}");
         }
     }

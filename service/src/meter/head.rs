@@ -74,7 +74,9 @@ fn statement(backend: DatabaseBackend, known: &BTreeMap<OrganizationId, Option<i
     let padded = known.iter().chain(first.into_iter().cycle()).take(count);
     // Of an unknown organization no log is wanted: no version is beyond the last.
     let values: Vec<Value> = padded
-        .flat_map(|(organization, version)| [organization.uuid().into(), version.unwrap_or(i64::MAX - REACH).into()])
+        .flat_map(|(organization, version)| {
+            [organization.uuid().into(), version.unwrap_or(i64::MAX - REACH).into()]
+        })
         .collect();
     let places: Vec<String> = (0..count).map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2)).collect();
     let clock = match backend {

@@ -42,7 +42,10 @@ pub(super) struct Parents {
 }
 
 /// `column IN (…)`, padded to a power of two with the last id, so that few texts are prepared.
-fn one_of<C: ColumnTrait>(column: C, ids: impl ExactSizeIterator<Item = impl Into<Value> + Copy>) -> Condition {
+fn one_of<C: ColumnTrait>(
+    column: C,
+    ids: impl ExactSizeIterator<Item = impl Into<Value> + Copy>,
+) -> Condition {
     let count = ids.len().next_power_of_two();
     let mut ids: Vec<_> = ids.collect();
     if let Some(last) = ids.last().copied() {
@@ -52,7 +55,10 @@ fn one_of<C: ColumnTrait>(column: C, ids: impl ExactSizeIterator<Item = impl Int
 }
 
 impl Loader<'_> {
-    #[expect(clippy::disallowed_methods, reason = "a batch spans organizations; entries are tagged with theirs")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a batch spans organizations; entries are tagged with theirs"
+    )]
     async fn rows<E: EntityTrait, V>(&self, wanted: bool, which: Condition) -> Result<Vec<V>, DbErr>
     where
         V: PartialModelTrait + FromQueryResult + Send + Sync,

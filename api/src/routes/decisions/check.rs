@@ -76,7 +76,10 @@ struct CheckHeaders {
 /// How a proxy wants to be refused.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "the parameter as the document shows it; a client's own query is not ours to refuse")]
+#[expect(
+    dead_code,
+    reason = "the parameter as the document shows it; a client's own query is not ours to refuse"
+)]
 struct CheckQuery {
     /// The status of every refusal, for a proxy that knows only one: 401 or 403.
     #[param(minimum = 401, maximum = 403)]
@@ -131,7 +134,8 @@ fn described(state: &AppState, parts: &Parts, info: &RequestInfo) -> Result<NewD
 fn scope_of(path: &str) -> Option<&'static str> {
     let path = path.strip_prefix("/v1/check")?.trim_start_matches('/');
     let path = path.strip_prefix("v1/").unwrap_or(path);
-    let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let under =
+        |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     SCOPES.iter().find(|(prefix, _)| under(prefix)).map(|(_, scope)| *scope)
 }
 
