@@ -9,6 +9,7 @@ mod client;
 mod database;
 mod reply;
 mod seed;
+pub mod server;
 
 pub use app::{TestApp, TestClock, run};
 pub use client::{Client, Request};
