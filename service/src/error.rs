@@ -20,6 +20,12 @@ pub struct FieldError {
     pub message: String,
 }
 
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.pointer.trim_start_matches('/'), self.message)
+    }
+}
+
 /// Why a use-case did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,7 +42,7 @@ pub enum Error {
     #[error("{}", .0.message)]
     Malformed(FieldError),
     /// The request is understood and its values are not acceptable.
-    #[error("{} invalid field(s)", .0.len())]
+    #[error("{}", .0.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
     /// Another one has this unique key.
     #[error("a {kind} named {key:?} exists")]

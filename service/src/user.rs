@@ -87,7 +87,7 @@ pub fn fold_email(email: &str) -> String {
 }
 
 /// The account of an address, already folded.
-pub(crate) async fn by_email(ctx: &Ctx, email: &str) -> Result<Option<Model>> {
+pub async fn by_email(ctx: &Ctx, email: &str) -> Result<Option<Model>> {
     let platform = ctx.within(Scope::platform());
     platform.repository::<Entity>().first(Column::Email.eq(email)).await
 }

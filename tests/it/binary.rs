@@ -50,7 +50,7 @@ async fn a_newcomer_gets_a_server_with_everything_it_needs() {
         let metadata = std::fs::metadata(installation.directory().join(file)).unwrap();
         assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{file}");
     }
-    let new = json!({"token": secret.trim(), "email": "first@example.com", "password": "a passphrase for tests"});
+    let new = json!({"token": secret.trim(), "name": "First", "email": "first@example.com", "password": "a passphrase for tests"});
     let (status, body) = server.post("/v1/setup", None, &new).await;
     assert!(status == 200 || status == 201, "{status} {body}");
     let (status, _) = server.post("/v1/setup", None, &new).await;
@@ -195,11 +195,12 @@ async fn postgres_is_not_migrated_unasked() {
 async fn several_first_starts_at_once_on_one_postgres_all_succeed() {
     let installation = Installation::new(Backend::Postgres).await.with_owner();
     let servers = join_all((0..5).map(|_| installation.serve())).await;
-    let tokens = join_all(servers.iter().map(tests::server::Server::sign_in)).await;
-    assert_eq!(tokens.len(), 5);
     // An access token of one is good on the others.
-    let me = reqwest::Client::new().get(servers[4].url("/v1/auth/me")).bearer_auth(&tokens[0]);
-    assert_eq!(me.send().await.unwrap().status(), 200);
+    let token = servers[0].sign_in().await;
+    for server in &servers {
+        let me = reqwest::Client::new().get(server.url("/v1/auth/me")).bearer_auth(&token);
+        assert_eq!(me.send().await.unwrap().status(), 200);
+    }
     drop(servers);
     installation.remove().await;
 }
@@ -210,12 +211,16 @@ async fn of_several_first_starts_with_different_secrets_one_set_wins() {
     installation.run(&["migrate", "up"]).await.ok();
     let starts = (0u8..4).map(|n| {
         let mut command = installation.command(&["serve", "--listen", "127.0.0.1:0"]);
-        command.env("TOLLKEEPER_KEY_PEPPER", OTHER.replace("b3Ro", ["b3Ro", "c3Ro", "d3Ro", "e3Ro"][n as usize]));
+        command.env(
+            "TOLLKEEPER_KEY_PEPPER",
+            OTHER.replace("b3Ro", ["b3Ro", "c3Ro", "d3Ro", "e3Ro"][n as usize]),
+        );
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap()
     });
     let mut children: Vec<_> = starts.collect();
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
-    let running = children.iter_mut().filter_map(|child| child.try_wait().unwrap().is_none().then_some(())).count();
+    let running =
+        children.iter_mut().filter_map(|child| child.try_wait().unwrap().is_none().then_some(())).count();
     assert_eq!(running, 1);
     for mut child in children {
         let _ = child.kill();
@@ -260,6 +265,40 @@ async fn the_doctor_knows_postgres() {
 }
 
 #[tokio::test]
+async fn the_operator_lets_people_in_from_the_command_line() {
+    for installation in both().await {
+        let early = installation.run(&["admin", "create-user", "x@example.com"]).await.refused();
+        assert!(early.contains("tollkeeper migrate up"), "{early}");
+        let server = installation.serve().await;
+        let invited =
+            installation.run(&["admin", "create-user", "New@example.com", "--role", "admin"]).await.ok();
+        let mut body: serde_json::Value = serde_json::from_str(invited.lines().last().unwrap()).unwrap();
+        (body["name"], body["password"]) = ("New".into(), "the first passphrase".into());
+        let (status, reply) = server.post("/v1/auth/accept-invitation", None, &body).await;
+        assert!(status < 300 && reply["role"] == "admin", "{status} {reply}");
+
+        let link = installation.run(&["admin", "reset-link", "new@example.com"]).await.ok();
+        let mut body: serde_json::Value = serde_json::from_str(link.lines().last().unwrap()).unwrap();
+        body["password"] = "the second passphrase".into();
+        let (status, reply) = server.post("/v1/auth/reset", None, &body).await;
+        assert!(status < 300, "{status} {reply}");
+        let login = |password: &str| json!({"email": "new@example.com", "password": password});
+        assert_eq!(server.post("/v1/auth/login", None, &login("the second passphrase")).await.0, 200);
+        assert_eq!(server.post("/v1/auth/login", None, &login("the first passphrase")).await.0, 401);
+
+        let wrong = installation.run(&["admin", "create-user", "no address"]).await.refused();
+        assert!(wrong.contains("email"), "{wrong}");
+        installation.run(&["admin", "reset-link", "nobody@example.com"]).await.refused();
+        installation
+            .run(&["admin", "create-user", "a@example.com", "--organization", "none"])
+            .await
+            .refused();
+        drop(server);
+        installation.remove().await;
+    }
+}
+
+#[tokio::test]
 async fn a_backup_is_a_database() {
     let installation = Installation::new(Backend::Sqlite).await.with_owner();
     let server = installation.serve().await;
@@ -294,7 +333,9 @@ async fn health_and_metrics_are_told_to_whom_they_concern() {
     let operator = server.sign_in().await;
     let (status, text) = get(server.url("/metrics"), Some(&operator)).await;
     assert_eq!(status, 200);
-    for part in ["tollkeeper_build_info{version=", "process_start_time_seconds", "tollkeeper_http_requests_total"] {
+    for part in
+        ["tollkeeper_build_info{version=", "process_start_time_seconds", "tollkeeper_http_requests_total"]
+    {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
     let listen = server.url("").trim_start_matches("http://").to_owned();

@@ -31,7 +31,11 @@ pub fn program() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().find(|path| path.ends_with("deps")).and_then(Path::parent);
     let program = profile.expect("a test runs from target/<profile>/deps").join("tollkeeper");
-    assert!(program.exists(), "{} is not built: run `cargo suite`, or `cargo build` first", program.display());
+    assert!(
+        program.exists(),
+        "{} is not built: run `cargo suite`, or `cargo build` first",
+        program.display()
+    );
     program
 }
 

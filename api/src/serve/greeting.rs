@@ -34,7 +34,7 @@ pub async fn print(config: &Config, system: &Arc<System>, address: SocketAddr) -
 }
 
 async fn setup(config: &Config, system: &Arc<System>, address: SocketAddr) -> anyhow::Result<Setup> {
-    let token: Option<Token> = None;
+    let token = service::bootstrap::prepare(system, config.bootstrap.clone()).await?;
     let beside = config.database.beside(".setup-token");
     let path =
         beside.unwrap_or_else(|| config.state_dir.join(format!("tollkeeper-{}.setup-token", address.port())));
@@ -75,7 +75,7 @@ fn text(config: &Config, address: SocketAddr, setup: &Setup) -> String {
             text,
             "  setup token    {place}\n\nMake the first owner and sign in:\n  \
              curl {base}/v1/setup -H 'content-type: application/json' \\\n    \
-             -d '{{\"token\": \"{word}\", \"email\": \"you@example.com\", \"password\": \"<15 characters or more>\"}}'\n"
+             -d '{{\"token\": \"{word}\", \"name\": \"<your name>\", \"email\": \"<address>\", \"password\": \"<15 characters or more>\"}}'\n"
         ),
         None => write!(
             text,
