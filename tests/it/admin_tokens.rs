@@ -31,7 +31,10 @@ on_both!(an_admin_token_opens_what_it_carries, |app| {
     let mut made = owner.post(TOKENS, body).await.created();
     let secret = made["secret"].as_str().unwrap().to_owned();
     assert!(secret.starts_with("tka_") && secret.len() == 4 + 22 + 1 + 43 + 1 + 6, "{secret}");
-    assert_eq!((&made["name"], &made["permissions"]), (&json!("terraform"), &json!(["teams:read", "teams:write"])));
+    assert_eq!(
+        (&made["name"], &made["permissions"]),
+        (&json!("terraform"), &json!(["teams:read", "teams:write"]))
+    );
     assert_eq!((&made["created_by"], &made["last_used_at"]), (&json!(owner.user_id), &json!(null)));
     assert_eq!((&made["expires_at"], &made["version"]), (&json!("2027-02-01T00:00:00Z"), &json!(1)));
     assert_eq!(made["last4"].as_str(), secret.get(secret.len() - 11..secret.len() - 7));
@@ -45,7 +48,9 @@ on_both!(an_admin_token_opens_what_it_carries, |app| {
     let robot = app.client(&secret);
     let team = robot.post(TEAMS, json!({"name": "made by a robot"})).await.created();
     robot.get(&format!("{TEAMS}/{}", team["id"].as_str().unwrap())).await.ok();
-    for path in [TOKENS, "/v1/organizations/default", "/v1/organizations/default/audit-events", "/v1/organizations"] {
+    for path in
+        [TOKENS, "/v1/organizations/default", "/v1/organizations/default/audit-events", "/v1/organizations"]
+    {
         robot.get(path).await.problem(403, "forbidden");
     }
     let told = owner.get("/v1/organizations/default/audit-events?action=team.create").await.ok();
@@ -73,7 +78,9 @@ on_both!(what_is_no_admin_token_is_refused, |app| {
     post(json!({"permissions": ["teams:read"]})).await.invalid(&[("/name", "required")]);
     post(json!({"name": "a"})).await.invalid(&[("/permissions", "required")]);
     post(json!({"name": "a", "permissions": []})).await.invalid(&[("/permissions", "required")]);
-    post(json!({"name": "a", "permissions": "teams:read"})).await.invalid(&[("/permissions", "invalid_value")]);
+    post(json!({"name": "a", "permissions": "teams:read"}))
+        .await
+        .invalid(&[("/permissions", "invalid_value")]);
     let unknown = json!(["teams:read", "teams:burn", "account", "platform:users", "", "TEAMS:READ"]);
     let faults: Vec<String> = (1..6).map(|n| format!("/permissions/{n}")).collect();
     let faults: Vec<(&str, &str)> = faults.iter().map(|at| (at.as_str(), "unknown")).collect();
@@ -83,7 +90,9 @@ on_both!(what_is_no_admin_token_is_refused, |app| {
     let never = json!({"name": "a", "permissions": ["teams:read"], "expires_at": "soon"});
     post(never).await.invalid(&[("/expires_at", "invalid_value")]);
     for extra in ["created_by", "secret", "last4"] {
-        post(json!({"name": "a", "permissions": ["teams:read"], extra: "x"})).await.problem(400, "unknown_field");
+        post(json!({"name": "a", "permissions": ["teams:read"], extra: "x"}))
+            .await
+            .problem(400, "unknown_field");
     }
     make(&owner, "Ä 🦀", &["teams:read"]).await;
     post(json!({"name": "Ä 🦀", "permissions": ["teams:read"]})).await.problem(409, "duplicate");
@@ -98,7 +107,8 @@ on_both!(a_token_mints_no_wider_token, |app| {
 
     let narrow = make(&owner, "narrow", &["admin_tokens:write", "teams:read"]).await;
     let narrow = holder(&app, &narrow);
-    let refused = narrow.post(TOKENS, json!({"name": "x", "permissions": ["teams:read", "teams:write"]})).await;
+    let refused =
+        narrow.post(TOKENS, json!({"name": "x", "permissions": ["teams:read", "teams:write"]})).await;
     assert!(refused.problem(403, "forbidden")["detail"].as_str().unwrap().contains("teams:write"));
     let child = make(&narrow, "child", &["teams:read"]).await;
     assert_eq!(child["created_by"], json!(owner.user_id));
@@ -106,7 +116,8 @@ on_both!(a_token_mints_no_wider_token, |app| {
     holder(&app, &child).post(TEAMS, json!({"name": "x"})).await.problem(403, "forbidden");
 
     // Nor one that outlives it.
-    let body = json!({"name": "short", "permissions": ["admin_tokens:write"], "expires_at": "2027-01-16T00:00:00Z"});
+    let body =
+        json!({"name": "short", "permissions": ["admin_tokens:write"], "expires_at": "2027-01-16T00:00:00Z"});
     let short = holder(&app, &owner.post(TOKENS, body).await.created());
     let with_end = |end: Value| json!({"name": format!("until {end}"), "permissions": ["admin_tokens:write"], "expires_at": end});
     for end in [json!(null), json!("2027-01-16T00:00:01Z")] {
@@ -167,7 +178,10 @@ on_both!(who_may_handle_admin_tokens, |app| {
     for caller in [app.member().await, app.billing().await, app.viewer().await] {
         caller.get(TOKENS).await.problem(403, "forbidden");
         caller.get(&path(&made)).await.problem(403, "forbidden");
-        caller.post(TOKENS, json!({"name": "x", "permissions": ["teams:read"]})).await.problem(403, "forbidden");
+        caller
+            .post(TOKENS, json!({"name": "x", "permissions": ["teams:read"]}))
+            .await
+            .problem(403, "forbidden");
         caller.delete(&path(&made)).await.problem(403, "forbidden");
     }
     app.anonymous().get(TOKENS).await.problem(401, "unauthenticated");
@@ -210,7 +224,12 @@ on_both!(admin_tokens_are_listed_in_pages, |app| {
         make(&owner, name, &["teams:read"]).await;
     }
     let names = |page: &Value| -> Vec<String> {
-        page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+        page["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|item| item["name"].as_str().unwrap().to_owned())
+            .collect()
     };
     let first = owner.get(&format!("{TOKENS}?page_size=2")).await.ok();
     assert_eq!(names(&first), ["three", "two"]);

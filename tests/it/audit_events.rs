@@ -36,7 +36,9 @@ impl Forger<'_> {
     async fn new(app: &TestApp) -> Forger<'_> {
         let triggers: &[&str] = match app.backend {
             Backend::Postgres => &["DROP TRIGGER tr_audit_event_append_only ON audit_event"],
-            Backend::Sqlite => &["DROP TRIGGER tr_audit_event_no_update", "DROP TRIGGER tr_audit_event_no_delete"],
+            Backend::Sqlite => {
+                &["DROP TRIGGER tr_audit_event_no_update", "DROP TRIGGER tr_audit_event_no_delete"]
+            }
         };
         for statement in triggers {
             app.system.db.writer.execute_unprepared(statement).await.unwrap();
@@ -55,7 +57,8 @@ impl Forger<'_> {
 
     async fn edit(&self, seq: i64, changes: audit_event::ActiveModel) {
         let update = audit_event::Entity::update_many().set(changes).filter(self.own());
-        let edited = update.filter(audit_event::Column::Seq.eq(seq)).exec(&self.0.system.db.writer).await.unwrap();
+        let edited =
+            update.filter(audit_event::Column::Seq.eq(seq)).exec(&self.0.system.db.writer).await.unwrap();
         assert_eq!(edited.rows_affected, 1);
     }
 
@@ -81,7 +84,8 @@ on_both!(what_is_done_is_told, |app| {
     let owner = app.owner();
     let admin = app.admin().await;
     assert_eq!(owner.get(EVENTS).await.ok(), json!({"items": [], "next_cursor": null}));
-    let made = owner.post(TEAMS, json!({"name": "one"})).header("x-request-id", "my-own-request").await.created();
+    let made =
+        owner.post(TEAMS, json!({"name": "one"})).header("x-request-id", "my-own-request").await.created();
     app.clock.advance(TimeDelta::hours(1));
     let team = format!("{TEAMS}/{}", made["id"].as_str().unwrap());
     admin.patch(&team, json!({"name": "two"})).await.ok();
@@ -98,7 +102,10 @@ on_both!(what_is_done_is_told, |app| {
     assert_eq!(column("actor_kind"), ["user"; 3]);
     assert_eq!(column("client_ip"), ["127.0.0.1"; 3]);
     assert_eq!(events[2]["request_id"], "my-own-request");
-    assert_eq!((&events[2]["detail"]["before"], &events[2]["detail"]["after"]["name"]), (&json!(null), &json!("one")));
+    assert_eq!(
+        (&events[2]["detail"]["before"], &events[2]["detail"]["after"]["name"]),
+        (&json!(null), &json!("one"))
+    );
     let renamed = &events[1]["detail"];
     assert_eq!((&renamed["before"]["name"], &renamed["after"]["name"]), (&json!("one"), &json!("two")));
     assert_eq!(renamed["before"].get("id"), None);
@@ -158,7 +165,10 @@ on_both!(a_checkpoint_is_two_halves, |app| {
     assert_eq!(kept["seq"], 3);
     let last = owner.get(&format!("{EVENTS}?page_size=1")).await.ok();
     assert_eq!(last["items"][0]["hash"], kept["hash"]);
-    assert_eq!(verify_against(&app, &kept).await, json!({"valid": true, "checked": 3, "first_broken": null, "reason": null}));
+    assert_eq!(
+        verify_against(&app, &kept).await,
+        json!({"valid": true, "checked": 3, "first_broken": null, "reason": null})
+    );
     let other = json!({"seq": 2, "hash": kept["hash"]});
     assert_eq!(verify_against(&app, &other).await, broken(2, "the event differs from the checkpoint"));
     let hash = "a".repeat(64);
@@ -177,7 +187,11 @@ on_both!(a_checkpoint_is_two_halves, |app| {
 on_both!(the_database_itself_refuses_to_change_the_past, |app| {
     make_teams(&app.owner(), 2).await;
     let db = &app.system.db.writer;
-    for statement in ["UPDATE audit_event SET action = 'x'", "DELETE FROM audit_event", "DELETE FROM audit_event WHERE seq = 2"] {
+    for statement in [
+        "UPDATE audit_event SET action = 'x'",
+        "DELETE FROM audit_event",
+        "DELETE FROM audit_event WHERE seq = 2",
+    ] {
         let refused = db.execute_unprepared(statement).await.unwrap_err().to_string();
         assert!(refused.contains("audit_event is append-only"), "{refused}");
     }
@@ -194,14 +208,20 @@ on_both!(every_edited_column_is_found_out, |app| {
     let honest = forger.row(4).await;
     let edits = [
         audit_event::ActiveModel { id: Set(app.system.entropy.id(app.clock.now())), ..Default::default() },
-        audit_event::ActiveModel { occurred_at: Set(honest.occurred_at + TimeDelta::microseconds(1)), ..Default::default() },
+        audit_event::ActiveModel {
+            occurred_at: Set(honest.occurred_at + TimeDelta::microseconds(1)),
+            ..Default::default()
+        },
         audit_event::ActiveModel { actor_kind: Set(entity::status::ActorKind::System), ..Default::default() },
         audit_event::ActiveModel { actor_id: Set("user_0".into()), ..Default::default() },
         audit_event::ActiveModel { action: Set("team.read".into()), ..Default::default() },
         audit_event::ActiveModel { subject: Set(format!("{} ", honest.subject)), ..Default::default() },
         audit_event::ActiveModel { request_id: Set("none".into()), ..Default::default() },
         audit_event::ActiveModel { client_ip: Set(None), ..Default::default() },
-        audit_event::ActiveModel { detail: Set(honest.detail.replace("team 3", "team 4")), ..Default::default() },
+        audit_event::ActiveModel {
+            detail: Set(honest.detail.replace("team 3", "team 4")),
+            ..Default::default()
+        },
         audit_event::ActiveModel { hash: Set(vec![0; 32]), ..Default::default() },
     ];
     for edit in edits {
@@ -283,8 +303,15 @@ on_both!(fifty_writers_leave_no_gap, |app| {
     let owner = app.owner();
     let name = |n: i32| json!({"name": format!("race {n}")});
     let replies = join_all((0..50).map(|n| owner.post(TEAMS, name(n)).into_future())).await;
-    assert!(replies.iter().all(|reply| reply.status == 201), "{:?}", replies.iter().map(|r| r.status).collect::<Vec<_>>());
-    assert_eq!(verify(&app).await, json!({"valid": true, "checked": 50, "first_broken": null, "reason": null}));
+    assert!(
+        replies.iter().all(|reply| reply.status == 201),
+        "{:?}",
+        replies.iter().map(|r| r.status).collect::<Vec<_>>()
+    );
+    assert_eq!(
+        verify(&app).await,
+        json!({"valid": true, "checked": 50, "first_broken": null, "reason": null})
+    );
     // A call that fails leaves no trace, and no gap.
     owner.post(TEAMS, name(0)).await.problem(409, "duplicate");
     owner.post(TEAMS, name(50)).await.created();

@@ -53,7 +53,19 @@ on_both!(an_invitation_that_is_none_is_refused, |app| {
     post(json!({})).await.invalid(&[("/email", "required")]);
     post(json!({"email": "a@b.c"})).await.invalid(&[("/role", "required")]);
     post(json!({"email": "a@b.c", "role": "king"})).await.invalid(&[("/role", "invalid_value")]);
-    for email in ["", "a", "@", "a@", "@b", "a b@c.d", "a@b@c", "a@b.c\n", "a\u{0}@b.c", "a@.b", &format!("{}@b.c", "a".repeat(320))] {
+    for email in [
+        "",
+        "a",
+        "@",
+        "a@",
+        "@b",
+        "a b@c.d",
+        "a@b@c",
+        "a@b.c\n",
+        "a\u{0}@b.c",
+        "a@.b",
+        &format!("{}@b.c", "a".repeat(320)),
+    ] {
         post(json!({"email": email, "role": "member"})).await.invalid(&[("/email", "invalid_email")]);
     }
     for seconds in [0, -1, 59, 2_592_001, i64::MAX] {
@@ -62,8 +74,11 @@ on_both!(an_invitation_that_is_none_is_refused, |app| {
     }
     let team = team(&owner, "default").await;
     let twice = json!([{"team_id": team, "role": "admin"}, {"team_id": team, "role": "member"}]);
-    post(json!({"email": "a@b.c", "role": "member", "teams": twice})).await.invalid(&[("/teams", "duplicate")]);
-    let many: Vec<Value> = (0..65).map(|n| json!({"team_id": format!("team_{n:032x}"), "role": "member"})).collect();
+    post(json!({"email": "a@b.c", "role": "member", "teams": twice}))
+        .await
+        .invalid(&[("/teams", "duplicate")]);
+    let many: Vec<Value> =
+        (0..65).map(|n| json!({"team_id": format!("team_{n:032x}"), "role": "member"})).collect();
     post(json!({"email": "a@b.c", "role": "member", "teams": many})).await.invalid(&[("/teams", "too_many")]);
     let wrong = json!({"email": "a@b.c", "role": "member", "teams": [{"team_id": "x", "role": "member"}]});
     post(wrong).await.invalid(&[("/teams/0/team_id", "invalid_value")]);
@@ -79,7 +94,8 @@ on_both!(addresses_are_one_whatever_their_case, |app| {
     for email in ["owner@example.com", "OWNER@Example.Com", "Person0@EXAMPLE.com"] {
         owner.post(INVITATIONS, json!({"email": email, "role": "member"})).await.problem(409, "duplicate");
     }
-    let unicode = owner.post(INVITATIONS, json!({"email": "JÜRGEN@Müller.DE", "role": "viewer"})).await.created();
+    let unicode =
+        owner.post(INVITATIONS, json!({"email": "JÜRGEN@Müller.DE", "role": "viewer"})).await.created();
     assert_eq!(unicode["email"], "jürgen@müller.de");
 });
 
@@ -88,7 +104,8 @@ on_both!(nothing_tells_whether_an_address_is_known_elsewhere, |app| {
     app.other_organization("acme").await;
     let known = json!({"email": "person0@example.com", "role": "member"});
     let unknown = json!({"email": "nobody@example.com", "role": "member"});
-    let mut replies = [owner.post(INVITATIONS, known).await.created(), owner.post(INVITATIONS, unknown).await.created()];
+    let mut replies =
+        [owner.post(INVITATIONS, known).await.created(), owner.post(INVITATIONS, unknown).await.created()];
     for reply in &mut replies {
         for own in ["id", "email", "secret"] {
             reply.as_object_mut().unwrap().remove(own);
@@ -132,7 +149,10 @@ on_both!(an_invitation_leads_into_teams_of_its_organization, |app| {
     let own = team(&owner, "default").await;
     let into = |team: &str| json!({"email": "a@b.c", "role": "member", "teams": [{"team_id": team, "role": "member"}]});
     let hidden = owner.post(INVITATIONS, into(&foreign)).await.problem(404, "not_found");
-    let absent = owner.post(INVITATIONS, into("team_019aa3c1f6b07c3e9a5d2f4b8c6e1d70")).await.problem(404, "not_found");
+    let absent = owner
+        .post(INVITATIONS, into("team_019aa3c1f6b07c3e9a5d2f4b8c6e1d70"))
+        .await
+        .problem(404, "not_found");
     assert_eq!(hidden["detail"], absent["detail"]);
     owner.post(INVITATIONS, into(&own)).await.created();
     owner.delete(&format!("/v1/organizations/default/teams/{own}")).await.no_content();

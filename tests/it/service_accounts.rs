@@ -92,7 +92,9 @@ on_both!(what_is_no_service_account_is_refused, |app| {
     let patch = |body: Value| owner.patch(&path(&made), body);
     patch(json!({"name": null})).await.invalid(&[("/name", "not_nullable")]);
     patch(json!({"description": null})).await.invalid(&[("/description", "not_nullable")]);
-    patch(json!({"name": " ", "description": "\u{7}"})).await.invalid(&[("/name", "required"), ("/description", "invalid_character")]);
+    patch(json!({"name": " ", "description": "\u{7}"}))
+        .await
+        .invalid(&[("/name", "required"), ("/description", "invalid_character")]);
     patch(json!({"version": 1})).await.problem(400, "unknown_field");
     assert_eq!(owner.get(&path(&made)).await.ok(), made);
 });
@@ -172,7 +174,8 @@ on_both!(making_a_service_account_can_be_repeated, |app| {
     post(&app.admin().await).await.problem(409, "duplicate");
     let other = owner.post(ACCOUNTS, json!({"name": "other"})).idempotency_key("k");
     other.await.problem(422, "idempotency_key_reused");
-    let replies = join_all((0..20).map(|_| owner.post(ACCOUNTS, json!({"name": "race"})).into_future())).await;
+    let replies =
+        join_all((0..20).map(|_| owner.post(ACCOUNTS, json!({"name": "race"})).into_future())).await;
     assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 1);
     assert!(replies.iter().all(|reply| matches!(reply.status, 201 | 409)));
     assert_eq!(owner.get(ACCOUNTS).await.ok()["items"].as_array().unwrap().len(), 2);

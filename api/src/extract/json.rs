@@ -101,11 +101,12 @@ fn syntax(error: &serde_json::Error) -> Problem {
 
 fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> Problem {
     let inner = error.inner();
-    // A word of a closed set that is a number or null is called a syntax error, though the body is JSON.
-    if !inner.is_data() && serde_json::from_slice::<serde_json::Value>(body).is_err() {
-        return syntax(inner);
-    }
-    let text = inner.to_string();
+    // A word of a closed set that is no text (`null`, `5`) is called a syntax error, too; but it is JSON.
+    let document: serde_json::Value = match serde_json::from_slice(body) {
+        Ok(document) => document,
+        Err(error) => return syntax(&error),
+    };
+    let text = if inner.is_data() { inner.to_string() } else { "invalid type, expected a text".to_owned() };
     let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
     let named = message.split('`').nth(1).unwrap_or_default().to_owned();
     let mut pointer = pointer(error.path());
@@ -113,7 +114,7 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> 
         (StatusCode::BAD_REQUEST, "unknown_field", Some(named))
     } else if message.starts_with("missing field") {
         (StatusCode::UNPROCESSABLE_ENTITY, "required", Some(named))
-    } else if message.starts_with("invalid type: null") {
+    } else if document.pointer(&pointer).is_some_and(serde_json::Value::is_null) {
         (StatusCode::UNPROCESSABLE_ENTITY, "not_nullable", None)
     } else {
         (StatusCode::UNPROCESSABLE_ENTITY, "invalid_value", None)
