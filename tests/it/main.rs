@@ -1,5 +1,6 @@
 //! The integration suite: one module a resource, every case on SQLite and on Postgres. Run it with `cargo suite`.
 
+mod accept_invitation;
 mod admin_tokens;
 mod audit_events;
 mod auth;
@@ -17,10 +18,13 @@ mod keys_rotate;
 mod members;
 mod openapi;
 mod organizations;
+mod passwords;
 mod schema;
 mod service_accounts;
 mod sessions;
+mod setup;
 mod team_members;
 mod teams;
 mod throttle;
 mod tokens;
+mod users;
