@@ -4,6 +4,7 @@ mod accept_invitation;
 mod admin_tokens;
 mod audit_events;
 mod auth;
+mod authz;
 mod binary;
 mod cursors;
 mod http;

@@ -25,10 +25,13 @@ impl Operation {
         parameters.filter(|parameter| parameter["in"] == place).collect()
     }
 
-    /// Whether it needs no credential.
-    pub fn is_public(&self) -> bool {
+    /// The kind of credential that it needs, if it needs one.
+    pub fn scheme(&self) -> Option<&str> {
         let schemes = self.item["security"].as_array().expect("security");
-        schemes.iter().all(|scheme| scheme.as_object().is_some_and(Map::is_empty))
+        fn name(scheme: &Value) -> Option<&str> {
+            scheme.as_object().expect("a requirement").keys().next().map(String::as_str)
+        }
+        schemes.iter().map(name).collect::<Option<Vec<_>>>()?.first().copied()
     }
 
     /// The names of its parameters in a place.
@@ -183,7 +186,10 @@ fn every_status_is_described_and_every_failure_is_a_problem() {
         for status in ["500", "503", "504"] {
             assert!(responses.contains_key(status), "{name} does not document {status}");
         }
-        assert!(operation.is_public() || responses.contains_key("401"), "{name} does not document 401");
+        assert!(
+            operation.scheme().is_none() || responses.contains_key("401"),
+            "{name} does not document 401"
+        );
     }
 }
 

@@ -199,6 +199,11 @@ impl TestApp {
         self.caller(Credential::Session(seed::user(&self.system, &self.address(), false).await))
     }
 
+    /// A new person who runs the installation and belongs to no organization.
+    pub async fn operator(&self) -> Client {
+        self.caller(Credential::Session(seed::user(&self.system, &self.address(), true).await))
+    }
+
     /// A new member of `default` who is an admin of a team.
     pub async fn team_admin(&self, team: &str) -> Client {
         self.team_person(team, TeamRole::Admin).await

@@ -1,0 +1,148 @@
+//! Which permission each operation asks for. An operation that is not here fails the walk, and so does one that is here
+//! and is gone.
+
+use super::ask::{Operation, document, operations};
+use service::authz::Permission;
+use std::collections::BTreeSet;
+
+/// What opens an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// Anybody: needs no credential. These may only become fewer.
+    Public,
+    /// Who has the permission, on the admin API.
+    Needs(Permission),
+    /// A gateway token.
+    Gateway,
+    /// A virtual key.
+    Key,
+}
+use Door::{Gateway, Key, Needs, Public};
+
+/// Every operation by its id.
+const DOORS: &[(Door, &[&str])] = &[
+    (
+        Public,
+        &["accept_invitation", "get_jwks", "live", "login", "ready", "refresh", "reset_password", "set_up"],
+    ),
+    (
+        Needs(Permission::Account),
+        &[
+            "change_password",
+            "end_other_sessions",
+            "end_session",
+            "get_me",
+            "list_organizations",
+            "list_sessions",
+            "logout",
+        ],
+    ),
+    (Needs(Permission::OrganizationRead), &["get_organization", "leave_organization"]),
+    (Needs(Permission::OrganizationWrite), &["update_organization"]),
+    (Needs(Permission::OrganizationSuspend), &["suspend_organization", "resume_organization"]),
+    (Needs(Permission::MembersRead), &["list_members", "get_member", "list_invitations", "get_invitation"]),
+    (
+        Needs(Permission::MembersWrite),
+        &[
+            "update_member",
+            "remove_member",
+            "suspend_member",
+            "resume_member",
+            "create_invitation",
+            "revoke_invitation",
+        ],
+    ),
+    (Needs(Permission::TeamsRead), &["list_teams", "get_team"]),
+    (
+        Needs(Permission::TeamsWrite),
+        &["create_team", "update_team", "delete_team", "suspend_team", "resume_team"],
+    ),
+    (Needs(Permission::TeamMembersRead), &["list_team_members", "get_team_member"]),
+    (Needs(Permission::TeamMembersWrite), &["add_team_member", "update_team_member", "remove_team_member"]),
+    (Needs(Permission::ServiceAccountsRead), &["list_service_accounts", "get_service_account"]),
+    (
+        Needs(Permission::ServiceAccountsWrite),
+        &[
+            "create_service_account",
+            "update_service_account",
+            "delete_service_account",
+            "suspend_service_account",
+            "resume_service_account",
+        ],
+    ),
+    (
+        Needs(Permission::KeysRead),
+        &["list_keys", "count_keys", "lookup_key", "get_key", "list_key_secrets", "get_key_secret"],
+    ),
+    (
+        Needs(Permission::KeysWrite),
+        &[
+            "create_key",
+            "update_key",
+            "delete_key",
+            "disable_key",
+            "enable_key",
+            "transfer_key",
+            "archive_expired_keys",
+        ],
+    ),
+    (Needs(Permission::KeysRotate), &["rotate_key", "end_key_secret"]),
+    (Needs(Permission::KeysRevoke), &["revoke_key", "revoke_keys"]),
+    (Needs(Permission::AdminTokensRead), &["list_admin_tokens", "get_admin_token"]),
+    (Needs(Permission::AdminTokensWrite), &["create_admin_token", "delete_admin_token"]),
+    (Needs(Permission::GatewayTokensRead), &["list_gateway_tokens", "get_gateway_token"]),
+    (Needs(Permission::GatewayTokensWrite), &["create_gateway_token", "delete_gateway_token"]),
+    (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
+    (Needs(Permission::PlatformOrganizations), &["create_organization"]),
+    (
+        Needs(Permission::PlatformUsers),
+        &["list_users", "get_user", "suspend_user", "resume_user", "create_reset_link"],
+    ),
+    (
+        Needs(Permission::PlatformGatewayTokens),
+        &[
+            "list_platform_gateway_tokens",
+            "get_platform_gateway_token",
+            "create_platform_gateway_token",
+            "delete_platform_gateway_token",
+        ],
+    ),
+    (
+        Needs(Permission::PlatformAudit),
+        &["list_platform_audit_events", "verify_platform_audit_events", "get_platform_audit_checkpoint"],
+    ),
+    (Needs(Permission::PlatformMetrics), &["metrics"]),
+    (Gateway, &[]),
+    (Key, &[]),
+];
+
+/// What opens this operation.
+pub fn door(operation: &Operation) -> Door {
+    let found = DOORS.iter().find(|(_, ids)| ids.contains(&operation.id()));
+    found.unwrap_or_else(|| panic!("{} has no row in DOORS", operation.id())).0
+}
+
+#[test]
+fn every_operation_has_its_door_and_the_document_agrees() {
+    let operations = operations(&document());
+    for operation in &operations {
+        let scheme = match door(operation) {
+            Public => None,
+            Needs(_) => Some("admin"),
+            Gateway => Some("gateway"),
+            Key => Some("virtual_key"),
+        };
+        assert_eq!(operation.scheme(), scheme, "{}", operation.id());
+    }
+    let listed: Vec<&str> = DOORS.iter().flat_map(|(_, ids)| ids.iter().copied()).collect();
+    let served: BTreeSet<&str> = operations.iter().map(Operation::id).collect();
+    assert_eq!(listed.iter().copied().collect::<BTreeSet<_>>(), served);
+    assert_eq!(listed.len(), served.len(), "an operation has two doors");
+}
+
+#[test]
+fn every_permission_opens_something() {
+    for permission in Permission::EVERY {
+        assert!(DOORS.iter().any(|(door, _)| *door == Needs(*permission)), "{permission:?}");
+    }
+}

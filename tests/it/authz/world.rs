@@ -1,0 +1,65 @@
+//! Rows of every kind in one organization, so that others can reach for them.
+
+use serde_json::json;
+use std::collections::BTreeMap;
+use tests::{Client, TestApp};
+
+/// Rows of one organization, around one team of it.
+pub struct World {
+    /// Their ids, by prefix.
+    pub ids: BTreeMap<String, String>,
+    /// The secret of its virtual key.
+    pub key: String,
+    /// The secret of its admin token, which carries every permission.
+    pub admin_token: String,
+    /// The secret of its gateway token.
+    pub gateway_token: String,
+}
+
+impl World {
+    /// One row of each kind, made by the organization's owner.
+    pub async fn build(app: &TestApp, owner: &Client, organization: &str, name: &str) -> Self {
+        let base = format!("/v1/organizations/{organization}");
+        let make = async |collection: &str, body: serde_json::Value| {
+            owner.post(&format!("{base}/{collection}"), body).await.created()
+        };
+        let text = |row: &serde_json::Value, field: &str| row[field].as_str().unwrap().to_owned();
+        let organization = text(&owner.get(&base).await.ok(), "id");
+        let person = app.person_in(organization.parse().unwrap(), entity::status::Role::Member).await;
+        let team = text(&make("teams", json!({ "name": name })).await, "id");
+        make(&format!("teams/{team}/members"), json!({"user_id": person.user_id, "role": "member"})).await;
+        let account = make("service-accounts", json!({ "name": name })).await;
+        let key = make("keys", json!({"name": name, "team_id": team})).await;
+        let secrets = owner.get(&format!("{base}/keys/{}/secrets", text(&key, "id"))).await.ok();
+        let permissions: Vec<&str> =
+            super::tenant_permissions().map(|permission| permission.word()).collect();
+        let admin = make("admin-tokens", json!({"name": name, "permissions": permissions})).await;
+        let gateway = make("gateway-tokens", json!({ "name": name })).await;
+        let address = format!("{}@example.net", name.replace(' ', "-"));
+        let invitation = make("invitations", json!({"email": address, "role": "member"})).await;
+        let sessions = owner.get("/v1/auth/sessions").await.ok();
+        let ids = [
+            ("org", organization),
+            ("user", person.user_id.clone()),
+            ("team", team),
+            ("sa", text(&account, "id")),
+            ("key", text(&key, "id")),
+            ("sec", text(&secrets["items"][0], "id")),
+            ("at", text(&admin, "id")),
+            ("gt", text(&gateway, "id")),
+            ("inv", text(&invitation, "id")),
+            ("ses", text(&sessions["items"][0], "id")),
+        ];
+        Self {
+            ids: ids.into_iter().map(|(prefix, id)| (prefix.to_owned(), id)).collect(),
+            key: text(&key, "secret"),
+            admin_token: text(&admin, "secret"),
+            gateway_token: text(&gateway, "secret"),
+        }
+    }
+
+    /// The id of its row of a kind.
+    pub fn id(&self, prefix: &str) -> String {
+        self.ids.get(prefix).unwrap_or_else(|| panic!("no {prefix}_… in the world of the walk")).clone()
+    }
+}
