@@ -98,6 +98,8 @@ impl KeySelection {
         faults.when(many, "/key_ids", "too_many", "must have at most 1000 entries");
         let tag = self.tag.as_ref().is_some_and(|tag| !tag.contains(':'));
         faults.when(tag, "/tag", "invalid_value", "must be name:value");
+        faults.text("/tag", self.tag.as_deref().unwrap_or_default(), 321);
+        faults.text("/created_by", self.created_by.as_deref().unwrap_or_default(), 64);
         faults.finish()
     }
 }

@@ -230,7 +230,7 @@ on_both!(nothing_odd_in_a_body_breaks_anything, |app| {
     let ours = World::build(&app, &app.owner(), "default", "ours").await;
     let odd = [
         json!("\u{0}"),
-        json!("a\u{0}b"),
+        json!("a:\u{0}b"),
         json!("\u{202e}🦀".repeat(2000)),
         json!(""),
         json!(null),
