@@ -22,11 +22,11 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         [word, bin, fsync] if word == guard::WORD => guard::keep(Path::new(bin), fsync).map(|()| 0),
         [word, names @ ..] if word == "--bench" => {
-            on_postgres("on", &["build", "--release", "--package", "api"], |cargo| {
-                cargo.args(["bench", "--package", "tests", "--bench", "bench", "--"]).args(names);
+            on_postgres("on", &["build", "--release", "--workspace", "--bins"], |cargo| {
+                cargo.args(["bench", "--workspace", "--bench", "bench", "--"]).args(names);
             })
         }
-        filters => on_postgres("off", &["build", "--package", "api"], |cargo| {
+        filters => on_postgres("off", &["build", "--workspace", "--bins"], |cargo| {
             cargo.args(["test", "--workspace", "--"]).args(filters);
         }),
     };
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     )
 }
 
-/// Starts a cluster, builds the server, and runs cargo with whatever `run` adds.
+/// Starts a cluster, builds the server (of the whole workspace, so that both builds share their features), and runs cargo with whatever `run` adds.
 fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> Result<u8> {
     let bin = postgres::find_or_install()?;
     let guard = guard::Guard::start(&bin, fsync)?;
