@@ -6,6 +6,7 @@
 
 mod app;
 mod client;
+pub mod cluster;
 mod database;
 mod reply;
 mod seed;
