@@ -2,8 +2,9 @@
 //! is read under the organization's lock, so that it still holds when the unit commits.
 
 use crate::{
-    Error, Result, Unit,
+    Ctx, Error, Result, Unit,
     authz::{Grant, Permission},
+    scope::Scope,
 };
 use chrono::{DateTime, Utc};
 use entity::{
@@ -34,14 +35,23 @@ impl Ceiling {
     /// another administrator may have been faster.
     pub(crate) async fn enter(unit: &Unit<'_>, permission: Permission) -> Result<Self> {
         unit.read::<organization::Entity>().lock(unit.ctx.scope.organization).await?;
-        let ceiling = Self { role: role(unit).await?, token: token(unit).await? };
+        let ceiling = Self::read(unit).await?;
         if ceiling.holds(permission) { Ok(ceiling) } else { Err(lacks(permission)) }
+    }
+
+    /// What the caller has, without the lock: for what a race with a demotion does not widen.
+    pub(crate) async fn read(unit: &Unit<'_>) -> Result<Self> {
+        let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
+        Ok(Self { role: role(unit, &whole).await?, token: token(unit, &whole).await? })
+    }
+
+    fn carries(&self, permission: Permission) -> bool {
+        self.token.as_ref().is_none_or(|token| token.permissions.contains(&permission))
     }
 
     /// Whether the caller has a permission in the whole organization.
     pub(crate) fn holds(&self, permission: Permission) -> bool {
-        let carried = self.token.as_ref().is_none_or(|token| token.permissions.contains(&permission));
-        carried && permission.row().role(self.role) == Grant::All
+        self.carries(permission) && permission.row().role(self.role) == Grant::All
     }
 
     /// Whether the caller may give these permissions to a token.
@@ -61,24 +71,23 @@ impl Ceiling {
     /// Whether the caller may give this role to somebody.
     pub(crate) fn gives_role(&self, role: Role) -> Result<()> {
         self.governs(role)?;
-        self.gives_each(|permission| permission.row().role(role) == Grant::All)
+        let granted = |permission: &Permission| permission.row().role(role) == Grant::All;
+        self.gives(&Permission::EVERY.iter().copied().filter(granted).collect::<Vec<_>>())
     }
 
-    /// Whether the caller may give this role in a team to somebody.
+    /// Whether the caller, who manages a team's members, may give this role in it: a person has what any role in the
+    /// team grants, a token what it carries of that.
     pub(crate) fn gives_team_role(&self, role: TeamRole) -> Result<()> {
-        self.gives(&[Permission::TeamMembersWrite])?;
-        self.gives_each(|permission| permission.row().team(role) == Grant::Team)
+        let granted = |permission: &Permission| permission.row().team(role) == Grant::Team;
+        let needed = Permission::EVERY.iter().copied().filter(granted).chain([Permission::TeamMembersWrite]);
+        let lacking = needed.into_iter().find(|permission| !self.carries(*permission));
+        lacking.map_or(Ok(()), |permission| Err(lacks(permission)))
     }
 
     /// Whether the caller may decide about somebody who has this role: about owners, owners alone.
     pub(crate) fn governs(&self, role: Role) -> Result<()> {
         let refused = || Error::Forbidden("only an owner decides about owners".into());
         if role == Role::Owner && self.role != Role::Owner { Err(refused()) } else { Ok(()) }
-    }
-
-    fn gives_each(&self, granted: impl Fn(Permission) -> bool) -> Result<()> {
-        let every: Vec<Permission> = Permission::EVERY.iter().copied().filter(|p| granted(*p)).collect();
-        self.gives(&every)
     }
 }
 
@@ -88,22 +97,22 @@ fn lacks(permission: Permission) -> Error {
     )
 }
 
-async fn role(unit: &Unit<'_>) -> Result<Role> {
+async fn role(unit: &Unit<'_>, whole: &Ctx) -> Result<Role> {
     let Some(user) = unit.ctx.actor.user else {
         let refused = Error::Forbidden("only a member hands on rights".into());
         return if unit.ctx.actor.kind == ActorKind::System { Ok(Role::Owner) } else { Err(refused) };
     };
-    let own = unit.read::<membership::Entity>().first(membership::Column::UserId.eq(user)).await?;
+    let own = unit.read_in::<membership::Entity>(whole).first(membership::Column::UserId.eq(user)).await?;
     let active = own.filter(|own| own.status == Standing::Active);
     active.map(|own| own.role).ok_or(Error::Forbidden("the membership has ended or is suspended".into()))
 }
 
-async fn token(unit: &Unit<'_>) -> Result<Option<TokenBounds>> {
+async fn token(unit: &Unit<'_>, whole: &Ctx) -> Result<Option<TokenBounds>> {
     if unit.ctx.actor.kind != ActorKind::AdminToken {
         return Ok(None);
     }
     let id: AdminTokenId = unit.ctx.actor.id.parse().map_err(Error::internal)?;
-    let row = unit.read::<admin_token::Entity>().first(admin_token::Column::Id.eq(id)).await?;
+    let row = unit.read_in::<admin_token::Entity>(whole).first(admin_token::Column::Id.eq(id)).await?;
     let row = row.ok_or(Error::Forbidden("the admin token was deleted".into()))?;
     let permissions = row.permissions.0.iter().filter_map(|word| Permission::from_word(word)).collect();
     Ok(Some(TokenBounds { permissions, expires_at: row.expires_at }))

@@ -265,7 +265,7 @@ pub async fn leave(ctx: &Ctx, how: Departure) -> Result<Member> {
 }
 
 impl Removal {
-    fn fate(&self, leaver: UserId) -> Result<Fate> {
+    fn fate(self, leaver: UserId) -> Result<Fate> {
         let targets = [
             self.team.map(Owner::Team),
             self.user.map(Owner::User),

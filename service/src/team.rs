@@ -2,6 +2,7 @@
 
 use crate::{
     Ctx, Error, Result,
+    ceiling::Ceiling,
     error::ConflictExt,
     page::{Page, PageRequest},
     repository::{Expected, View},
@@ -255,6 +256,7 @@ pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<T
     let everyone = ctx.within(crate::scope::Scope::all(ctx.scope.organization));
     let mut unit = ctx.begin().await?;
     unit.read::<Entity>().hold(team).await?;
+    Ceiling::read(&unit).await?.gives_team_role(new.role)?;
     // The membership is held: whoever removes the person waits, and then finds the place in the team.
     unit.read_in::<entity::membership::Entity>(&everyone).hold(new.user_id).await?;
     let row = team_member::ActiveModel {
@@ -290,6 +292,7 @@ pub async fn update_member(
     let current = ctx.repository::<team_member::Entity>().narrow(in_team(team)).find(user).await?;
     let expected = Expected::new(version, current.version)?;
     let mut unit = ctx.begin().await?;
+    Ceiling::read(&unit).await?.gives_team_role(patch.role)?;
     let changes = team_member::ActiveModel { role: Set(patch.role), ..Default::default() };
     unit.repository::<team_member::Entity>().narrow(in_team(team)).update(user, expected, changes).await?;
     let view = unit.read::<team_member::Entity>().narrow(in_team(team)).view(user).await?;

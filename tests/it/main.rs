@@ -24,6 +24,7 @@ mod openapi;
 mod organizations;
 mod passwords;
 mod quickstart;
+mod owners;
 mod schema;
 mod service_accounts;
 mod sessions;
