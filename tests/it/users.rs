@@ -131,6 +131,41 @@ on_both!(the_last_operator_stays, |app| {
     second.post(&format!("/v1/users/{}/resume", owner.user_id), json!({})).await.ok();
 });
 
+/// Whether a gateway lets a key through, or the code of the first reason why not.
+async fn verdict(gateway: &Client, key: &str) -> String {
+    let decision = gateway.post("/v1/authorize", json!({ "key": key, "model": "gpt-4o" })).await.ok();
+    if decision["allowed"] == true {
+        "allowed".to_owned()
+    } else {
+        text(&decision["reasons"][0], "code").to_owned()
+    }
+}
+
+/// Suspends and resumes a person on one instance, and asks another each time.
+async fn follows(app: &TestApp, other: &TestApp) {
+    let person = app.member().await;
+    let new = json!({ "name": "own", "user_id": person.user_id });
+    let key = app.owner().post("/v1/organizations/default/keys", new).await.created();
+    let key = text(&key, "secret");
+    let gateway = other.client(app.gateway().await.bearer().unwrap());
+    let path = format!("/v1/users/{}", person.user_id);
+    for _ in 0..20 {
+        assert_eq!(verdict(&gateway, key).await, "allowed");
+        app.owner().post(&format!("{path}/suspend"), json!({})).await.ok();
+        assert_eq!(verdict(&gateway, key).await, "owner_suspended");
+        app.owner().post(&format!("{path}/resume"), json!({})).await.ok();
+    }
+}
+
+on_both!(a_persons_keys_follow_at_once, |app| {
+    follows(&app, &app).await;
+});
+
+on_postgres!(a_persons_keys_follow_at_once_on_another_instance, |app| {
+    let second = app.second_instance().await;
+    follows(&app, &second).await;
+});
+
 /// Operators who suspend one another at the same time: one is left.
 async fn duel(app: &TestApp, instances: &[TestApp]) {
     let mut operators = vec![app.owner()];

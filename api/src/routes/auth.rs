@@ -143,6 +143,8 @@ async fn end_other_sessions(allow: Allow<permit::Account>) -> Result<NoContent> 
 }
 
 /// End one of one's sessions
+///
+/// At once: its access tokens and its refresh token are refused from now on.
 #[utoipa::path(delete, path = "/v1/auth/sessions/{session}", tag = "auth", params(SessionPath),
     responses((status = 204, description = "The session has ended.")))]
 async fn end_session(allow: Allow<permit::Account>, Path(path): Path<SessionPath>) -> Result<NoContent> {
@@ -159,7 +161,8 @@ async fn end_session(allow: Allow<permit::Account>, Path(path): Path<SessionPath
     responses((status = 200, description = "The person belongs to the organization.", body = Accepted),
               (status = 401, description = "`token_invalid`, `token_expired`: not a good invitation. `sign_in_required`: the address has an account."),
               (status = 403, description = "`forbidden`: the invitation is for another account."),
-              (status = 409, description = "`invitation_accepted`: it was accepted before. `duplicate`: the person is a member.")))]
+              (status = 409, description = "`invitation_accepted`: it was accepted before. `duplicate`: the person is a member."),
+              (status = 429, description = "`throttled`: come back after `Retry-After`.")))]
 async fn accept_invitation(visitor: Visitor, Json(acceptance): Json<Acceptance>) -> Result<Json<Accepted>> {
     Ok(Json(accept::accept(&visitor.ctx, visitor.identity.as_ref(), acceptance).await?))
 }
@@ -176,6 +179,8 @@ async fn reset_password(Public(ctx): Public, Json(reset): Json<PasswordReset>) -
 }
 
 /// Read the public keys of access tokens
+///
+/// With them others can check an access token; a key is published here before it signs.
 #[utoipa::path(get, path = "/.well-known/jwks.json", tag = "auth", security(()),
     responses((status = 200, description = "The key set (RFC 7517).", body = JwkSet)))]
 async fn get_jwks(_: Public, State(state): State<AppState>) -> Json<JwkSet> {

@@ -63,6 +63,8 @@ async fn list_users(
 }
 
 /// Read a user
+///
+/// The account, whatever organizations the person belongs to.
 #[utoipa::path(get, path = "/v1/users/{user}", tag = "users", params(UserPath),
     responses((status = 200, description = "The user.", body = User)))]
 async fn get_user(allow: Allow<permit::PlatformUsers>, Path(path): Path<UserPath>) -> Result<Json<User>> {
