@@ -14,7 +14,7 @@ use crate::{
 };
 use axum::extract::State;
 use entity::id::KeyId;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use service::{
     Error,
@@ -68,8 +68,17 @@ struct ExplainReply {
 #[serde(deny_unknown_fields)]
 struct AuthorizeBatch {
     /// The calls, at most 256. Each has an answer of its own.
+    #[serde(deserialize_with = "at_most_a_batch")]
     #[schema(value_type = Vec<NewDecision>, max_items = 256)]
     requests: Vec<Value>,
+}
+
+fn at_most_a_batch<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Value>, D::Error> {
+    let calls = Vec::deserialize(deserializer)?;
+    if calls.len() <= decision::BATCH {
+        return Ok(calls);
+    }
+    Err(D::Error::invalid_length(calls.len(), &"at most 256 calls"))
 }
 
 /// The answers to many calls, in the order of the calls.
