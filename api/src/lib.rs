@@ -28,26 +28,29 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The server.
 pub fn app(state: AppState) -> Router {
-    let (router, document) = router().with_state(state.clone()).split_for_parts();
+    let cors = cors(&state);
+    let (router, document) = router(&cors).with_state(state.clone()).split_for_parts();
     let document = document::complete(document);
     router
-        .merge(document::routes(&document))
+        .merge(document::routes(&document).layer(cors))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, state.settings.request_timeout))
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
         .layer(from_fn(problem::finish))
         .layer(CompressionLayer::new())
-        .layer(cors(&state))
         .layer(from_fn_with_state(state, middleware::request::identify))
 }
 
 /// The contract.
 pub fn openapi() -> OpenApi {
-    document::complete(router().split_for_parts().1)
+    document::complete(router(&CorsLayer::new()).split_for_parts().1)
 }
 
-fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(document::head()).merge(routes::router())
+/// Browsers' rules hold for everything but what proxies ask by any method: an `OPTIONS` of theirs is a question like any
+/// other, and answering it for them would let the request pass.
+fn router(cors: &CorsLayer) -> OpenApiRouter<AppState> {
+    let document = OpenApiRouter::with_openapi(document::head());
+    document.merge(routes::router().layer(cors.clone())).merge(routes::for_proxies())
 }
 
 /// Browsers of the configured origins may call; by default none.

@@ -71,7 +71,7 @@ on_both!(each_call_of_a_batch_has_its_own_answer, |app| {
     assert_eq!(results[0]["decision"]["allowed"], true);
     assert_eq!(codes(&results[1]["decision"]), ["key_unknown"]);
     assert_eq!(results[1]["decision"]["client_response"]["body"]["type"], "error");
-    assert_eq!(results[2]["problem"]["errors"][0]["pointer"], "/key");
+    assert_eq!(results[2]["problem"]["errors"][0]["pointer"], "/model");
     assert_eq!(results[3]["problem"]["errors"][0]["pointer"], "/models");
     assert_eq!(results[4]["decision"]["key"]["id"], key["id"]);
 

@@ -7,6 +7,7 @@ mod auth;
 mod authz;
 mod binary;
 mod canary;
+mod check;
 mod crash;
 mod cursors;
 mod decisions;

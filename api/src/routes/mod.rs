@@ -17,7 +17,7 @@ mod service_accounts;
 mod teams;
 mod users;
 
-/// Every route that is in the OpenAPI document.
+/// The routes that programs and people call.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .merge(auth::router())
@@ -33,4 +33,9 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(users::router())
         .merge(decisions::router())
         .merge(health::router())
+}
+
+/// The routes that proxies ask by any method. They are in the OpenAPI document, too.
+pub fn for_proxies() -> OpenApiRouter<AppState> {
+    decisions::for_proxies()
 }

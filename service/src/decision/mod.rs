@@ -8,7 +8,7 @@ pub use answer::{Authorization, Explanation, KeyIdentity, OwnKey, Reason};
 pub use request::{ErrorFormat, KeyCall, NewDecision, Presented};
 
 use crate::{
-    Ctx, Result, System,
+    Ctx, Error, Result, System,
     meter::{Asker, Call, Decision, Gateway, Meter, Proof, Question},
 };
 use answer::reasons;
@@ -56,7 +56,7 @@ pub async fn authorize(
     Ok(Authorization::new(system, &decision, tags))
 }
 
-/// Decides about many calls at once; each has its own answer.
+/// Decides about many calls at once; each that is acceptable has its own answer.
 pub async fn authorize_all(
     system: &System,
     meter: &Meter,
@@ -67,12 +67,15 @@ pub async fn authorize_all(
     let tags: Vec<Tags> = calls.iter().map(|call| call.tags.clone()).collect();
     let questions = calls.into_iter().map(|call| call.question(gateway.clone())).collect();
     let decisions = meter.ask_all(questions).await.into_iter().zip(tags);
-    let answer = |(decision, tags): (Result<Decision>, Tags)| {
-        let decision = decision?;
-        note(system, &gateway, &decision);
-        Ok(Authorization::new(system, &decision, tags))
+    let answer = |(decision, tags): (Result<Decision>, Tags)| match decision {
+        Ok(decision) => {
+            note(system, &gateway, &decision);
+            Ok(Ok(Authorization::new(system, &decision, tags)))
+        }
+        Err(invalid @ Error::Invalid(_)) => Ok(Err(invalid)),
+        Err(failure) => Err(failure),
     };
-    Ok(decisions.map(answer).collect())
+    decisions.map(answer).collect()
 }
 
 /// Tells how a decision would come about. Nothing is noted.

@@ -227,3 +227,102 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::status::Standing;
+
+    const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(1));
+    const OTHER: OrganizationId = OrganizationId::new(Uuid::from_u128(2));
+    const TEAM: TeamId = TeamId::new(Uuid::from_u128(3));
+
+    fn head(version: i64, tag: i64, changes: &[(PolicyKind, Uuid)]) -> Head {
+        Head { organization: ORGANIZATION, version, tag, floor: 0, changes: changes.to_vec() }
+    }
+
+    fn team(id: TeamId) -> Team {
+        Team { id, organization_id: ORGANIZATION, status: Standing::Active, allowed_models: None }
+    }
+
+    /// A cache that knows one team as of version 10.
+    fn warm() -> Cache {
+        let mut cache = Cache::default();
+        cache.begin(None, &[head(10, 7, &[])]);
+        cache.put_team(team(TEAM));
+        assert!(cache.team(TEAM).is_some());
+        cache
+    }
+
+    #[test]
+    fn an_entry_is_trusted_only_in_a_batch_that_has_read_its_head() {
+        let mut cache = warm();
+        let other = Head { organization: OTHER, ..head(1, 1, &[]) };
+        cache.begin(None, &[other]);
+        assert!(cache.team(TEAM).is_none(), "another organization's head says nothing about it");
+        cache.begin(None, &[head(10, 7, &[])]);
+        assert!(cache.team(TEAM).is_some(), "it is still there");
+    }
+
+    #[test]
+    fn what_is_loaded_without_its_head_is_not_kept() {
+        let mut cache = Cache::default();
+        cache.begin(None, &[Head { organization: OTHER, ..head(1, 1, &[]) }]);
+        cache.put_team(team(TEAM));
+        cache.begin(None, &[head(10, 7, &[])]);
+        assert!(cache.team(TEAM).is_none());
+    }
+
+    #[test]
+    fn the_log_drops_what_it_names_and_nothing_else() {
+        let mut cache = warm();
+        let another = TeamId::new(Uuid::from_u128(4));
+        cache.put_team(team(another));
+        cache.begin(None, &[head(11, 8, &[(PolicyKind::Team, TEAM.uuid())])]);
+        assert!(cache.team(TEAM).is_none());
+        assert!(cache.team(another).is_some());
+        // What was loaded in the meantime may be newer than its tag: the log drops it once more, and no harm is done.
+        cache.put_team(team(TEAM));
+        cache.begin(None, &[head(12, 9, &[(PolicyKind::Team, TEAM.uuid())])]);
+        assert!(cache.team(TEAM).is_none());
+    }
+
+    #[test]
+    fn whatever_does_not_follow_from_what_is_known_forgets_everything() {
+        let behind_the_log = Head { floor: 11, ..head(12, 8, &[]) };
+        for next in [
+            head(10, 8, &[]),
+            head(9, 7, &[]),
+            head(9, 8, &[]),
+            head(11 + REACH, 8, &[]),
+            head(11, 8, &[(PolicyKind::All, Uuid::nil())]),
+            behind_the_log,
+        ] {
+            let mut cache = warm();
+            cache.begin(None, &[next]);
+            assert!(cache.team(TEAM).is_none());
+        }
+        let mut cache = warm();
+        cache.begin(Some(DateTime::UNIX_EPOCH), &[head(10, 7, &[])]);
+        assert!(cache.team(TEAM).is_none(), "the database was started anew");
+    }
+
+    #[test]
+    fn an_entry_that_was_forgotten_stays_forgotten() {
+        let mut cache = warm();
+        cache.begin(None, &[head(10, 8, &[])]);
+        cache.begin(None, &[head(10, 7, &[])]);
+        assert!(cache.team(TEAM).is_none());
+    }
+
+    #[test]
+    fn a_table_is_bounded_and_keeps_what_is_used() {
+        let mut table = Table::new(100);
+        for n in 0..10_000 {
+            table.put(n, ());
+            assert!(table.get(&0).is_some(), "used all the time");
+            assert!(table.young.len() + table.old.len() <= 101);
+        }
+        assert!(table.peek(&5).is_none());
+    }
+}

@@ -1,12 +1,13 @@
 //! `cargo suite [filter…]`: every test, on SQLite and on a throw-away Postgres cluster.
 //! `cargo suite --bench [name…]`: the benchmark programs, on the same, with durable commits.
 //!
-//! Finds Postgres or installs it, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
+//! Finds Postgres and nginx or installs them, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
 //! exit code. The cluster is gone afterwards, however this program ends: see [`guard`].
 
 mod account;
 mod cluster;
 mod guard;
+mod nginx;
 mod postgres;
 
 use std::{
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
 /// Starts a cluster, builds the server (of the whole workspace, so that both builds share their features), and runs cargo with whatever `run` adds.
 fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> Result<u8> {
     let bin = postgres::find_or_install()?;
+    nginx::ensure()?;
     let guard = guard::Guard::start(&bin, fsync)?;
     let cargo = || {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -74,7 +74,8 @@ fn install() -> Result<()> {
     Err(format!("PostgreSQL {OLDEST} or later is not installed. Run:\n    {advice}"))
 }
 
-fn run(words: &[&str]) -> Result<()> {
+/// Runs a command that changes the machine, and says so.
+pub fn run(words: &[&str]) -> Result<()> {
     eprintln!("suite: {}", words.join(" "));
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).env("DEBIAN_FRONTEND", "noninteractive");

@@ -8,7 +8,7 @@ use crate::{
         decision::{Asked, Authorize, Explain, VirtualKey},
         json,
     },
-    problem::{Problem, Result},
+    problem::{Fault, Problem, Result},
     state::AppState,
     verdict::{self, ClientResponse},
 };
@@ -21,6 +21,7 @@ use service::{
     authz::permit,
     decision::{self, Authorization, ErrorFormat, Explanation, KeyCall, NewDecision, OwnKey},
 };
+use std::borrow::Cow;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -32,7 +33,11 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(authorize_batch))
         .routes(routes!(get_own_key))
         .routes(routes!(explain_key))
-        .merge(check::router())
+}
+
+/// The routes that proxies ask by any method.
+pub fn for_proxies() -> OpenApiRouter<AppState> {
+    check::router()
 }
 
 /// The answer to a gateway, with what it can hand to its client.
@@ -99,14 +104,29 @@ struct AuthorizeResult {
     decision: Option<AuthorizeReply>,
     /// Why there is none.
     #[schema(required)]
-    problem: Option<Problem>,
+    problem: Option<CallProblem>,
+}
+
+/// Why there is no decision about one call of many.
+#[derive(Debug, Serialize, ToSchema)]
+struct CallProblem {
+    /// Stable code.
+    #[schema(value_type = String, example = "invalid")]
+    code: &'static str,
+    /// What is wrong, for people.
+    #[schema(value_type = String)]
+    detail: Cow<'static, str>,
+    /// The faulty fields; pointers are within the call.
+    errors: Vec<Fault>,
 }
 
 impl From<Result<AuthorizeReply>> for AuthorizeResult {
     fn from(result: Result<AuthorizeReply>) -> Self {
         match result {
             Ok(decision) => Self { status: 200, decision: Some(decision), problem: None },
-            Err(problem) => Self { status: problem.status, decision: None, problem: Some(problem) },
+            Err(Problem { status, code, detail, errors, .. }) => {
+                Self { status, decision: None, problem: Some(CallProblem { code, detail, errors }) }
+            }
         }
     }
 }
@@ -154,7 +174,8 @@ async fn explain_authorize(
 
 /// Decide about many calls
 ///
-/// Each call has its own answer: a call that is not acceptable does not keep the others from being decided.
+/// Each call has its own answer: a call that is not acceptable does not keep the others from being decided. `status` is
+/// 200 with a `decision`, or 400 or 422 with a `problem`.
 #[utoipa::path(post, path = "/v1/authorize/batch", tag = "decisions", security(("gateway" = [])),
     request_body = AuthorizeBatch,
     responses((status = 200, description = "The answers, in the order of the calls.", body = AuthorizeResults)))]
