@@ -123,27 +123,27 @@ on_both!(the_kind_of_call_is_told_by_the_path, |app| {
 
 on_both!(the_clients_address_is_what_the_gateway_says, |app| {
     let key = issue(&app, json!({"allowed_cidrs": ["203.0.113.0/24"]})).await;
-    let behind = app.with_settings(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
-    for app in [&app, &behind] {
-        let proxy = Proxy::new(app, &key).await;
-        for (headers, allowed) in [
-            (&[("tollkeeper-client-ip", "203.0.113.7")][..], true),
-            (&[("tollkeeper-client-ip", "198.51.100.1")], false),
-            (&[], false),
-            (&[("x-forwarded-for", "203.0.113.7")], false),
-            (&[("tollkeeper-client-ip", "forwarded")], false),
-            (&[("tollkeeper-client-ip", "forwarded"), ("x-forwarded-for", "203.0.113.7")], true),
-            (&[("tollkeeper-client-ip", "forwarded"), ("x-forwarded-for", "203.0.113.7, 198.51.100.1")], false),
-            (&[("tollkeeper-client-ip", "forwarded"), ("x-forwarded-for", "203.0.113.7, nonsense")], false),
-            (&[("tollkeeper-client-ip", "forwarded"), ("x-real-ip", "203.0.113.7")], true),
-        ] {
-            let reply = proxy.ask("/v1/check", headers).await;
-            let expected = if allowed { 200 } else { 403 };
-            assert_eq!(reply.status, expected, "{headers:?}: {}", reply.text);
-        }
-    }
     let proxy = Proxy::new(&app, &key).await;
-    proxy.ask("/v1/check", &[("tollkeeper-client-ip", "1.2.3")]).await.problem(400, "invalid_header");
+    let behind = app.with_settings(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
+    let behind = Proxy::new(&behind, &key).await;
+    const IP: &str = "tollkeeper-client-ip";
+    const FORWARDED: (&str, &str) = (IP, "forwarded");
+    for (headers, direct, through_a_proxy) in [
+        (&[(IP, "203.0.113.7")][..], 200, 200),
+        (&[(IP, "198.51.100.1")], 403, 403),
+        (&[], 403, 403),
+        (&[("x-forwarded-for", "203.0.113.7")], 403, 403),
+        (&[FORWARDED], 403, 403),
+        (&[FORWARDED, ("x-forwarded-for", "203.0.113.7")], 200, 403),
+        (&[FORWARDED, ("x-forwarded-for", "198.51.100.1, 203.0.113.7")], 200, 403),
+        (&[FORWARDED, ("x-forwarded-for", "203.0.113.7, 198.51.100.1")], 403, 403),
+        (&[FORWARDED, ("x-forwarded-for", "203.0.113.7, nonsense")], 403, 403),
+        (&[FORWARDED, ("x-real-ip", "203.0.113.7")], 200, 403),
+    ] {
+        assert_eq!(proxy.ask("/v1/check", headers).await.status, direct, "{headers:?}");
+        assert_eq!(behind.ask("/v1/check", headers).await.status, through_a_proxy, "{headers:?}");
+    }
+    proxy.ask("/v1/check", &[(IP, "1.2.3")]).await.problem(400, "invalid_header");
 });
 
 /// A running nginx; it ends with the test.

@@ -27,6 +27,7 @@ mod keys_rotate;
 mod members;
 mod openapi;
 mod organizations;
+mod outage;
 mod owners;
 mod passwords;
 mod quickstart;

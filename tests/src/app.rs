@@ -94,7 +94,7 @@ impl TestApp {
     pub async fn new(backend: Backend) -> Self {
         let database = Arc::new(Database::migrated(backend).await);
         let ten = "2027-01-15T10:00:00Z".parse().unwrap();
-        let system = system(&database, ten, 0).await;
+        let system = system(database.url(), ten, 0).await;
         let organization = seed::organization(&system, "default").await;
         let owner = seed::user(&system, "owner@example.com", true).await;
         seed::membership(&system, organization, owner.user, Role::Owner).await;
@@ -118,8 +118,13 @@ impl TestApp {
 
     /// Another instance over the same database, with the same secrets and its own caches and connections.
     pub async fn second_instance(&self) -> Self {
+        self.instance_over(self.database.url()).await
+    }
+
+    /// Another instance that reaches the database by another way.
+    pub async fn instance_over(&self, url: &str) -> Self {
         let seed = self.clock.0.lock().unwrap().len() as u64;
-        let system = system(&self.database, self.clock.now(), seed).await;
+        let system = system(url, self.clock.now(), seed).await;
         self.clock.0.lock().unwrap().push(system.clone());
         let state = AppState::new(system.clone(), settings());
         Self { system, state, ..self.clone() }.routed()
@@ -253,8 +258,8 @@ fn settings() -> HttpSettings {
     HttpSettings { admin_rate: 0, ..HttpSettings::default() }
 }
 
-async fn system(database: &Database, now: DateTime<Utc>, seed: u64) -> Arc<System> {
-    let db = Db::connect(database.url(), CONNECTIONS).await.unwrap();
+async fn system(url: &str, now: DateTime<Utc>, seed: u64) -> Arc<System> {
+    let db = Db::connect(url, CONNECTIONS).await.unwrap();
     let secret = |byte| Versions::single(Key32::new([byte; 32]));
     let secrets = Secrets { encryption: secret(1), pepper: secret(2), signing: secret(3) };
     let settings = Settings { public_url: "http://localhost:8080".into(), password_workers: 2 };

@@ -45,6 +45,9 @@ impl Batch {
     /// only the request that fails gets the error.
     pub(super) async fn run(mut self, mut jobs: Vec<Job>) -> Cache {
         jobs.retain(|job| !job.reply.is_closed());
+        if jobs.is_empty() {
+            return self.cache;
+        }
         metrics::histogram!("tollkeeper_meter_batch_size")
             .record(f64::from(u32::try_from(jobs.len()).unwrap_or(0)));
         let mut parts = vec![jobs];

@@ -8,21 +8,20 @@ use crate::{
     },
     problem::{Problem, Result},
     state::AppState,
-    verdict,
+    verdict::{self, ClientResponse},
 };
 use axum::{
-    extract::{FromRequestParts, State},
+    extract::{ConnectInfo, FromRequestParts, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::any,
 };
 use service::{
-    ctx::RequestInfo,
-    decision::{self, Authorization, ErrorFormat, NewDecision, Presented},
+    decision::{self, Authorization, ErrorFormat, NewDecision, Presented, Reason},
     error::FieldError,
     meter::{Gateway, Purpose},
 };
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -100,7 +99,7 @@ impl FromRequestParts<AppState> for Described {
         let info = request_info(parts);
         let headers = &parts.headers;
         let gateway = gateway(state, text(headers, "tollkeeper-gateway-token"), &info, Purpose::Check)?;
-        match described(state, parts, &info) {
+        match described(state, parts) {
             Ok(call) => Ok(Self { gateway, call, deny_status: deny_status(parts.uri.query()) }),
             Err(problem) => {
                 decision::authenticate(&state.meter, gateway).await?;
@@ -114,7 +113,7 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
 }
 
-fn described(state: &AppState, parts: &Parts, info: &RequestInfo) -> Result<NewDecision> {
+fn described(state: &AppState, parts: &Parts) -> Result<NewDecision> {
     let headers = &parts.headers;
     let of_path = scope_of(parts.uri.path());
     let anthropic = of_path == Some("messages") || headers.contains_key("anthropic-version");
@@ -124,7 +123,7 @@ fn described(state: &AppState, parts: &Parts, info: &RequestInfo) -> Result<NewD
         models: None,
         // What the path says cannot be talked away by a header that a client has slipped in.
         scope: of_path.or_else(|| text(headers, "x-scope")).map(str::to_owned),
-        client_ip: client_ip(state, headers, info)?,
+        client_ip: client_ip(state, parts)?,
         error_format: if anthropic { ErrorFormat::Anthropic } else { ErrorFormat::Openai },
         tags: entity::json::Tags::default(),
     })
@@ -141,11 +140,11 @@ fn scope_of(path: &str) -> Option<&'static str> {
 
 /// The client's address as the gateway says it: an address, or the word `forwarded` if it vouches for the
 /// `X-Forwarded-For` or `X-Real-IP` that it sends.
-fn client_ip(state: &AppState, headers: &HeaderMap, info: &RequestInfo) -> Result<Option<IpAddr>> {
+fn client_ip(state: &AppState, parts: &Parts) -> Result<Option<IpAddr>> {
     const NAME: &str = "Tollkeeper-Client-Ip";
-    match text(headers, NAME) {
+    match text(&parts.headers, NAME) {
         None => Ok(None),
-        Some("forwarded") => Ok(forwarded(state, headers, info.client_ip)),
+        Some("forwarded") => Ok(forwarded(state, parts)),
         Some(address) => address.parse().map(Some).map_err(|_| {
             let message = "must be an address, or `forwarded`";
             let fault = FieldError { pointer: NAME.into(), code: "invalid_value", message: message.into() };
@@ -154,16 +153,20 @@ fn client_ip(state: &AppState, headers: &HeaderMap, info: &RequestInfo) -> Resul
     }
 }
 
-/// The last address in `X-Forwarded-For` that is neither a trusted proxy's nor the gateway's own.
-fn forwarded(state: &AppState, headers: &HeaderMap, gateway: Option<IpAddr>) -> Option<IpAddr> {
-    let chain = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let chain: Vec<&str> = chain.flat_map(|value| value.split(',')).collect();
-    let proxy = |ip: &IpAddr| {
-        Some(*ip) == gateway || state.settings.trusted_proxies.iter().any(|net| net.contains(ip))
+/// The address that the gateway has put last into `X-Forwarded-For`. Behind a proxy of our own nobody could tell which of
+/// the addresses that is, so there a gateway has to name the address itself.
+fn forwarded(state: &AppState, parts: &Parts) -> Option<IpAddr> {
+    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    let peer = peer.ip().to_canonical();
+    if state.settings.trusted_proxies.iter().any(|net| net.contains(&peer)) {
+        return None;
+    }
+    let chain = parts.headers.get_all("x-forwarded-for").iter().next_back();
+    let client = match chain {
+        Some(chain) => chain.to_str().ok()?.rsplit(',').next()?,
+        None => text(&parts.headers, "x-real-ip")?,
     };
-    let hops = chain.iter().rev().map_while(|hop| hop.trim().parse::<IpAddr>().ok());
-    let client = hops.map(|ip| ip.to_canonical()).find(|ip| !proxy(ip));
-    client.or_else(|| text(headers, "x-real-ip").filter(|_| chain.is_empty())?.parse().ok())
+    client.trim().parse().ok()
 }
 
 /// For proxies that know no other refusals: 401 or 403, whatever the reason.
@@ -208,21 +211,27 @@ fn identity(decision: &Authorization) -> Vec<(HeaderName, HeaderValue)> {
 fn respond(decision: &Authorization, format: ErrorFormat, deny_status: Option<StatusCode>) -> Response {
     let mut response = match verdict::client_response(&decision.reasons, format) {
         None => StatusCode::OK.into_response(),
-        Some(denial) => {
-            let own = StatusCode::from_u16(denial.http_status).unwrap_or(StatusCode::FORBIDDEN);
-            let mut response = (deny_status.unwrap_or(own), denial.body.to_string()).into_response();
-            for (name, value) in denial.headers {
-                response.headers_mut().insert(name, HeaderValue::from_static(value));
-            }
-            let codes: Vec<&str> = decision.reasons.iter().map(|reason| reason.code.word()).collect();
-            response.headers_mut().insert("tollkeeper-denied", header_safe(&codes.join(",")));
-            response
-        }
+        Some(denial) => denied(denial, &decision.reasons, deny_status),
     };
-    if response.status() == StatusCode::UNAUTHORIZED {
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
     response.headers_mut().extend(identity(decision));
+    response
+}
+
+fn denied(denial: ClientResponse, reasons: &[Reason], deny_status: Option<StatusCode>) -> Response {
+    let own = StatusCode::from_u16(denial.http_status).unwrap_or(StatusCode::FORBIDDEN);
+    let mut response = (deny_status.unwrap_or(own), denial.body.to_string()).into_response();
+    let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
+    let headers = response.headers_mut();
+    for (name, value) in denial.headers {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    // Forced to the other status, this header goes or comes with it.
+    headers.remove(header::WWW_AUTHENTICATE);
+    if unauthorized {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    let codes: Vec<&str> = reasons.iter().map(|reason| reason.code.word()).collect();
+    headers.insert("tollkeeper-denied", header_safe(&codes.join(",")));
     response
 }
 
@@ -238,7 +247,8 @@ async fn check(State(state): State<AppState>, described: Described) -> Result<Re
 /// For a proxy that asks before it passes a request on. The virtual key is where the client put it, in `Authorization:
 /// Bearer` or `x-api-key`. The proxy itself says, and must set or clear whatever the client sends: the gateway token in
 /// `Tollkeeper-Gateway-Token`; the model in `x-model`; the client's address in `Tollkeeper-Client-Ip`, or the word
-/// `forwarded` there if it vouches for the `X-Forwarded-For` that it sends. The kind of call comes from the path below
+/// `forwarded` there if it vouches for the last address of the `X-Forwarded-For` that it sends and no proxy stands between it
+/// and Tollkeeper. The kind of call comes from the path below
 /// `/v1/check`, such as `/v1/check/v1/chat/completions`, and from `x-scope` where the path says nothing. The answer is
 /// 200, or 401 or 403 with the body for the client; `deny_status=401` or `403` makes every refusal that. Who it is stands in
 /// `Tollkeeper-Key-Id`, `-Key-Name` (percent-encoded), `-Organization-Id`, `-Team-Id`, `-User-Id` or

@@ -1,0 +1,84 @@
+//! A database that goes away and comes back: callers are told to try again, never that they are not known, and nothing
+//! has to be restarted.
+
+use crate::{
+    decisions::{ask, issue, refused},
+    keys,
+};
+use serde_json::json;
+use std::{net::SocketAddr, time::Duration};
+use tests::on_postgres;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+
+/// A line to the database that can be cut.
+struct Line {
+    address: SocketAddr,
+    database: String,
+    calls: JoinHandle<()>,
+}
+
+impl Line {
+    async fn new(database: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        Self { address, database: database.into(), calls: tokio::spawn(connect(listener, database.into())) }
+    }
+
+    /// Every call ends, and nobody answers new ones.
+    async fn cut(&mut self) {
+        self.calls.abort();
+        let _ = (&mut self.calls).await;
+    }
+
+    async fn mend(&mut self) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        self.calls = tokio::spawn(connect(listener, self.database.clone()));
+    }
+}
+
+async fn connect(listener: TcpListener, database: String) {
+    let mut calls = JoinSet::new();
+    while let Ok((mut near, _)) = listener.accept().await {
+        let database = database.clone();
+        calls.spawn(async move {
+            let mut far = TcpStream::connect(database).await.unwrap();
+            let _ = copy_bidirectional(&mut near, &mut far).await;
+        });
+    }
+}
+
+on_postgres!(without_its_database_it_says_so_and_recovers, |app| {
+    let url = app.database().url();
+    let (user, rest) = url.split_once('@').unwrap();
+    let (server, name) = rest.split_once('/').unwrap();
+    let mut line = Line::new(server).await;
+    let instance = app.instance_over(&format!("{user}@{}/{name}", line.address)).await;
+    let gateway = instance.client(app.gateway().await.bearer().unwrap());
+    let key = issue(&app, json!({})).await;
+    let own = instance.client(key["secret"].as_str().unwrap());
+    let check = || own.get("/v1/check").header("tollkeeper-gateway-token", gateway.bearer().unwrap());
+    refused(&ask(&gateway, &key, json!({})).await, &[]);
+
+    for _ in 0..2 {
+        line.cut().await;
+        let call = json!({"key": key["secret"]});
+        for _ in 0..2 {
+            gateway.post("/v1/authorize", &call).await.problem(503, "database_unavailable");
+        }
+        gateway.post("/v1/authorize/batch", json!({"requests": [call]})).await.problem(503, "database_unavailable");
+        check().await.problem(503, "database_unavailable");
+        own.get("/v1/key").await.problem(503, "database_unavailable");
+        // What changes meanwhile is not missed.
+        let path = keys::path(&key);
+        app.owner().post(&format!("{path}/disable"), json!({})).await.ok();
+        line.mend().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        refused(&ask(&gateway, &key, json!({})).await, &["key_disabled"]);
+        app.owner().post(&format!("{path}/enable"), json!({})).await.ok();
+        assert_eq!(check().await.status, 200);
+    }
+});
