@@ -2,6 +2,7 @@
 
 use crate::keys::{self, KEYS, service_account, team};
 use axum::http::Method;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use service::token::{TokenKind, mint};
 use tests::{Client, TestApp, on_both};
@@ -270,4 +271,21 @@ on_both!(only_a_gateway_that_has_proved_itself_is_answered, |app| {
         gateway.post(path, json!({"key": "x", "client_ip": "1.2.3"})).await.invalid(&[("/client_ip", "invalid_value")]);
     }
     app.gateway().await.get("/v1/organizations/default/keys").await.problem(403, "forbidden");
+});
+
+on_both!(one_broken_row_fails_alone, |app| {
+    let gateway = app.gateway().await;
+    let team_id = team(&app, "team").await;
+    let mut all = Vec::new();
+    for n in 0..20 {
+        all.push(issue(&app, json!({"name": format!("key {n}"), "team_id": team_id})).await);
+    }
+    let broken = "UPDATE virtual_key SET allowed_models = '\"nonsense\"' WHERE name = 'key 7'";
+    app.system.db.writer.execute_unprepared(broken).await.unwrap();
+    let asked = all.iter().map(|key| async {
+        gateway.post("/v1/authorize", json!({"key": key["secret"]})).await.status
+    });
+    let statuses = futures_util::future::join_all(asked).await;
+    let expected: Vec<u16> = (0..20).map(|n| if n == 7 { 500 } else { 200 }).collect();
+    assert_eq!(statuses, expected);
 });

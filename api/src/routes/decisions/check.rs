@@ -55,9 +55,9 @@ const SCOPES: &[(&str, &str)] = &[
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "the parameters as the document shows them; proxies send them in many ways")]
 struct CheckHeaders {
-    /// The gateway token of the proxy.
+    /// The gateway token of the proxy; needed.
     #[param(rename = "Tollkeeper-Gateway-Token")]
-    gateway_token: String,
+    gateway_token: Option<String>,
     /// The virtual key as some SDKs send it, instead of `Authorization: Bearer`.
     #[param(rename = "x-api-key")]
     key: Option<String>,
@@ -256,8 +256,8 @@ async fn check(State(state): State<AppState>, described: Described) -> Result<Re
 #[utoipa::path(get, path = "/v1/check", tag = "decisions", security(("gateway" = [])),
     params(CheckHeaders, CheckQuery),
     responses((status = 200, description = "The call may be made."),
-              (status = 401, description = "The key is no good; the body is for the client.", content_type = "application/json"),
-              (status = 403, description = "The key may not make this call; the body is for the client.", content_type = "application/json")))]
+              (status = 401, description = "The key is no good; the body is for the client."),
+              (status = 403, description = "The key may not make this call; the body is for the client.")))]
 async fn check_get(state: State<AppState>, described: Described) -> Result<Response> {
     check(state, described).await
 }
@@ -268,8 +268,8 @@ async fn check_get(state: State<AppState>, described: Described) -> Result<Respo
 #[utoipa::path(post, path = "/v1/check", tag = "decisions", security(("gateway" = [])),
     params(CheckHeaders, CheckQuery),
     responses((status = 200, description = "The call may be made."),
-              (status = 401, description = "The key is no good; the body is for the client.", content_type = "application/json"),
-              (status = 403, description = "The key may not make this call; the body is for the client.", content_type = "application/json")))]
+              (status = 401, description = "The key is no good; the body is for the client."),
+              (status = 403, description = "The key may not make this call; the body is for the client.")))]
 async fn check_post(state: State<AppState>, described: Described) -> Result<Response> {
     check(state, described).await
 }
