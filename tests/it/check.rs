@@ -44,7 +44,15 @@ fn denied(reply: &Reply, status: u16, code: &str) {
 on_both!(a_good_key_gets_200_and_its_identity, |app| {
     let key = issue(&app, json!({"name": "Übung 100% \u{1f600}"})).await;
     let proxy = Proxy::new(&app, &key).await;
-    let methods = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS];
+    let methods = [
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+    ];
     let odd = Method::from_bytes(b"PROPFIND").unwrap();
     for method in methods.into_iter().chain([odd]) {
         for path in ["/v1/check", "/v1/check/", "/v1/check/v1/chat/completions?x=1", "/v1/check//a/../b"] {
@@ -67,12 +75,15 @@ on_both!(without_a_gateway_token_no_method_gets_through, |app| {
             client.request(method.clone(), path).await.problem(401, "unauthenticated");
             let wrong = client.request(method.clone(), path).header("tollkeeper-gateway-token", "x");
             wrong.await.problem(401, "token_invalid");
-            let own = client.request(method.clone(), path).header("tollkeeper-gateway-token", client.bearer().unwrap());
+            let own = client
+                .request(method.clone(), path)
+                .header("tollkeeper-gateway-token", client.bearer().unwrap());
             own.await.problem(403, "forbidden");
         }
     }
     let with_cors = app.with_settings(|settings| settings.cors_origins = vec!["https://example.com".into()]);
-    let preflight = with_cors.anonymous().request(Method::OPTIONS, "/v1/check").header("origin", "https://example.com");
+    let preflight =
+        with_cors.anonymous().request(Method::OPTIONS, "/v1/check").header("origin", "https://example.com");
     preflight.header("access-control-request-method", "GET").await.problem(401, "unauthenticated");
 });
 
@@ -91,7 +102,9 @@ on_both!(a_bad_key_gets_401_and_a_call_it_may_not_make_403, |app| {
     let anthropic = proxy.ask("/v1/check", &[("anthropic-version", "2023-06-01")]).await;
     assert_eq!(anthropic.body["type"], "error");
 
-    for (header, value) in [("authorization", "Bearer nonsense"), ("authorization", "Basic eDp5"), ("authorization", "")] {
+    for (header, value) in
+        [("authorization", "Bearer nonsense"), ("authorization", "Basic eDp5"), ("authorization", "")]
+    {
         denied(&proxy.ask("/v1/check", &[(header, value)]).await, 401, "key_unknown");
     }
     denied(&proxy.ask("/v1/check?deny_status=403", &[("authorization", "")]).await, 403, "key_unknown");
@@ -124,7 +137,8 @@ on_both!(the_kind_of_call_is_told_by_the_path, |app| {
 on_both!(the_clients_address_is_what_the_gateway_says, |app| {
     let key = issue(&app, json!({"allowed_cidrs": ["203.0.113.0/24"]})).await;
     let proxy = Proxy::new(&app, &key).await;
-    let behind = app.with_settings(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
+    let behind =
+        app.with_settings(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
     let behind = Proxy::new(&behind, &key).await;
     const IP: &str = "tollkeeper-client-ip";
     const FORWARDED: (&str, &str) = (IP, "forwarded");
@@ -163,7 +177,8 @@ impl Drop for Nginx {
 fn program() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let more = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
-    let found = std::env::split_paths(&path).chain(more).map(|place| place.join("nginx")).find(|file| file.is_file());
+    let found =
+        std::env::split_paths(&path).chain(more).map(|place| place.join("nginx")).find(|file| file.is_file());
     found.expect("nginx is not installed. Run: sudo apt-get install nginx (or: brew install nginx)")
 }
 
@@ -259,7 +274,8 @@ on_both!(nginx_lets_through_what_is_allowed, |app| {
     let nginx = Nginx::start(tollkeeper, upstream, &app.gateway().await.bearer().unwrap()).await;
     let send = async |path: &str, bearer: &str, model: &str| {
         let client = reqwest::Client::new();
-        let request = client.post(format!("http://{}{path}", nginx.address)).header("x-model", model).body("{}");
+        let request =
+            client.post(format!("http://{}{path}", nginx.address)).header("x-model", model).body("{}");
         let reply = request.bearer_auth(bearer).send().await.unwrap();
         (reply.status().as_u16(), reply.json::<Value>().await.unwrap_or_default())
     };

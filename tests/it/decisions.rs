@@ -51,7 +51,10 @@ on_both!(a_good_key_is_let_through_and_named, |app| {
     refused(&decision, &[]);
     assert!(decision["decision_id"].as_str().unwrap().starts_with("dec_"));
     let named = &decision["key"];
-    assert_eq!((&named["id"], &named["name"], &named["team_id"]), (&key["id"], &json!("ci"), &key["team_id"]));
+    assert_eq!(
+        (&named["id"], &named["name"], &named["team_id"]),
+        (&key["id"], &json!("ci"), &key["team_id"])
+    );
     assert_eq!(named["tags"], json!({"cost_centre": "4711", "run": "7"}), "the key's own tags win");
     assert_eq!((&named["user_id"], &named["service_account_id"]), (&json!(null), &json!(null)));
 });
@@ -140,8 +143,15 @@ on_both!(every_failing_reason_is_reported_at_once, |app| {
     app.clock.advance(chrono::TimeDelta::hours(2));
     let call = json!({"model": "o3", "scope": "images", "client_ip": "8.8.8.8"});
     let denial = ask(&gateway, &key, call).await;
-    let expected = ["key_expired", "key_disabled", "owner_suspended", "organization_suspended", "model_not_allowed",
-        "scope_not_allowed", "address_not_allowed"];
+    let expected = [
+        "key_expired",
+        "key_disabled",
+        "owner_suspended",
+        "organization_suspended",
+        "model_not_allowed",
+        "scope_not_allowed",
+        "address_not_allowed",
+    ];
     refused(&denial, &expected);
     assert_eq!(denial["client_response"]["http_status"], 401, "401 goes before 403");
     assert!(denial["reasons"].as_array().unwrap().iter().all(|reason| reason["message"] != ""));
@@ -153,7 +163,8 @@ on_both!(what_is_no_key_of_this_gateway_is_unknown_in_one_and_the_same_way, |app
     let good = key["secret"].as_str().unwrap().to_owned();
     let id = key["id"].as_str().unwrap().parse::<entity::id::KeyId>().unwrap();
     let forged = mint(&app.system, TokenKind::VirtualKey, id.uuid());
-    let absent = mint(&app.system, TokenKind::VirtualKey, app.system.entropy.id::<()>(app.clock.now()).uuid());
+    let absent =
+        mint(&app.system, TokenKind::VirtualKey, app.system.entropy.id::<()>(app.clock.now()).uuid());
     let acme = app.other_organization("acme").await;
     let foreign_team = acme.post("/v1/organizations/acme/teams", json!({"name": "x"})).await.created();
     let foreign = json!({"name": "x", "team_id": foreign_team["id"]});
@@ -261,14 +272,24 @@ on_both!(only_a_gateway_that_has_proved_itself_is_answered, |app| {
         let gateway = app.gateway().await;
         gateway.post(path, json!({"nonsense": 1})).await.problem(400, "unknown_field");
         gateway.request(Method::POST, path).body("{", "application/json").await.problem(400, "invalid_json");
-        gateway.request(Method::POST, path).body("a=b", "text/plain").await.problem(415, "unsupported_media_type");
+        gateway
+            .request(Method::POST, path)
+            .body("a=b", "text/plain")
+            .await
+            .problem(415, "unsupported_media_type");
         gateway.post(path, json!({})).await.invalid(&[("/key", "required")]);
         gateway.post(path, json!({"key": 7})).await.invalid(&[("/key", "invalid_value")]);
         let both = json!({"key": "x", "model": "a", "models": ["b", ""], "scope": ""});
         let faults = [("/models", "exclusive"), ("/models/1", "required"), ("/scope", "required")];
         gateway.post(path, both).await.invalid(&faults);
-        gateway.post(path, json!({"key": "x", "models": vec!["m"; 33]})).await.invalid(&[("/models", "too_many")]);
-        gateway.post(path, json!({"key": "x", "client_ip": "1.2.3"})).await.invalid(&[("/client_ip", "invalid_value")]);
+        gateway
+            .post(path, json!({"key": "x", "models": vec!["m"; 33]}))
+            .await
+            .invalid(&[("/models", "too_many")]);
+        gateway
+            .post(path, json!({"key": "x", "client_ip": "1.2.3"}))
+            .await
+            .invalid(&[("/client_ip", "invalid_value")]);
     }
     app.gateway().await.get("/v1/organizations/default/keys").await.problem(403, "forbidden");
 });
@@ -282,9 +303,9 @@ on_both!(one_broken_row_fails_alone, |app| {
     }
     let broken = "UPDATE virtual_key SET allowed_models = '\"nonsense\"' WHERE name = 'key 7'";
     app.system.db.writer.execute_unprepared(broken).await.unwrap();
-    let asked = all.iter().map(|key| async {
-        gateway.post("/v1/authorize", json!({"key": key["secret"]})).await.status
-    });
+    let asked = all
+        .iter()
+        .map(|key| async { gateway.post("/v1/authorize", json!({"key": key["secret"]})).await.status });
     let statuses = futures_util::future::join_all(asked).await;
     let expected: Vec<u16> = (0..20).map(|n| if n == 7 { 500 } else { 200 }).collect();
     assert_eq!(statuses, expected);

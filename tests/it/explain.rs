@@ -15,7 +15,8 @@ on_both!(explain_shows_everything_that_was_looked_at, |app| {
     refused(&explained, &["model_not_allowed"]);
     let checks = explained["checks"].as_array().unwrap();
     let names: Vec<&str> = checks.iter().map(|check| check["check"].as_str().unwrap()).collect();
-    let expected = ["key", "status", "expiry", "secret", "owner", "organization", "model", "scope", "address"];
+    let expected =
+        ["key", "status", "expiry", "secret", "owner", "organization", "model", "scope", "address"];
     assert_eq!(names, expected);
     let failed: Vec<&Value> = checks.iter().filter(|check| check["passed"] == false).collect();
     assert_eq!(failed.len(), 1);
@@ -45,7 +46,8 @@ on_both!(an_administrator_explains_a_key_without_its_secret, |app| {
     let explained = app.owner().post(&path, json!({"model": "gpt-4o"})).await.ok();
     assert_eq!(codes(&explained), ["model_not_allowed"]);
     assert_eq!(explained["reasons"][0]["message"], "the team does not allow gpt-4o");
-    let owners: Vec<&Value> = explained["model_rules"].as_array().unwrap().iter().map(|rule| &rule["owner"]).collect();
+    let owners: Vec<&Value> =
+        explained["model_rules"].as_array().unwrap().iter().map(|rule| &rule["owner"]).collect();
     assert_eq!(owners, ["team", "key"]);
     assert_eq!(app.owner().post(&path, json!({"model": "gpt-4o-mini"})).await.ok()["allowed"], true);
 
@@ -75,13 +77,19 @@ on_both!(each_call_of_a_batch_has_its_own_answer, |app| {
     assert_eq!(results[3]["problem"]["errors"][0]["pointer"], "/models");
     assert_eq!(results[4]["decision"]["key"]["id"], key["id"]);
 
-    assert_eq!(gateway.post("/v1/authorize/batch", json!({"requests": []})).await.ok(), json!({"results": []}));
+    assert_eq!(
+        gateway.post("/v1/authorize/batch", json!({"requests": []})).await.ok(),
+        json!({"results": []})
+    );
     let many = json!({"requests": vec![json!({"key": "x"}); 257]});
     gateway.post("/v1/authorize/batch", many).await.invalid(&[("/requests", "invalid_value")]);
     let full = json!({"requests": vec![good; 256]});
     let results = gateway.post("/v1/authorize/batch", full).await.ok()["results"].clone();
     assert!(results.as_array().unwrap().iter().all(|result| result["decision"]["allowed"] == true));
-    app.anonymous().post("/v1/authorize/batch", json!({"requests": []})).await.problem(401, "unauthenticated");
+    app.anonymous()
+        .post("/v1/authorize/batch", json!({"requests": []}))
+        .await
+        .problem(401, "unauthenticated");
     app.owner().post("/v1/authorize/batch", json!({"requests": []})).await.problem(403, "forbidden");
 });
 

@@ -71,7 +71,12 @@ on_both!(every_change_is_in_force_everywhere_at_once, |app| {
     let toggles = [
         (&of_team, format!("{key}/disable"), format!("{key}/enable"), "key_disabled"),
         (&of_team, format!("{team}/suspend"), format!("{team}/resume"), "owner_suspended"),
-        (&of_team, format!("{organization}/suspend"), format!("{organization}/resume"), "organization_suspended"),
+        (
+            &of_team,
+            format!("{organization}/suspend"),
+            format!("{organization}/resume"),
+            "organization_suspended",
+        ),
         standing(&of_person, &format!("{organization}/members/{}", member.user_id)),
         standing(&of_person, &format!("/v1/users/{}", member.user_id)),
         standing(&of_account, &format!("{organization}/service-accounts/{account}")),
@@ -111,7 +116,9 @@ on_both!(a_new_secret_and_the_end_of_the_old_are_known_everywhere_at_once, |app|
 
 on_both!(a_deleted_gateway_token_is_refused_everywhere_at_once, |app| {
     let b = app.second_instance().await;
-    for (round, path) in (0..40).zip(["/v1/organizations/default/gateway-tokens", "/v1/gateway-tokens"].iter().cycle()) {
+    for (round, path) in
+        (0..40).zip(["/v1/organizations/default/gateway-tokens", "/v1/gateway-tokens"].iter().cycle())
+    {
         let made = app.owner().post(path, json!({"name": format!("token {round}")})).await.created();
         let gateway = b.client(made["secret"].as_str().unwrap());
         gateway.post("/v1/authorize", json!({"key": "x"})).await.ok();

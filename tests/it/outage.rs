@@ -69,7 +69,10 @@ on_postgres!(without_its_database_it_says_so_and_recovers, |app| {
         for _ in 0..2 {
             gateway.post("/v1/authorize", &call).await.problem(503, "database_unavailable");
         }
-        gateway.post("/v1/authorize/batch", json!({"requests": [call]})).await.problem(503, "database_unavailable");
+        gateway
+            .post("/v1/authorize/batch", json!({"requests": [call]}))
+            .await
+            .problem(503, "database_unavailable");
         check().await.problem(503, "database_unavailable");
         own.get("/v1/key").await.problem(503, "database_unavailable");
         // What changes meanwhile is not missed.

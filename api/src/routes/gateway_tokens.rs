@@ -57,6 +57,8 @@ async fn create_gateway_token(
 }
 
 /// List gateway tokens
+///
+/// Those of the organization, without their secrets.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/gateway-tokens", tag = "gateway tokens",
     params(GatewayTokenQuery),
     responses((status = 200, description = "One page.", body = GatewayTokenPage)))]
@@ -68,6 +70,8 @@ async fn list_gateway_tokens(
 }
 
 /// Read a gateway token
+///
+/// What it may do, and when it last did; never its secret.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/gateway-tokens/{token}", tag = "gateway tokens",
     params(TokenPath),
     responses((status = 200, description = "The token, without its secret.", body = GatewayToken)))]
@@ -107,6 +111,8 @@ async fn create_platform_gateway_token(
 }
 
 /// List the gateway tokens for all organizations
+///
+/// Those that the operator made, without their secrets.
 #[utoipa::path(get, path = "/v1/gateway-tokens", tag = "gateway tokens", params(GatewayTokenQuery),
     responses((status = 200, description = "One page.", body = GatewayTokenPage)))]
 async fn list_platform_gateway_tokens(
@@ -117,6 +123,8 @@ async fn list_platform_gateway_tokens(
 }
 
 /// Read a gateway token for all organizations
+///
+/// What it may do, and when it last did; never its secret.
 #[utoipa::path(get, path = "/v1/gateway-tokens/{token}", tag = "gateway tokens", params(TokenPath),
     responses((status = 200, description = "The token, without its secret.", body = GatewayToken)))]
 async fn get_platform_gateway_token(

@@ -76,7 +76,6 @@ pub struct NewDecision {
     pub client_ip: Option<IpAddr>,
     /// In what form a denial's `client_response` is.
     #[serde(default)]
-    #[schema(inline)]
     pub error_format: ErrorFormat,
     /// Labels of this call; the key's own win.
     #[serde(default)]
