@@ -132,9 +132,9 @@ on_both!(every_faulty_field_of_a_new_key_is_named, |app| {
     let (owner, team_id) = (app.owner(), team(&app, "a").await);
     let long = "x".repeat(256);
     let body = json!({
-        "name": long, "team_id": team_id, "allowed_models": [""], "denied_models": ["a\u{0}"], "scopes": ["chat", "admin"],
-        "allowed_cidrs": ["10.0.0.1/8", "nonsense"], "expires_at": "2027-01-15T10:00:00Z", "tags": {"": "x", "a/b": "\u{7}"},
-        "metadata": {"x": "\u{0}"},
+        "name": long, "team_id": team_id, "allowed_models": [""], "denied_models": ["a\u{0}"],
+        "scopes": ["chat", "admin"], "allowed_cidrs": ["10.0.0.1/8", "nonsense"],
+        "expires_at": "2027-01-15T10:00:00Z", "tags": {"": "x", "a/b": "\u{7}"}, "metadata": {"x": "\u{0}"},
     });
     owner.post(KEYS, &body).await.invalid(&[
         ("/name", "too_long"),
@@ -189,7 +189,10 @@ on_both!(a_patch_keeps_clears_and_sets, |app| {
     for field in ["allowed_models", "scopes", "expires_at", "tags", "metadata", "secrets", "created_at"] {
         assert_eq!(changed[field], made[field], "{field}");
     }
-    let cleared = json!({"allowed_models": null, "denied_models": null, "scopes": null, "allowed_cidrs": null, "expires_at": null, "tags": {}, "metadata": {}});
+    let cleared = json!({
+        "allowed_models": null, "denied_models": null, "scopes": null, "allowed_cidrs": null, "expires_at": null,
+        "tags": {}, "metadata": {},
+    });
     let changed = owner.patch(&path, &cleared).await.ok();
     for (field, value) in cleared.as_object().unwrap() {
         assert_eq!(&changed[field], value, "{field}");

@@ -1,5 +1,4 @@
-//! Keys under concurrency: whatever happens at once, the end is one that could have happened in some order, and a revoke
-//! always wins.
+//! Keys under concurrency: whatever happens at once, the end is one that some order leads to, and a revoke always wins.
 
 use crate::keys::{KEYS, key, path, team};
 use entity::key_secret;
@@ -77,7 +76,9 @@ on_both!(of_two_patches_with_one_version_exactly_one_wins, |app| {
     let path = path(&made);
     for round in 0..200_i64 {
         let patch = |who: &str| {
-            let body = json!({"name": format!("{who} {round}"), "tags": {"by": format!("{who} {round}")}, "scopes": if who == "a" { json!(["chat"]) } else { json!(null) }});
+            let text = format!("{who} {round}");
+            let scopes = (who == "a").then_some(["chat"]);
+            let body = json!({"name": text, "tags": {"by": text}, "scopes": scopes});
             owner.patch(&path, body).if_match(round + 1).into_future()
         };
         let (a, b) = futures_util::future::join(patch("a"), patch("b")).await;

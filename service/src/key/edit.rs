@@ -57,10 +57,13 @@ impl KeyPatch {
         if let Some(name) = &self.name {
             faults.name("/name", name);
         }
-        faults.globs("/allowed_models", set(&self.allowed_models));
-        faults.globs("/denied_models", set(&self.denied_models));
-        faults.words("/scopes", set(&self.scopes), SCOPES);
-        faults.cidrs("/allowed_cidrs", set(&self.allowed_cidrs));
+        let [allowed, denied, scopes, cidrs] =
+            [&self.allowed_models, &self.denied_models, &self.scopes, &self.allowed_cidrs]
+                .map(|list| list.as_ref().and_then(Option::as_ref));
+        faults.globs("/allowed_models", allowed);
+        faults.globs("/denied_models", denied);
+        faults.words("/scopes", scopes, SCOPES);
+        faults.cidrs("/allowed_cidrs", cidrs);
         expiry(&mut faults, self.expires_at.flatten(), now);
         if let Some(tags) = &self.tags {
             faults.tags("/tags", tags);
@@ -70,10 +73,6 @@ impl KeyPatch {
         }
         faults.finish()
     }
-}
-
-fn set(field: &Option<Option<Texts>>) -> Option<&Texts> {
-    field.as_ref().and_then(Option::as_ref)
 }
 
 /// Changes a key. A new end of its life is held against what its owner allows now.
