@@ -81,6 +81,7 @@ pub struct KeySelection {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KeysRevoked {
     /// Keys that were live and are revoked now.
+    #[schema(example = 3)]
     pub revoked: u64,
 }
 
@@ -133,7 +134,7 @@ pub async fn revoke_all(ctx: &Ctx, selection: KeySelection) -> Result<KeysRevoke
 #[serde(deny_unknown_fields, default)]
 pub struct ExpiredKeys {
     /// How long they must have been expired; 30 days unless given.
-    #[schema(minimum = 0, maximum = 315_576_000_i64, default = 2_592_000)]
+    #[schema(minimum = 0, maximum = 315_576_000_i64, default = 2_592_000, example = 604_800)]
     pub expired_for_seconds: Option<i64>,
 }
 
@@ -141,6 +142,7 @@ pub struct ExpiredKeys {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KeysArchived {
     /// Expired keys that are not found any more.
+    #[schema(example = 3)]
     pub archived: u64,
 }
 

@@ -80,6 +80,7 @@ pub struct KeyFilter {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KeyCount {
     /// Keys that meet the filter.
+    #[schema(example = 42)]
     pub count: u64,
 }
 

@@ -20,7 +20,7 @@ const GRACE: i64 = 2_592_000;
 #[serde(deny_unknown_fields, default)]
 pub struct Rotation {
     /// How long the secret before goes on working.
-    #[schema(minimum = 0, maximum = 2_592_000, default = 0)]
+    #[schema(minimum = 0, maximum = 2_592_000, default = 0, example = 3600)]
     pub grace_seconds: i64,
     /// A new end of the key's life; absent or null = as it was.
     pub expires_at: Option<DateTime<Utc>>,
