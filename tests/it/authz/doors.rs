@@ -72,7 +72,15 @@ const DOORS: &[(Door, &[&str])] = &[
     ),
     (
         Needs(Permission::KeysRead),
-        &["list_keys", "count_keys", "lookup_key", "get_key", "list_key_secrets", "get_key_secret"],
+        &[
+            "list_keys",
+            "count_keys",
+            "lookup_key",
+            "get_key",
+            "list_key_secrets",
+            "get_key_secret",
+            "explain_key",
+        ],
     ),
     (
         Needs(Permission::KeysWrite),
@@ -112,8 +120,8 @@ const DOORS: &[(Door, &[&str])] = &[
         &["list_platform_audit_events", "verify_platform_audit_events", "get_platform_audit_checkpoint"],
     ),
     (Needs(Permission::PlatformMetrics), &["metrics"]),
-    (Gateway, &[]),
-    (Key, &[]),
+    (Gateway, &["authorize", "authorize_batch", "explain_authorize", "check_get", "check_post"]),
+    (Key, &["get_own_key"]),
 ];
 
 /// What opens this operation.
