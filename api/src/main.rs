@@ -3,7 +3,6 @@
 mod commands;
 mod config;
 mod keyring;
-mod logging;
 mod schema;
 mod serve;
 
@@ -41,28 +40,21 @@ enum Command {
 }
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
-    if matches!(cli.command, Some(Command::Openapi)) {
-        return commands::openapi();
-    }
-    let config = Config::load(&cli.flags)?;
+    let config = || Config::load(&cli.flags);
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Options::default())) {
-        Command::Serve(options) => serve::run(config, &options).await,
-        Command::Migrate(options) => migrate::run(&config, &options).await,
-        Command::Doctor => doctor::run(&config).await,
-        Command::Admin(options) => admin::run(&config, options).await,
-        Command::Backup(options) => backup::run(&config, &options).await,
-        Command::Health => health::run(&config).await,
-        Command::Openapi => unreachable!("answered above, without a configuration"),
+        Command::Serve(options) => serve::run(config()?, &options).await,
+        Command::Migrate(options) => migrate::run(&config()?, &options).await,
+        Command::Doctor => doctor::run(&config()?).await,
+        Command::Openapi => commands::openapi(),
+        Command::Admin(options) => admin::run(&config()?, options).await,
+        Command::Backup(options) => backup::run(&config()?, &options).await,
+        Command::Health => health::run(&config()?).await,
     }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    run(Cli::parse()).await.map_or_else(
-        |error| {
-            eprintln!("tollkeeper: {error:#}");
-            ExitCode::FAILURE
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    let Err(error) = run(Cli::parse()).await else { return ExitCode::SUCCESS };
+    eprintln!("tollkeeper: {error:#}");
+    ExitCode::FAILURE
 }

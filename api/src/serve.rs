@@ -2,11 +2,12 @@
 
 mod background;
 mod greeting;
+mod logging;
 
 use crate::{
     commands,
     config::{Config, Database},
-    keyring, logging, schema,
+    keyring, schema,
 };
 use anyhow::{Context, bail};
 use api::state::AppState;

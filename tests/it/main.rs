@@ -14,6 +14,7 @@ mod decisions;
 mod documents;
 mod explain;
 mod gateway_tokens;
+mod housekeeping;
 mod http;
 mod idempotency;
 mod instances;
