@@ -120,5 +120,6 @@ pub async fn open_or_make(config: &Config, db: &Db) -> anyhow::Result<Secrets> {
 
 fn lines(stored: &BTreeMap<String, String>) -> String {
     // Base64 and version numbers need no escapes.
-    stored.iter().map(|(name, text)| format!("{name} = \"{text}\"\n")).collect()
+    let lines: Vec<String> = stored.iter().map(|(name, text)| format!("{name} = \"{text}\"")).collect();
+    lines.join("\n") + "\n"
 }

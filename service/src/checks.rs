@@ -73,7 +73,7 @@ pub async fn mismatches(db: &Db, secrets: &Secrets) -> Result<Vec<Mismatch>> {
 /// Records what is new, then compares: of two instances that start at once with different secrets, one refuses.
 #[expect(clippy::disallowed_methods, reason = "the installation's own rows, which have no tenant")]
 pub async fn enroll(db: &Db, secrets: &Secrets) -> Result<()> {
-    refuse(mismatches(db, secrets).await?)?;
+    refuse(&mismatches(db, secrets).await?)?;
     for (name, versions) in each(secrets) {
         let new = versions.iter().map(|(version, key)| check::ActiveModel {
             name: Set(name.to_owned()),
@@ -85,10 +85,10 @@ pub async fn enroll(db: &Db, secrets: &Secrets) -> Result<()> {
             .exec_without_returning(&db.writer)
             .await?;
     }
-    refuse(mismatches(db, secrets).await?)
+    refuse(&mismatches(db, secrets).await?)
 }
 
-fn refuse(mismatches: Vec<Mismatch>) -> Result<()> {
+fn refuse(mismatches: &[Mismatch]) -> Result<()> {
     if mismatches.is_empty() {
         return Ok(());
     }

@@ -37,7 +37,7 @@ fn note(what: &str, outcome: Result<u64>) {
         Ok(0) => {}
         Ok(rows) => tracing::debug!(what, rows, "expired rows removed"),
         Err(error) => {
-            tracing::warn!(what, %error, "expired rows could not be removed; the next round tries again")
+            tracing::warn!(what, %error, "expired rows could not be removed; the next round tries again");
         }
     }
 }

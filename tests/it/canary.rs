@@ -173,8 +173,9 @@ fn forms(secret: &str) -> Vec<String> {
         _ => secret.rsplit('.').next().unwrap(),
     };
     let bytes = secret.as_bytes();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let url: String = bytes.iter().map(|byte| format!("%{byte:02X}")).collect();
+    let each = |form: fn(&u8) -> String| bytes.iter().map(form).collect::<Vec<_>>().concat();
+    let hex = each(|byte| format!("{byte:02x}"));
+    let url = each(|byte| format!("%{byte:02X}"));
     let partly = secret.replace('-', "%2D");
     let mut forms = vec![secret.to_owned(), hex.to_uppercase(), hex, url, partly];
     for skipped in 0..3 {

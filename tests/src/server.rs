@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 /// How long a server may take to answer, or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The owner that every installation is set up with.
 pub const OWNER: (&str, &str) = ("owner@example.com", "a passphrase of the owner");
@@ -74,6 +74,7 @@ impl Installation {
     }
 
     /// With the owner [`OWNER`] from the first start on, and without the limits that tests would run into.
+    #[must_use]
     pub fn with_owner(mut self) -> Self {
         self.set("BOOTSTRAP_EMAIL", OWNER.0);
         self.set("BOOTSTRAP_PASSWORD", OWNER.1);

@@ -29,7 +29,9 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
         Direction::Up => {
             let _lock = schema::lock_file(config)?;
             let applied = schema::up(config).await?;
-            applied.iter().for_each(|name| println!("applied {name}"));
+            for name in applied {
+                println!("applied {name}");
+            }
             println!("the schema is up to date");
         }
         Direction::Down { steps } => {

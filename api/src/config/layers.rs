@@ -117,7 +117,7 @@ impl Layers {
             match scalar(value) {
                 Some(text) => self.put("file", origin, &key.replace('_', "-"), text),
                 None => {
-                    self.faults.push(format!("{origin}: expected a string, a number or a list of strings"))
+                    self.faults.push(format!("{origin}: expected a string, a number or a list of strings"));
                 }
             }
         }
