@@ -171,6 +171,8 @@ async fn archive_expired_keys(
 }
 
 /// Read a key
+///
+/// With what is around it that stops it, its live secrets and its last use; never a secret itself.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/keys/{key}", tag = "keys", params(KeyPath),
     responses((status = 200, description = "The key.", body = Key)))]
 async fn get_key(allow: Allow<permit::KeysRead>, Path(path): Path<KeyPath>) -> Result<Json<Key>> {
