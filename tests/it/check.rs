@@ -134,14 +134,15 @@ on_both!(the_kind_of_call_is_told_by_the_path, |app| {
     }
 });
 
+const IP: &str = "tollkeeper-client-ip";
+const FORWARDED: (&str, &str) = (IP, "forwarded");
+
 on_both!(the_clients_address_is_what_the_gateway_says, |app| {
     let key = issue(&app, json!({"allowed_cidrs": ["203.0.113.0/24"]})).await;
     let proxy = Proxy::new(&app, &key).await;
     let behind =
         app.with_settings(|settings| settings.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()]);
     let behind = Proxy::new(&behind, &key).await;
-    const IP: &str = "tollkeeper-client-ip";
-    const FORWARDED: (&str, &str) = (IP, "forwarded");
     for (headers, direct, through_a_proxy) in [
         (&[(IP, "203.0.113.7")][..], 200, 200),
         (&[(IP, "198.51.100.1")], 403, 403),
@@ -164,7 +165,7 @@ on_both!(the_clients_address_is_what_the_gateway_says, |app| {
 struct Nginx {
     process: Child,
     address: SocketAddr,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Drop for Nginx {
@@ -198,14 +199,14 @@ impl Nginx {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let nginx = Self { process, address, _directory: directory };
+        let nginx = Self { process, address, directory };
         for _ in 0..100 {
             if TcpStream::connect(address).await.is_ok() {
                 return nginx;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let log = std::fs::read_to_string(nginx._directory.path().join("error.log"));
+        let log = std::fs::read_to_string(nginx.directory.path().join("error.log"));
         panic!("nginx does not answer: {}", log.unwrap_or_default());
     }
 }

@@ -109,13 +109,11 @@ impl Batch {
             let anywhere = match &question.asker {
                 Asker::Administrator(_) => false,
                 Asker::Key => true,
-                Asker::Gateway(gateway) => match self.cache.organization_of_token(gateway.id()) {
-                    Some(organization) => organization == OrganizationId::PLATFORM,
-                    None => {
-                        missing.tokens.insert(gateway.id());
-                        true
-                    }
-                },
+                Asker::Gateway(gateway) => {
+                    let organization = self.cache.organization_of_token(gateway.id());
+                    missing.tokens.extend(organization.is_none().then(|| gateway.id()));
+                    organization.is_none_or(|organization| organization == OrganizationId::PLATFORM)
+                }
             };
             let key = question.key.key().filter(|key| self.cache.organization_of_key(*key).is_none());
             missing.keys.extend(key.filter(|_| anywhere));

@@ -148,13 +148,13 @@ fn serves(token: Option<&GatewayToken>, asker: &Asker, key: &Key) -> bool {
     }
 }
 
-/// The secret of the key that was presented. Every secret is compared, each in constant time.
+/// The secret of the key that was presented; each is compared in constant time.
 fn proved<'k>(secrets: &Secrets, presented: &Token, key: &'k Key) -> Option<&'k Secret> {
     let is_it = |secret: &&Secret| {
         secret.scheme == SCHEME
             && secrets.matches(presented.signed_part(), secret.pepper_version, &secret.digest.0)
     };
-    key.secrets.iter().filter(is_it).last()
+    key.secrets.iter().find(is_it)
 }
 
 fn status(key: &Key) -> Check {

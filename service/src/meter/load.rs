@@ -109,7 +109,9 @@ impl Loader<'_> {
                 one_of(key_secret::Column::KeyId, keys.iter().copied())
             ),
         )?;
-        tokens.into_iter().for_each(|token| cache.put_token(token));
+        for token in tokens {
+            cache.put_token(token);
+        }
         let mut of_key: BTreeMap<KeyId, Vec<Secret>> = BTreeMap::new();
         for secret in secrets {
             of_key.entry(secret.key_id).or_default().push(secret);
@@ -148,11 +150,21 @@ impl Loader<'_> {
                 one_of(service_account::Column::Id, service_accounts.iter().copied())
             ),
         )?;
-        organizations.into_iter().for_each(|row| cache.put_organization(row));
-        teams.into_iter().for_each(|row| cache.put_team(row));
-        members.into_iter().for_each(|row| cache.put_member(row));
-        accounts.into_iter().for_each(|row| cache.put_account(row));
-        service_accounts.into_iter().for_each(|row| cache.put_service_account(row));
+        for row in organizations {
+            cache.put_organization(row);
+        }
+        for row in teams {
+            cache.put_team(row);
+        }
+        for row in members {
+            cache.put_member(row);
+        }
+        for row in accounts {
+            cache.put_account(row);
+        }
+        for row in service_accounts {
+            cache.put_service_account(row);
+        }
         Ok(())
     }
 }

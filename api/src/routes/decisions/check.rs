@@ -181,14 +181,12 @@ fn deny_status(query: Option<&str>) -> Option<StatusCode> {
 
 /// Visible ASCII as it is, everything else percent-encoded.
 fn header_safe(text: &str) -> HeaderValue {
-    let mut safe = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_graphic() && byte != b'%' {
-            safe.push(char::from(byte));
-        } else {
-            safe.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    let encode = |byte: u8| match byte {
+        b'%' => "%25".to_owned(),
+        byte if byte.is_ascii_graphic() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    let safe: String = text.bytes().map(encode).collect();
     HeaderValue::from_str(&safe).unwrap_or(HeaderValue::from_static(""))
 }
 
