@@ -85,6 +85,7 @@ pub struct AuditFilter {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditCheckpoint {
     /// Number of the last event, 0 if there is none.
+    #[schema(example = 42)]
     pub seq: i64,
     /// Its hash, hexadecimal.
     pub hash: String,
@@ -94,8 +95,10 @@ pub struct AuditCheckpoint {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AuditVerification {
     /// Whether every event is in its place and unchanged.
+    #[schema(example = true)]
     pub valid: bool,
     /// Events checked.
+    #[schema(example = 42)]
     pub checked: i64,
     /// Number of the first event that is missing, out of place or changed.
     #[schema(required)]

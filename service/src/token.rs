@@ -97,7 +97,7 @@ impl fmt::Debug for Shown {
 /// The text of a token as a request brings it. It cannot be printed or sent back, and its memory is wiped.
 #[derive(Clone, Deserialize, ToSchema, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
-#[schema(value_type = String, format = Password, max_length = 128)]
+#[schema(value_type = String, format = Password, max_length = 128, example = "tkr_…")]
 pub struct Presented(String);
 
 impl fmt::Debug for Presented {

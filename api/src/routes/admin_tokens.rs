@@ -55,6 +55,8 @@ async fn create_admin_token(
 }
 
 /// List admin tokens
+///
+/// Everybody's in the organization; their secrets are not shown again.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/admin-tokens", tag = "admin tokens",
     params(AdminTokenQuery),
     responses((status = 200, description = "One page.", body = AdminTokenPage)))]
@@ -66,6 +68,8 @@ async fn list_admin_tokens(
 }
 
 /// Read an admin token
+///
+/// Without its secret, which was shown once.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/admin-tokens/{admin_token}", tag = "admin tokens",
     params(AdminTokenPath),
     responses((status = 200, description = "The token, without its secret.", body = AdminToken)))]

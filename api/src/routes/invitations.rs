@@ -57,6 +57,8 @@ async fn create_invitation(
 }
 
 /// List invitations
+///
+/// Open, expired and accepted ones; their secrets are not shown again.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/invitations", tag = "invitations",
     params(InvitationQuery),
     responses((status = 200, description = "One page.", body = InvitationPage)))]
@@ -68,6 +70,8 @@ async fn list_invitations(
 }
 
 /// Read an invitation
+///
+/// Without its secret, which was shown once.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/invitations/{invitation}", tag = "invitations",
     params(InvitationPath),
     responses((status = 200, description = "The invitation.", body = Invitation)))]

@@ -78,6 +78,8 @@ impl From<RemovalQuery> for Removal {
 }
 
 /// List members
+///
+/// People with their roles, suspended ones as well.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/members", tag = "members", params(MemberQuery),
     responses((status = 200, description = "One page.", body = MemberPage)))]
 async fn list_members(
@@ -90,6 +92,8 @@ async fn list_members(
 }
 
 /// Read a member
+///
+/// The person's role and standing in this organization.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/members/{user}", tag = "members", params(MemberPath),
     responses((status = 200, description = "The member.", body = Member)))]
 async fn get_member(allow: Allow<permit::MembersRead>, Path(path): Path<MemberPath>) -> Result<Json<Member>> {

@@ -61,6 +61,8 @@ async fn list_organizations(
 }
 
 /// Read an organization
+///
+/// Its settings hold for every team and every key in it.
 #[utoipa::path(get, path = "/v1/organizations/{organization}", tag = "organizations",
     responses((status = 200, description = "The organization.", body = Organization)))]
 async fn get_organization(allow: Allow<permit::OrganizationRead>) -> Result<Json<Organization>> {

@@ -59,6 +59,8 @@ struct DeleteQuery {
 }
 
 /// Make a service account
+///
+/// A service account owns keys that belong to no person, and needs no sign-in.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/service-accounts", tag = "service accounts",
     request_body = NewServiceAccount,
     responses((status = 201, description = "The service account.", body = ServiceAccount),
@@ -71,6 +73,8 @@ async fn create_service_account(
 }
 
 /// List service accounts
+///
+/// Suspended ones as well.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/service-accounts", tag = "service accounts",
     params(ServiceAccountQuery),
     responses((status = 200, description = "One page.", body = ServiceAccountPage)))]
@@ -84,6 +88,8 @@ async fn list_service_accounts(
 }
 
 /// Read a service account
+///
+/// Its keys are found with `?service_account_id=` in the list of keys.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/service-accounts/{service_account}",
     tag = "service accounts", params(ServiceAccountPath),
     responses((status = 200, description = "The service account.", body = ServiceAccount)))]

@@ -102,6 +102,8 @@ async fn list_teams(
 }
 
 /// Read a team
+///
+/// Its keys are found with `?team_id=` in the list of keys.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/teams/{team}", tag = "teams", params(TeamPath),
     responses((status = 200, description = "The team.", body = Team)))]
 async fn get_team(allow: Allow<permit::TeamsRead>, Path(path): Path<TeamPath>) -> Result<Json<Team>> {
@@ -183,6 +185,8 @@ async fn add_team_member(
 }
 
 /// List a team's members
+///
+/// Each with the role in this team.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/teams/{team}/members", tag = "teams",
     params(TeamPath, TeamMemberQuery),
     responses((status = 200, description = "One page.", body = TeamMemberPage)))]
@@ -195,6 +199,8 @@ async fn list_team_members(
 }
 
 /// Read a person's place in a team
+///
+/// A person can be in several teams, with a role in each.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/teams/{team}/members/{user}", tag = "teams",
     params(MemberPath),
     responses((status = 200, description = "The person's place in the team.", body = TeamMember)))]
@@ -206,6 +212,8 @@ async fn get_team_member(
 }
 
 /// Change a person's role in a team
+///
+/// An admin of a team issues its keys and manages its members.
 #[utoipa::path(patch, path = "/v1/organizations/{organization}/teams/{team}/members/{user}", tag = "teams",
     params(MemberPath), request_body = TeamMemberPatch,
     responses((status = 200, description = "The person's place in the team.", body = TeamMember)))]
@@ -219,6 +227,8 @@ async fn update_team_member(
 }
 
 /// Take a person out of a team
+///
+/// The person stays in the organization, and the team's keys stay with the team.
 #[utoipa::path(delete, path = "/v1/organizations/{organization}/teams/{team}/members/{user}", tag = "teams",
     params(MemberPath),
     responses((status = 204, description = "The person is not in the team.")))]

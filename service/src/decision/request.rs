@@ -19,7 +19,7 @@ const NAME: usize = 256;
 /// A virtual key as a client presented it. It cannot be printed, and its memory is wiped.
 #[derive(Clone, Deserialize, ToSchema, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
-#[schema(value_type = String, example = "tk_…")]
+#[schema(as = PresentedKey, value_type = String, example = "tk_…")]
 pub struct Presented(String);
 
 impl Presented {
