@@ -357,3 +357,35 @@ on_both!(what_happens_to_a_team_is_in_the_audit_log, |app| {
     assert_eq!(events[1]["detail"]["after"]["name"], "find");
     assert_eq!(events[1]["detail"]["after"].get("tags"), None);
 });
+
+on_both!(a_team_with_live_keys_goes_only_with_them, |app| {
+    let owner = app.owner();
+    let team = make(&owner, "search").await;
+    let body = json!({"name": "k", "team_id": id(&team)});
+    let key = owner.post("/v1/organizations/default/keys", body).await.created();
+    owner.delete(&team).await.problem(409, "in_use");
+    owner.delete(&format!("{team}?cascade=keep")).await.problem(400, "invalid_parameter");
+    owner.delete(&format!("{team}?cascade=revoke")).await.no_content();
+    let key = format!("/v1/organizations/default/keys/{}", key["id"].as_str().unwrap());
+    assert_eq!(owner.get(&key).await.ok()["status"], "revoked");
+});
+
+on_both!(no_live_key_is_left_of_a_team_that_is_deleted_meanwhile, |app| {
+    let owner = app.owner();
+    for round in 0..20 {
+        let team = make(&owner, &format!("team {round}")).await;
+        let body = json!({"name": "k", "team_id": id(&team)});
+        let create = || tokio::spawn(owner.post("/v1/organizations/default/keys", &body).into_future());
+        let keys = [create(), create()];
+        let gone = tokio::spawn(owner.delete(&format!("{team}?cascade=revoke")).into_future()).await.unwrap();
+        gone.no_content();
+        for key in keys {
+            let reply = key.await.unwrap();
+            if reply.status == 404 {
+                continue;
+            }
+            let key = format!("/v1/organizations/default/keys/{}", reply.created()["id"].as_str().unwrap());
+            assert_eq!(owner.get(&key).await.ok()["status"], "revoked", "round {round}");
+        }
+    }
+});
