@@ -1,0 +1,207 @@
+//! [`Writer`]: the writing half of the repository. Every write is optimistic or forced on purpose, audited, and noted for the
+//! policy caches.
+
+use super::{Expected, Repository, Scoped, Versioned, scope};
+use crate::{Error, Result, unit::Unit};
+use chrono::{DurationRound, TimeDelta};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, ExprTrait,
+    IntoActiveModel, Iterable, QueryFilter, QueryOrder, QuerySelect, Value,
+    sea_query::{Expr, LockType, SimpleExpr},
+};
+use std::marker::PhantomData;
+use uuid::Uuid;
+
+/// Rows of one step of a change to many.
+const STEP: u64 = 256;
+
+/// Writes rows of `E` in one unit of work.
+#[derive(Debug)]
+pub struct Writer<'u, 'c, E> {
+    unit: &'u mut Unit<'c>,
+    narrowed: Condition,
+    entity: PhantomData<fn() -> E>,
+}
+
+impl<'u, 'c, E> Writer<'u, 'c, E>
+where
+    E: Scoped,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: Send,
+{
+    pub(crate) fn new(unit: &'u mut Unit<'c>) -> Self {
+        Self { unit, narrowed: Condition::all(), entity: PhantomData }
+    }
+
+    /// The same writer, narrowed to rows that meet a condition.
+    #[must_use]
+    pub fn narrow(mut self, condition: SimpleExpr) -> Self {
+        self.narrowed = self.narrowed.add(condition);
+        self
+    }
+
+    fn reader(&self) -> Repository<'_, E, DatabaseTransaction> {
+        Repository { narrowed: self.narrowed.clone(), ..Repository::new(&self.unit.tx, self.unit.ctx) }
+    }
+
+    /// Inserts a row without a version. The tenant is the scope's, whatever the row says.
+    #[expect(clippy::disallowed_methods, reason = "the tenant is put on here, once for all")]
+    pub async fn add(self, mut row: E::ActiveModel) -> Result<E::Model> {
+        if let Some(column) = E::ORGANIZATION {
+            row.set(column, self.unit.ctx.scope.organization.into());
+        }
+        let row = E::insert(to_the_microsecond(row)).exec_with_returning(&self.unit.tx).await?;
+        self.unit.audit_change::<E>("create", E::id_of(&row), None, Some(&row));
+        Ok(row)
+    }
+
+    /// Changes a row without a version: one that hangs on another, which is locked.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    pub async fn amend(self, action: &str, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
+        let before = self.reader().lock(id).await?;
+        let update = E::update_many().set(to_the_microsecond(changes)).filter(scope::<E>(self.unit.ctx));
+        let rows = update.filter(E::ID.eq(id)).exec_with_returning(&self.unit.tx).await?;
+        let after = rows.into_iter().next().ok_or(Error::NotFound(E::KIND))?;
+        self.unit.audit_change::<E>(action, id, Some(&before), Some(&after));
+        self.unit.changed::<E>(id.into());
+        Ok(after)
+    }
+
+    /// Removes a row, whatever its version.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    pub async fn remove(self, id: E::Id) -> Result<E::Model> {
+        let row = self.reader().lock(id).await?;
+        let delete = E::delete_many().filter(scope::<E>(self.unit.ctx)).filter(self.narrowed.clone());
+        delete.filter(E::ID.eq(id)).exec(&self.unit.tx).await?;
+        self.unit.audit_change::<E>("delete", id, Some(&row), None);
+        self.unit.changed::<E>(id.into());
+        Ok(row)
+    }
+
+    /// Removes every row that meets a condition, in one statement: one that is gone already is not missed.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    pub async fn remove_all(self, which: impl Into<Condition>) -> Result<Vec<E::Model>> {
+        let delete = E::delete_many().filter(scope::<E>(self.unit.ctx)).filter(self.narrowed.clone());
+        let rows = delete.filter(which.into()).exec_with_returning(&self.unit.tx).await?;
+        for row in &rows {
+            self.unit.audit_change::<E>("delete", E::id_of(row), Some(row), None);
+            self.unit.changed::<E>(E::id_of(row).into());
+        }
+        Ok(rows)
+    }
+}
+
+impl<E> Writer<'_, '_, E>
+where
+    E: Versioned,
+    E::Model: IntoActiveModel<E::ActiveModel> + Sync,
+    E::ActiveModel: Send,
+{
+    /// Inserts a row as version 1, stamped with the unit's time.
+    pub async fn insert(self, mut row: E::ActiveModel) -> Result<E::Model> {
+        row.set(E::VERSION, 1i64.into());
+        row.set(E::CREATED_AT, self.unit.now.into());
+        row.set(E::UPDATED_AT, self.unit.now.into());
+        self.add(row).await
+    }
+
+    /// Changes a row if it still has the expected version.
+    pub async fn update(self, id: E::Id, expected: Expected, changes: E::ActiveModel) -> Result<E::Model> {
+        let before = self.reader().lock(id).await?;
+        expected.check(E::version_of(&before))?;
+        self.write("update", id, &before, changes).await
+    }
+
+    /// Changes a row whatever its version: revoke, disable, suspend. Still one version up, still audited.
+    pub async fn force(self, action: &str, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
+        let before = self.reader().lock(id).await?;
+        self.write(action, id, &before, changes).await
+    }
+
+    /// Changes every row that meets a condition, whatever the versions and however many there are: in bounded steps, in
+    /// order of their ids, so that two of these never wait for each other.
+    pub async fn force_all(
+        mut self,
+        action: &str,
+        which: Condition,
+        changes: E::ActiveModel,
+    ) -> Result<Vec<E::Model>> {
+        let mut changed = Vec::new();
+        let mut after = Uuid::nil();
+        loop {
+            let reader = self.reader();
+            let next = reader.select().filter(which.clone()).filter(E::ID.gt(after)).order_by_asc(E::ID);
+            let ids = next.select_only().column(E::ID).limit(STEP).into_tuple::<Uuid>();
+            let ids = ids.all(reader.conn).await?;
+            let Some(last) = ids.last() else { return Ok(changed) };
+            after = *last;
+            // Who changed one meanwhile may have taken it out of the condition: it is asked again under the lock.
+            let rows = reader.select().filter(which.clone()).filter(E::ID.is_in(ids)).order_by_asc(E::ID);
+            let rows = rows.lock(LockType::NoKeyUpdate).all(reader.conn).await?;
+            let locked = Condition::all().add(E::ID.is_in(rows.iter().map(E::id_of)));
+            changed.extend(self.write_all(action, &rows, locked, changes.clone()).await?);
+        }
+    }
+
+    /// Removes a row if it still has the expected version.
+    pub async fn delete(self, id: E::Id, expected: Expected) -> Result<E::Model> {
+        let row = self.reader().lock(id).await?;
+        expected.check(E::version_of(&row))?;
+        self.remove(id).await
+    }
+
+    async fn write(
+        mut self,
+        action: &str,
+        id: E::Id,
+        before: &E::Model,
+        changes: E::ActiveModel,
+    ) -> Result<E::Model> {
+        let version = E::version_of(before);
+        let row = Condition::all().add(E::ID.eq(id)).add(E::VERSION.eq(version));
+        let written = self.write_all(action, std::slice::from_ref(before), row, changes).await?;
+        written.into_iter().next().ok_or(Error::VersionConflict { current: version, stated: false })
+    }
+
+    /// Writes the same changes to `rows`, which are locked; `which` finds them.
+    #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
+    async fn write_all(
+        &mut self,
+        action: &str,
+        rows: &[E::Model],
+        which: Condition,
+        mut changes: E::ActiveModel,
+    ) -> Result<Vec<E::Model>> {
+        changes.not_set(E::ID);
+        if !changes.is_changed() {
+            return Ok(rows.to_vec());
+        }
+        changes.set(E::UPDATED_AT, self.unit.now.into());
+        let written = E::update_many()
+            .set(to_the_microsecond(changes))
+            .col_expr(E::VERSION, Expr::col(E::VERSION).add(1))
+            .filter(scope::<E>(self.unit.ctx))
+            .filter(self.narrowed.clone())
+            .filter(which)
+            .exec_with_returning(&self.unit.tx)
+            .await?;
+        let uuid = |row: &E::Model| -> Uuid { E::id_of(row).into() };
+        for after in &written {
+            let before = rows.iter().find(|before| uuid(before) == uuid(after));
+            self.unit.audit_change::<E>(action, E::id_of(after), before, Some(after));
+            self.unit.changed::<E>(uuid(after));
+        }
+        Ok(written)
+    }
+}
+
+/// Cuts times to what Postgres keeps, so that a row reads the same on both databases.
+fn to_the_microsecond<A: ActiveModelTrait>(mut row: A) -> A {
+    for column in <A::Entity as EntityTrait>::Column::iter() {
+        if let ActiveValue::Set(Value::ChronoDateTimeUtc(Some(time))) = row.get(column) {
+            let cut = time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time);
+            row.set(column, cut.into());
+        }
+    }
+    row
+}
