@@ -12,7 +12,7 @@ on_both!(nobody_opens_only_what_is_public, |app| {
     let document = document();
     let random = |prefix: &str| nobodys(prefix);
     for operation in operations(&document) {
-        let path = path(&operation, "default", |name| nobodys(name));
+        let path = path(&operation, "default", nobodys);
         let reply = ask(&document, &operation, &app.anonymous(), &path, &random).await;
         if door(&operation) == Door::Public {
             // A sign-in with a wrong password is unauthenticated as well, but says so in other words.
@@ -35,7 +35,7 @@ on_both!(nonsense_is_no_credential, |app| {
             continue;
         }
         for bearer in words.iter().chain(&kinds) {
-            let path = path(&operation, "default", |name| nobodys(name));
+            let path = path(&operation, "default", nobodys);
             let request = ask(&document, &operation, &app.client(bearer), &path, &|prefix| nobodys(prefix));
             request.await.problem(401, "token_invalid");
         }
@@ -55,7 +55,7 @@ on_both!(kinds_of_credentials_are_disjoint, |app| {
             Door::Key => vec![&admins[0], &admins[1], &gateway],
         };
         for client in wrong {
-            let path = path(&operation, "default", |name| nobodys(name));
+            let path = path(&operation, "default", nobodys);
             let request = ask(&document, &operation, client, &path, &|prefix| nobodys(prefix));
             // Proxies send their token beside the virtual key of their client.
             let reply = request.header("tollkeeper-gateway-token", client.bearer().unwrap()).await;

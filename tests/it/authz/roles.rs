@@ -13,7 +13,7 @@ use tests::{Client, Reply, on_both};
 
 /// Asks for an operation in a way that has no effect: ids that nothing has, a field that nothing knows.
 async fn knock(operation: &Operation, client: &Client, organization: &str) -> Reply {
-    let path = path(operation, organization, |name| nobodys(name));
+    let path = path(operation, organization, nobodys);
     let request = client.request(method(operation), &path);
     if operation.item.get("requestBody").is_some() || operation.method == "POST" {
         return request.json(&json!({"nobody_knows": true})).await;

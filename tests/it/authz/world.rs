@@ -32,7 +32,7 @@ impl World {
         let key = make("keys", json!({"name": name, "team_id": team})).await;
         let secrets = owner.get(&format!("{base}/keys/{}/secrets", text(&key, "id"))).await.ok();
         let permissions: Vec<&str> =
-            super::tenant_permissions().map(|permission| permission.word()).collect();
+            super::tenant_permissions().map(service::authz::Permission::word).collect();
         let admin = make("admin-tokens", json!({"name": name, "permissions": permissions})).await;
         let gateway = make("gateway-tokens", json!({ "name": name })).await;
         let address = format!("{}@example.net", name.replace(' ', "-"));
