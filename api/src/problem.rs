@@ -40,9 +40,9 @@ impl From<FieldError> for Fault {
 /// An error as `application/problem+json`.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
-    /// A URI reference for the kind of problem.
+    /// A URI that names the kind of problem; it is the same for every problem of one `code`.
     #[serde(rename = "type")]
-    #[schema(example = "/docs/problems#not_found")]
+    #[schema(example = "urn:tollkeeper:problem:not_found")]
     pub kind: String,
     /// The status in words.
     #[schema(example = "Not Found")]
@@ -76,7 +76,7 @@ impl Problem {
     /// A problem of this status and code.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            kind: format!("/docs/problems#{code}"),
+            kind: format!("urn:tollkeeper:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             detail: detail.into(),
