@@ -66,7 +66,7 @@ impl Reply {
         assert_eq!(self.header("content-type"), "application/problem+json");
         let body = &self.body;
         assert_eq!(body["status"], status);
-        assert_eq!(body["type"], format!("/docs/problems#{code}"));
+        assert_eq!(body["type"], format!("urn:tollkeeper:problem:{code}"));
         assert_eq!(body["instance"], self.path.split('?').next().unwrap_or_default());
         assert_eq!(body["request_id"], self.header("x-request-id"));
         assert!(body["title"].as_str().is_some_and(|title| !title.is_empty()), "{body}");
