@@ -1,24 +1,26 @@
-//! [`Ceiling`]: how much a caller may hand on. Nobody grants more than they have, and a token no more than it carries; it
+//! [`Ceiling`]: how much somebody may hand on. Nobody grants more than they have, and a token no more than it carries; it
 //! is read under the organization's lock, so that it still holds when the unit commits.
 
 use crate::{
     Ctx, Error, Result, Unit,
     authz::{Grant, Permission},
+    ctx::Actor,
     scope::Scope,
 };
 use chrono::{DateTime, Utc};
 use entity::{
     admin_token,
-    id::AdminTokenId,
+    id::{AdminTokenId, UserId},
     membership, organization,
-    status::{ActorKind, Role, Standing, TeamRole},
+    status::{Role, Standing, TeamRole},
+    user_account,
 };
 use sea_orm::ColumnTrait;
 
-/// What the caller of a unit has, and so may hand on.
+/// What a principal has, and so may hand on.
 #[derive(Debug)]
 pub(crate) struct Ceiling {
-    /// The caller's role; for an admin token, its maker's.
+    /// Its role; for an admin token, its maker's.
     role: Role,
     /// What an admin token is narrowed to; none for a person.
     token: Option<TokenBounds>,
@@ -41,8 +43,20 @@ impl Ceiling {
 
     /// What the caller has, without the lock: for what a race with a demotion does not widen.
     pub(crate) async fn read(unit: &Unit<'_>) -> Result<Self> {
+        Self::of(unit, &unit.ctx.actor.id).await
+    }
+
+    /// What a principal has by now, by the id that is noted of it: of who calls, or of who once made an invitation.
+    pub(crate) async fn of(unit: &Unit<'_>, principal: &str) -> Result<Self> {
+        if principal == Actor::system().id {
+            return Ok(Self { role: Role::Owner, token: None });
+        }
         let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
-        Ok(Self { role: role(unit, &whole).await?, token: token(unit, &whole).await? })
+        if let Ok(person) = principal.parse() {
+            return Ok(Self { role: role(unit, &whole, person).await?, token: None });
+        }
+        let (maker, bounds) = token(unit, &whole, principal).await?;
+        Ok(Self { role: role(unit, &whole, maker).await?, token: Some(bounds) })
     }
 
     fn carries(&self, permission: Permission) -> bool {
@@ -97,23 +111,23 @@ fn lacks(permission: Permission) -> Error {
     )
 }
 
-async fn role(unit: &Unit<'_>, whole: &Ctx) -> Result<Role> {
-    let Some(user) = unit.ctx.actor.user else {
-        let refused = Error::Forbidden("only a member hands on rights".into());
-        return if unit.ctx.actor.kind == ActorKind::System { Ok(Role::Owner) } else { Err(refused) };
-    };
-    let own = unit.read_in::<membership::Entity>(whole).first(membership::Column::UserId.eq(user)).await?;
-    let active = own.filter(|own| own.status == Standing::Active);
-    active.map(|own| own.role).ok_or(Error::Forbidden("the membership has ended or is suspended".into()))
+async fn role(unit: &Unit<'_>, whole: &Ctx, person: UserId) -> Result<Role> {
+    let platform = unit.ctx.within(Scope::platform());
+    let account =
+        unit.read_in::<user_account::Entity>(&platform).first(user_account::Column::Id.eq(person)).await?;
+    let place =
+        unit.read_in::<membership::Entity>(whole).first(membership::Column::UserId.eq(person)).await?;
+    let works = account.is_some_and(|account| account.status == Standing::Active);
+    let active = place.filter(|place| works && place.status == Standing::Active);
+    active.map(|place| place.role).ok_or(Error::Forbidden("the membership has ended or is suspended".into()))
 }
 
-async fn token(unit: &Unit<'_>, whole: &Ctx) -> Result<Option<TokenBounds>> {
-    if unit.ctx.actor.kind != ActorKind::AdminToken {
-        return Ok(None);
-    }
-    let id: AdminTokenId = unit.ctx.actor.id.parse().map_err(Error::internal)?;
+/// The maker of an admin token, and what the token is narrowed to.
+async fn token(unit: &Unit<'_>, whole: &Ctx, id: &str) -> Result<(UserId, TokenBounds)> {
+    let id: AdminTokenId =
+        id.parse().map_err(|_| Error::Forbidden("only a member hands on rights".into()))?;
     let row = unit.read_in::<admin_token::Entity>(whole).first(admin_token::Column::Id.eq(id)).await?;
     let row = row.ok_or(Error::Forbidden("the admin token was deleted".into()))?;
     let permissions = row.permissions.0.iter().filter_map(|word| Permission::from_word(word)).collect();
-    Ok(Some(TokenBounds { permissions, expires_at: row.expires_at }))
+    Ok((row.created_by, TokenBounds { permissions, expires_at: row.expires_at }))
 }

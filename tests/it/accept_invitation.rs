@@ -2,7 +2,7 @@
 
 use crate::auth::{bearer, login, signed_in, statuses, text};
 use chrono::TimeDelta;
-use entity::{membership, team_member, user_account};
+use entity::{membership, status::Role, team_member, user_account};
 use futures_util::future::join_all;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ on_both!(a_member_is_a_member_already, |app| {
 
 on_both!(an_admin_token_is_not_its_maker, |app| {
     let token = invite(&app, "person0@example.com", json!([])).await;
-    let person = app.person_in(app.organization, entity::status::Role::Admin).await;
+    let person = app.person_in(app.organization, Role::Admin).await;
     let new = json!({ "name": "ci", "permissions": ["keys:read"] });
     let admin = person.post("/v1/organizations/default/admin-tokens", new).await.created();
     accept(&app.client(text(&admin, "secret")), &token).await.problem(401, "sign_in_required");
@@ -117,6 +117,57 @@ on_both!(what_is_no_invitation_is_refused, |app| {
     let path = format!("/v1/organizations/default/invitations/{}", text(&list["items"][0], "id"));
     app.owner().delete(&path).await.no_content();
     join(&app, &revoked).await.problem(401, "token_invalid");
+});
+
+on_both!(an_invitation_gives_what_its_maker_could_give_by_now, |app| {
+    let admin = app.admin().await;
+    let new = json!({ "email": ADA, "role": "admin" });
+    let invitation = admin.post("/v1/organizations/default/invitations", new).await.created();
+    let token = text(&invitation, "secret");
+    let refused = async || join(&app, token).await.problem(401, "token_invalid");
+    let place = format!("/v1/organizations/default/members/{}", admin.user_id);
+    let role = |role: &str| app.owner().patch(&place, json!({ "role": role }));
+    role("member").await.ok();
+    refused().await;
+    role("admin").await.ok();
+    app.owner().post(&format!("{place}/suspend"), json!({})).await.ok();
+    refused().await;
+    app.owner().post(&format!("{place}/resume"), json!({})).await.ok();
+    app.owner().post(&format!("/v1/users/{}/suspend", admin.user_id), json!({})).await.ok();
+    refused().await;
+    app.owner().post(&format!("/v1/users/{}/resume", admin.user_id), json!({})).await.ok();
+    let people = user_account::Entity::find().all(&app.database().connect().await).await.unwrap();
+    assert_eq!(people.len(), 2, "an account was made");
+    join(&app, token).await.ok();
+});
+
+on_both!(an_owner_who_is_no_owner_any_more_makes_none, |app| {
+    let (owner, person) = (app.person(Role::Owner).await, app.stranger().await);
+    let new = json!({ "email": "person1@example.com", "role": "owner" });
+    let invitation = owner.post("/v1/organizations/default/invitations", new).await.created();
+    let place = format!("/v1/organizations/default/members/{}", owner.user_id);
+    app.owner().patch(&place, json!({ "role": "admin" })).await.ok();
+    accept(&person, text(&invitation, "secret")).await.problem(401, "token_invalid");
+    person.get("/v1/organizations/default").await.problem(404, "not_found");
+});
+
+on_both!(an_invitation_goes_with_the_admin_token_that_made_it, |app| {
+    let reads = ["organization", "members", "teams", "team_members", "service_accounts", "keys", "audit"];
+    let reads = reads.map(|what| format!("{what}:read"));
+    let permissions: Vec<_> = reads.into_iter().chain(["members:write".to_owned()]).collect();
+    let new = json!({ "name": "ci", "permissions": permissions });
+    let admin = app.owner().post("/v1/organizations/default/admin-tokens", new).await.created();
+    let invitations = "/v1/organizations/default/invitations";
+    let made = async |email: &str| {
+        let new = json!({ "email": email, "role": "viewer" });
+        let made = app.client(text(&admin, "secret")).post(invitations, new).await.created();
+        text(&made, "secret").to_owned()
+    };
+    let (first, second) = (made(ADA).await, made("eve@example.com").await);
+    join(&app, &first).await.ok();
+    let path = format!("/v1/organizations/default/admin-tokens/{}", text(&admin, "id"));
+    app.owner().delete(&path).await.no_content();
+    join(&app, &second).await.problem(401, "token_invalid");
 });
 
 on_both!(racing_acceptances_make_one_account, |app| {

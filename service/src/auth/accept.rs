@@ -1,9 +1,12 @@
 //! Accepting an invitation, once. For a new address it makes the account and signs in; for an address that has an account,
-//! that account must be signed in already, and its password is not touched.
+//! that account must be signed in already, and its password is not touched. An invitation gives what its maker could
+//! give at the moment it is accepted, or nothing.
 
 use crate::{
     Ctx, Error, Result, System, Unit,
     access::Identity,
+    authz::Permission,
+    ceiling::Ceiling,
     error::ConflictExt,
     invitation::InvitedTeam,
     password::Password,
@@ -17,7 +20,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::{InvitationId, OrganizationId, UserId},
     invitation::{self, Model},
-    membership,
+    membership, organization,
     status::{Role, Standing},
     team, team_member, user_account,
 };
@@ -89,7 +92,7 @@ async fn with_account(
     faults.finish()?;
     let home = ctx.within(Scope::all(invitation.organization_id)).acting_as(account.id, account.operator);
     let mut unit = home.begin().await?;
-    let invitation = claim(&mut unit, invitation.id).await?;
+    let invitation = claim_backed(&mut unit, invitation.id).await?;
     join(&mut unit, &invitation, account.id).await?;
     unit.commit(accepted(&invitation, account.id, None)).await
 }
@@ -106,7 +109,7 @@ async fn with_new_account(
     let person = ctx.acting_as(new.id, false);
     let home = person.within(Scope::all(invitation.organization_id));
     let mut unit = home.begin().await?;
-    let invitation = claim(&mut unit, invitation.id).await?;
+    let invitation = claim_backed(&mut unit, invitation.id).await?;
     let mut unit = unit.within(&person);
     let user = user::register(&mut unit, new).await?;
     let mut unit = unit.within(&home);
@@ -154,6 +157,29 @@ pub(crate) fn good(invitation: &Model, now: DateTime<Utc>) -> Result<()> {
         return Err(Error::Unauthenticated("token_expired", "the invitation has expired"));
     }
     Ok(())
+}
+
+/// Takes an invitation that its maker still stands behind. The organization is locked first, as it is by whoever demotes,
+/// suspends or removes a member, and the maker is asked about under that lock.
+async fn claim_backed(unit: &mut Unit<'_>, id: InvitationId) -> Result<Model> {
+    unit.read::<organization::Entity>().lock(unit.ctx.scope.organization).await?;
+    let invitation = claim(unit, id).await?;
+    match backed(unit, &invitation).await {
+        Err(Error::Forbidden(_)) => {
+            let message =
+                "the invitation is not valid any more: who made it may no longer give what it gives";
+            Err(Error::Unauthenticated("token_invalid", message))
+        }
+        backed => backed.map(|()| invitation),
+    }
+}
+
+/// Whether the maker of an invitation could make it today.
+async fn backed(unit: &Unit<'_>, invitation: &Model) -> Result<()> {
+    let maker = Ceiling::of(unit, &invitation.created_by).await?;
+    maker.gives(&[Permission::MembersWrite])?;
+    maker.gives_role(invitation.role)?;
+    crate::invitation::teams(&invitation.teams)?.iter().try_for_each(|team| maker.gives_team_role(team.role))
 }
 
 /// Takes an invitation for this unit, in its organization's scope: of all who try, one goes on.
