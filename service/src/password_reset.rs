@@ -75,31 +75,31 @@ pub async fn create(ctx: &Ctx, user: UserId) -> Result<ResetLink> {
 
 /// Sets a password by a link. Every session of the account ends, and nobody is signed in.
 pub async fn redeem(ctx: &Ctx, reset: PasswordReset) -> Result<()> {
-    let id = verified(ctx, &reset.token).await?;
+    let link = verified(ctx, &reset.token).await?;
     let mut faults = Faults::default();
     faults.password("/password", &reset.password);
     faults.finish()?;
     let hash = ctx.system.passwords.hash(reset.password).await?;
-    let unit = ctx.begin().await?;
-    let row = lock(&unit, id).await?;
-    let caller = ctx.within(Scope::platform()).acting_as(row.user_id, false);
-    let mut unit = unit.within(&caller);
-    let account = unit.read::<user_account::Entity>().lock(row.user_id).await?;
+    let caller = ctx.within(Scope::platform()).acting_as(link.user_id, false);
+    let mut unit = caller.begin().await?;
+    // The account before its links, as by whoever makes one.
+    let account = unit.read::<user_account::Entity>().lock(link.user_id).await?;
+    lock(&unit, link.id).await?;
     user::set_password(&mut unit, "reset_password", &account, hash).await?;
-    unit.forget_replies(id.uuid()).await?;
+    unit.forget_replies(link.id.uuid()).await?;
     unit.commit(()).await
 }
 
 /// The row behind a token, if it is good: its form is checked before any I/O, its secret before anything else is said.
 #[expect(clippy::disallowed_methods, reason = "bound by the digest that is checked here")]
-async fn verified(ctx: &Ctx, token: &Presented) -> Result<PasswordResetId> {
+async fn verified(ctx: &Ctx, token: &Presented) -> Result<Model> {
     let token = token.token(TokenKind::PasswordReset).ok_or_else(refused)?;
     let id = PasswordResetId::new(token.id());
     let row = Entity::find_by_id(id).one(&ctx.system.db.reader).await?.ok_or_else(refused)?;
     if !ctx.system.secrets.matches(token.signed_part(), row.pepper_version, &row.digest.0) {
         return Err(refused());
     }
-    good(row, ctx.now().await?).map(|row| row.id)
+    good(row, ctx.now().await?)
 }
 
 fn good(row: Model, now: DateTime<Utc>) -> Result<Model> {

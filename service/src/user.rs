@@ -140,27 +140,28 @@ pub async fn get(ctx: &Ctx, id: UserId) -> Result<User> {
 /// Suspends an account, or lets it work again. Its sessions end and its keys follow at once.
 pub async fn set_standing(ctx: &Ctx, id: UserId, standing: Standing) -> Result<User> {
     let mut unit = ctx.begin().await?;
-    // Operators that suspend each other take turns, so that one is left.
-    head::lock(&unit.tx, OrganizationId::PLATFORM).await?;
     let user = unit.read::<Entity>().lock(id).await?;
     let mut changes = ActiveModel { status: Set(standing), ..Default::default() };
     if standing == Standing::Active {
         unit.repository::<Entity>().force("resume", id, changes).await?;
     } else {
-        keep_an_operator(&unit, &user).await?;
         changes.session_version = Set(user.session_version + 1);
         session::end_all(&unit, id).await?;
         unit.repository::<Entity>().force("suspend", id, changes).await?;
+        keep_an_operator(&unit, &user).await?;
     }
     let view = unit.read::<Entity>().view(id).await?;
     unit.commit(view).await
 }
 
+/// Operators that suspend each other take turns, so that one is left. The head is locked last, as by everybody: a sign-in
+/// of the same person waits for the suspension, and neither waits for the other.
 async fn keep_an_operator(unit: &Unit<'_>, user: &Model) -> Result<()> {
     let others = Condition::all()
         .add(Column::Operator.eq(true))
         .add(Column::Status.eq(Standing::Active))
         .add(Column::Id.ne(user.id));
+    head::lock(&unit.tx, OrganizationId::PLATFORM).await?;
     if user.operator && unit.read::<Entity>().count(others).await? == 0 {
         return Err(Error::InvalidState(
             "last_operator",
