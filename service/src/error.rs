@@ -114,10 +114,21 @@ impl Error {
     }
 }
 
-/// SQLSTATE prefixes and codes, and SQLite primary codes, that pass by themselves: connection failures,
-/// shutdowns, too many connections, deadlocks, serialization failures, lock timeouts, busy.
-const PASSING: [&str; 13] =
-    ["08", "57P", "53", "40001", "40P01", "55P03", "25P03", "57014", "58", "5", "6", "10", "517"];
+/// SQLSTATEs, and classes of them, that pass by themselves or are the operator's to mend: connection failures, refused
+/// sign-ins, shutdowns, no room, too many connections, a missing or read-only database, deadlocks, serialization
+/// failures, timeouts.
+const POSTGRES: [&str; 12] =
+    ["08", "28", "53", "57P", "58", "25006", "25P03", "3D000", "40001", "40P01", "55P03", "57014"];
+/// The same of SQLite, by primary code: busy, locked, read-only, I/O error, full, cannot open.
+const SQLITE: [i32; 6] = [5, 6, 8, 10, 13, 14];
+
+/// SQLSTATEs have five characters; SQLite's codes are shorter numbers, with the primary code in the last byte.
+fn passes(code: &str) -> bool {
+    if code.len() == 5 {
+        return POSTGRES.iter().any(|passing| code.starts_with(passing));
+    }
+    code.parse::<i32>().is_ok_and(|code| SQLITE.contains(&(code & 0xff)))
+}
 
 fn is_unavailable(error: &DbErr) -> bool {
     let (DbErr::Conn(inner) | DbErr::Exec(inner) | DbErr::Query(inner)) = error else {
@@ -125,12 +136,7 @@ fn is_unavailable(error: &DbErr) -> bool {
     };
     let RuntimeErr::SqlxError(error) = inner else { return true };
     match error.as_ref() {
-        sqlx::Error::Database(database) => database.code().is_some_and(|code| {
-            PASSING
-                .iter()
-                .any(|p| if p.len() == 2 && code.len() == 5 { code.starts_with(p) } else { code == *p })
-                || code.starts_with("57P")
-        }),
+        sqlx::Error::Database(database) => database.code().is_some_and(|code| passes(&code)),
         sqlx::Error::Io(_)
         | sqlx::Error::Tls(_)
         | sqlx::Error::Protocol(_)
@@ -155,5 +161,22 @@ impl<T> ConflictExt<T> for Result<T> {
             }
             _ => error,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_is_wrong() {
+        // SQLite: BUSY_SNAPSHOT, IOERR_WRITE, READONLY_DBMOVED, FULL; a database that only reads or cannot be entered.
+        for code in ["5", "517", "778", "1032", "13", "57P01", "53100", "25006", "28P01", "3D000", "40P01"] {
+            assert!(passes(code), "{code}");
+        }
+        // Constraints, a missing table, a mistake in SQL; 1555 and 2067 are violated keys on SQLite.
+        for code in ["1", "19", "1555", "2067", "23505", "42P01", "42601", "22P02", ""] {
+            assert!(!passes(code), "{code}");
+        }
     }
 }
