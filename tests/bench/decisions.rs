@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-const TIME: Duration = Duration::from_secs(5);
+const TIME: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
 const MILLION: usize = 1_000_000;
 

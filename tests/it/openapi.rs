@@ -31,10 +31,10 @@ impl Operation {
 
     /// The kind of credential that it needs, if it needs one.
     pub fn scheme(&self) -> Option<&str> {
-        let schemes = self.item["security"].as_array().expect("security");
         fn name(scheme: &Value) -> Option<&str> {
             scheme.as_object().expect("a requirement").keys().next().map(String::as_str)
         }
+        let schemes = self.item["security"].as_array().expect("security");
         schemes.iter().map(name).collect::<Option<Vec<_>>>()?.first().copied()
     }
 

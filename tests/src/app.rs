@@ -131,6 +131,7 @@ impl TestApp {
     }
 
     /// The same instance with other settings of its HTTP layer.
+    #[must_use]
     pub fn with_settings(&self, change: impl FnOnce(&mut HttpSettings)) -> Self {
         let mut settings = settings();
         change(&mut settings);
