@@ -123,7 +123,8 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
 fn traits(path: &str, method: &HttpMethod, operation: &Operation) -> Traits {
     let in_organization = path.contains("{organization}");
     let posts = *method == HttpMethod::Post;
-    let edits = matches!(method, HttpMethod::Patch | HttpMethod::Delete);
+    // Resuming may wait for a version; what stops something never does.
+    let edits = matches!(method, HttpMethod::Patch | HttpMethod::Delete) || path.ends_with("/resume");
     let has_query = operation.parameters.iter().flatten().any(is_query);
     Traits {
         // An operation that names its own security (none, gateway, virtual_key) keeps it.

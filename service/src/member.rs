@@ -2,7 +2,7 @@
 //! the last one away runs under the organization's lock.
 
 use crate::{
-    Ctx, Error, Result, Unit,
+    Ctx, Error, Result, Turn, Unit,
     authz::Permission,
     ceiling::Ceiling,
     key::{self, Owner},
@@ -214,21 +214,21 @@ pub async fn suspend(ctx: &Ctx, user: UserId) -> Result<Member> {
     let target = unit.read::<Entity>().lock(user).await?;
     ceiling.governs(target.role)?;
     keep_an_owner(&unit, &target).await?;
-    set_standing(unit, "suspend", user, Standing::Suspended).await
+    done(unit, user, Turn::Suspend).await
 }
 
 /// Lets a suspended member work again.
-pub async fn resume(ctx: &Ctx, user: UserId) -> Result<Member> {
+pub async fn resume(ctx: &Ctx, user: UserId, version: Option<i64>) -> Result<Member> {
     let unit = ctx.begin().await?;
     let ceiling = Ceiling::enter(&unit, Permission::MembersWrite).await?;
     let target = unit.read::<Entity>().lock(user).await?;
     ceiling.gives_role(target.role)?;
-    set_standing(unit, "resume", user, Standing::Active).await
+    done(unit, user, Turn::Resume(version)).await
 }
 
-async fn set_standing(mut unit: Unit<'_>, action: &str, user: UserId, standing: Standing) -> Result<Member> {
-    let changes = ActiveModel { status: Set(standing), ..Default::default() };
-    unit.repository::<Entity>().force(action, user, changes).await?;
+async fn done(mut unit: Unit<'_>, user: UserId, turn: Turn) -> Result<Member> {
+    let changes = ActiveModel { status: Set(turn.standing()), ..Default::default() };
+    unit.repository::<Entity>().turn(turn, user, changes).await?;
     let view = view(&unit, user).await?;
     unit.commit(view).await
 }

@@ -1,7 +1,7 @@
 //! Organizations, the tenants. A tenant's scope is its own row, so a use-case here needs no id: it is the scope's.
 
 use crate::{
-    Ctx, Error, Result, Unit,
+    Ctx, Error, Result, Turn, Unit,
     error::ConflictExt,
     head,
     page::{Page, PageRequest},
@@ -223,13 +223,12 @@ pub async fn update(ctx: &Ctx, version: Option<i64>, patch: OrganizationPatch) -
 }
 
 /// Suspends the organization of the scope, or lets it work again. Its keys follow at once.
-pub async fn set_standing(ctx: &Ctx, standing: Standing) -> Result<Organization> {
+pub async fn turn(ctx: &Ctx, turn: Turn) -> Result<Organization> {
     let id = ctx.scope.organization;
-    let action = if standing == Standing::Active { "resume" } else { "suspend" };
     let mut unit = ctx.begin().await?;
-    let changes = ActiveModel { status: Set(standing), ..Default::default() };
-    unit.repository::<Entity>().force(action, id, changes).await?;
-    unit.audit_in(OrganizationId::PLATFORM, format!("organization.{action}"), id, json!({}));
+    let changes = ActiveModel { status: Set(turn.standing()), ..Default::default() };
+    unit.repository::<Entity>().turn(turn, id, changes).await?;
+    unit.audit_in(OrganizationId::PLATFORM, format!("organization.{}", turn.action()), id, json!({}));
     let view = unit.read::<Entity>().view(id).await?;
     unit.commit(view).await
 }

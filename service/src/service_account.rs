@@ -1,7 +1,7 @@
 //! Service accounts: named owners of keys that are no persons.
 
 use crate::{
-    Ctx, Error, Result,
+    Ctx, Error, Result, Turn,
     error::ConflictExt,
     page::{Page, PageRequest},
     repository::{Expected, View},
@@ -156,11 +156,10 @@ pub async fn update(
 }
 
 /// Suspends a service account, or lets it work again. Its keys follow at once.
-pub async fn set_standing(ctx: &Ctx, id: ServiceAccountId, standing: Standing) -> Result<ServiceAccount> {
+pub async fn turn(ctx: &Ctx, id: ServiceAccountId, turn: Turn) -> Result<ServiceAccount> {
     let mut unit = ctx.begin().await?;
-    let changes = ActiveModel { status: Set(standing), ..Default::default() };
-    let action = if standing == Standing::Active { "resume" } else { "suspend" };
-    unit.repository::<Entity>().force(action, id, changes).await?;
+    let changes = ActiveModel { status: Set(turn.standing()), ..Default::default() };
+    unit.repository::<Entity>().turn(turn, id, changes).await?;
     let view = unit.read::<Entity>().view(id).await?;
     unit.commit(view).await
 }

@@ -1,7 +1,7 @@
 //! Teams: the groups inside an organization that own keys, and their members.
 
 use crate::{
-    Ctx, Error, Result,
+    Ctx, Error, Result, Turn,
     ceiling::Ceiling,
     error::ConflictExt,
     page::{Page, PageRequest},
@@ -174,11 +174,10 @@ pub async fn update(ctx: &Ctx, id: TeamId, version: Option<i64>, patch: TeamPatc
 }
 
 /// Suspends a team, or lets it work again. Its keys follow at once.
-pub async fn set_standing(ctx: &Ctx, id: TeamId, standing: Standing) -> Result<Team> {
+pub async fn turn(ctx: &Ctx, id: TeamId, turn: Turn) -> Result<Team> {
     let mut unit = ctx.begin().await?;
-    let changes = ActiveModel { status: Set(standing), ..Default::default() };
-    let action = if standing == Standing::Active { "resume" } else { "suspend" };
-    unit.repository::<Entity>().force(action, id, changes).await?;
+    let changes = ActiveModel { status: Set(turn.standing()), ..Default::default() };
+    unit.repository::<Entity>().turn(turn, id, changes).await?;
     let view = unit.read::<Entity>().view(id).await?;
     unit.commit(view).await
 }

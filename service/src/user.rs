@@ -2,7 +2,7 @@
 //! suspended, or whose password changes, loses its sessions at once.
 
 use crate::{
-    Ctx, Error, Result, System, Unit, access,
+    Ctx, Error, Result, System, Turn, Unit, access,
     error::ConflictExt,
     head,
     page::{Page, PageRequest},
@@ -138,16 +138,16 @@ pub async fn get(ctx: &Ctx, id: UserId) -> Result<User> {
 }
 
 /// Suspends an account, or lets it work again. Its sessions end and its keys follow at once.
-pub async fn set_standing(ctx: &Ctx, id: UserId, standing: Standing) -> Result<User> {
+pub async fn turn(ctx: &Ctx, id: UserId, turn: Turn) -> Result<User> {
     let mut unit = ctx.begin().await?;
     let user = unit.read::<Entity>().lock(id).await?;
-    let mut changes = ActiveModel { status: Set(standing), ..Default::default() };
-    if standing == Standing::Active {
-        unit.repository::<Entity>().force("resume", id, changes).await?;
-    } else {
+    let mut changes = ActiveModel { status: Set(turn.standing()), ..Default::default() };
+    if turn == Turn::Suspend {
         changes.session_version = Set(user.session_version + 1);
         session::end_all(&unit, id).await?;
-        unit.repository::<Entity>().force("suspend", id, changes).await?;
+    }
+    unit.repository::<Entity>().turn(turn, id, changes).await?;
+    if turn == Turn::Suspend {
         keep_an_operator(&unit, &user).await?;
     }
     let view = unit.read::<Entity>().view(id).await?;

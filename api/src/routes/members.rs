@@ -160,9 +160,10 @@ async fn suspend_member(
 async fn resume_member(
     allow: Allow<permit::MembersWrite>,
     Path(path): Path<MemberPath>,
+    IfMatch(version): IfMatch,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<Member>> {
-    Ok(Json(member::resume(&allow, path.user).await?))
+    Ok(Json(member::resume(&allow, path.user, version).await?))
 }
 
 /// Leave an organization

@@ -9,8 +9,8 @@ use crate::{
     problem::Result,
     state::AppState,
 };
-use entity::status::Standing;
 use service::{
+    Turn,
     authz::permit,
     organization::{self, NewOrganization, Organization, OrganizationPage, OrganizationPatch},
     page::Page,
@@ -94,7 +94,7 @@ async fn suspend_organization(
     allow: Allow<permit::OrganizationSuspend>,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<Organization>> {
-    Ok(Json(organization::set_standing(&allow, Standing::Suspended).await?))
+    Ok(Json(organization::turn(&allow, Turn::Suspend).await?))
 }
 
 /// Resume an organization
@@ -104,7 +104,8 @@ async fn suspend_organization(
     responses((status = 200, description = "The organization as it is now.", body = Organization)))]
 async fn resume_organization(
     allow: Allow<permit::OrganizationSuspend>,
+    IfMatch(version): IfMatch,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<Organization>> {
-    Ok(Json(organization::set_standing(&allow, Standing::Active).await?))
+    Ok(Json(organization::turn(&allow, Turn::Resume(version)).await?))
 }

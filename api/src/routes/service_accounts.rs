@@ -12,6 +12,7 @@ use crate::{
 use entity::{id::ServiceAccountId, status::Standing};
 use serde::Deserialize;
 use service::{
+    Turn,
     authz::permit,
     page::Page,
     service_account::{
@@ -144,7 +145,7 @@ async fn suspend_service_account(
     Path(path): Path<ServiceAccountPath>,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<ServiceAccount>> {
-    Ok(Json(service_account::set_standing(&allow, path.service_account, Standing::Suspended).await?))
+    Ok(Json(service_account::turn(&allow, path.service_account, Turn::Suspend).await?))
 }
 
 /// Resume a service account
@@ -156,7 +157,8 @@ async fn suspend_service_account(
 async fn resume_service_account(
     allow: Allow<permit::ServiceAccountsWrite>,
     Path(path): Path<ServiceAccountPath>,
+    IfMatch(version): IfMatch,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<ServiceAccount>> {
-    Ok(Json(service_account::set_standing(&allow, path.service_account, Standing::Active).await?))
+    Ok(Json(service_account::turn(&allow, path.service_account, Turn::Resume(version)).await?))
 }

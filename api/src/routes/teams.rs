@@ -15,6 +15,7 @@ use entity::{
 };
 use serde::Deserialize;
 use service::{
+    Turn,
     authz::permit,
     page::Page,
     team::{
@@ -153,7 +154,7 @@ async fn suspend_team(
     Path(path): Path<TeamPath>,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<Team>> {
-    Ok(Json(team::set_standing(&allow, path.team, Standing::Suspended).await?))
+    Ok(Json(team::turn(&allow, path.team, Turn::Suspend).await?))
 }
 
 /// Resume a team
@@ -164,9 +165,10 @@ async fn suspend_team(
 async fn resume_team(
     allow: Allow<permit::TeamsWrite>,
     Path(path): Path<TeamPath>,
+    IfMatch(version): IfMatch,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<Team>> {
-    Ok(Json(team::set_standing(&allow, path.team, Standing::Active).await?))
+    Ok(Json(team::turn(&allow, path.team, Turn::Resume(version)).await?))
 }
 
 /// Add a person to a team

@@ -2,7 +2,7 @@
 
 use crate::{
     extract::{
-        Act, Allow, Create, Json, Path, Query,
+        Act, Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, Nothing, Once},
     },
     list_query,
@@ -12,6 +12,7 @@ use crate::{
 use entity::{id::UserId, status::Standing};
 use serde::Deserialize;
 use service::{
+    Turn,
     authz::permit,
     page::Page,
     password_reset::{self, ResetLink},
@@ -83,7 +84,7 @@ async fn suspend_user(
     Path(path): Path<UserPath>,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<User>> {
-    Ok(Json(user::set_standing(&allow, path.user, Standing::Suspended).await?))
+    Ok(Json(user::turn(&allow, path.user, Turn::Suspend).await?))
 }
 
 /// Resume a user
@@ -94,9 +95,10 @@ async fn suspend_user(
 async fn resume_user(
     allow: Allow<permit::PlatformUsers>,
     Path(path): Path<UserPath>,
+    IfMatch(version): IfMatch,
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<User>> {
-    Ok(Json(user::set_standing(&allow, path.user, Standing::Active).await?))
+    Ok(Json(user::turn(&allow, path.user, Turn::Resume(version)).await?))
 }
 
 /// Make a password reset link

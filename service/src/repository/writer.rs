@@ -2,7 +2,7 @@
 //! policy caches.
 
 use super::{Expected, Repository, Scoped, Versioned, scope};
-use crate::{Error, Result, unit::Unit};
+use crate::{Error, Result, Turn, unit::Unit};
 use chrono::{DurationRound, TimeDelta};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, ExprTrait,
@@ -116,6 +116,13 @@ where
     pub async fn force(self, action: &str, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
         let before = self.reader().lock(id).await?;
         self.write(action, id, &before, changes).await
+    }
+
+    /// Suspends or resumes a row.
+    pub async fn turn(self, turn: Turn, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
+        let before = self.reader().lock(id).await?;
+        Expected::new(turn.stated(), E::version_of(&before))?;
+        self.write(turn.action(), id, &before, changes).await
     }
 
     /// Changes every row that meets a condition, whatever the versions and however many there are: in bounded steps, in

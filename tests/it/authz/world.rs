@@ -1,7 +1,6 @@
 //! Rows of every kind in one organization, so that others can reach for them.
 
 use serde_json::json;
-use service::authz::Permission;
 use std::collections::BTreeMap;
 use tests::{Client, TestApp};
 
