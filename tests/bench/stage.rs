@@ -60,7 +60,7 @@ async fn database(kind: &str, directory: &Path) -> String {
         return format!("sqlite://{}", directory.join("bench.db").display());
     }
     let cluster = std::env::var("TOLLKEEPER_TEST_POSTGRES").expect("run it with `cargo suite --bench …`");
-    let name = format!("bench_{}", std::process::id());
+    let name = format!("bench_{}", uuid::Uuid::new_v4().simple());
     let admin = sea_orm::Database::connect(&cluster).await.expect("the cluster answers");
     admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await.expect("a database");
     let (base, _) = cluster.rsplit_once('/').expect("a database in the URL");
