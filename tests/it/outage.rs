@@ -85,3 +85,18 @@ on_postgres!(without_its_database_it_says_so_and_recovers, |app| {
         assert_eq!(check().await.status, 200);
     }
 });
+
+on_postgres!(a_database_that_lets_nobody_in_is_away, |app| {
+    let teams = "/v1/organizations/default/teams";
+    let key = issue(&app, json!({})).await;
+    let own = app.client(key["secret"].as_str().unwrap());
+    app.database().shut().await;
+    // The connections that were cut are found out first, then new ones are refused.
+    for _ in 0..4 {
+        app.owner().get(teams).await.problem(503, "database_unavailable");
+        own.get("/v1/key").await.problem(503, "database_unavailable");
+    }
+    app.database().open().await;
+    app.owner().get(teams).await.ok();
+    own.get("/v1/key").await.ok();
+});

@@ -62,6 +62,20 @@ impl Database {
         connect(&self.url).await
     }
 
+    /// Cuts every connection to it, and lets nobody in until it is opened again.
+    pub async fn shut(&self) {
+        let Kind::Cluster(name) = &self.kind else { return };
+        administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await;
+        let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity";
+        administer(&format!("{all} WHERE datname = '{name}'")).await;
+    }
+
+    /// Lets everybody in again.
+    pub async fn open(&self) {
+        let Kind::Cluster(name) = &self.kind else { return };
+        administer(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
+    }
+
     /// Removes it. Connections to it must have been closed, or are cut.
     pub async fn remove(&self) {
         if let Kind::Cluster(name) = &self.kind {
