@@ -10,6 +10,8 @@ const NAME: usize = 255;
 const LIST: usize = 256;
 /// Characters of an entry.
 const ENTRY: usize = 256;
+/// Stars of a glob.
+const STARS: usize = 8;
 /// Tags of a thing.
 const TAGS: usize = 64;
 /// Bytes of a metadata object.
@@ -85,9 +87,15 @@ impl Faults {
         self.0.extend(password.fault(pointer));
     }
 
-    /// Model globs: `*` stands for any text, everything else for itself.
+    /// Model globs: `*` stands for any text, everything else for itself. What one tenant's globs cost keeps every tenant's
+    /// decisions waiting, so their stars are counted.
     pub fn globs(&mut self, pointer: &str, globs: Option<&Texts>) {
         self.entries(pointer, globs);
+        for (n, glob) in globs.iter().flat_map(|Texts(list)| list.iter().enumerate()) {
+            if glob.matches('*').count() > STARS {
+                self.add(format!("{pointer}/{n}"), "too_many", format!("must have at most {STARS} stars"));
+            }
+        }
     }
 
     fn entries(&mut self, pointer: &str, texts: Option<&Texts>) {

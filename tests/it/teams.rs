@@ -67,7 +67,8 @@ on_both!(null_is_no_restriction_and_an_empty_list_allows_nothing, |app| {
 on_both!(every_faulty_field_of_a_new_team_is_reported, |app| {
     let long = "x".repeat(257);
     let body = json!({
-        "name": "", "allowed_models": ["ok", "", long, "nul\u{0}"], "max_key_lifetime": 0,
+        "name": "", "allowed_models": ["ok", "", long, "nul\u{0}", "*a".repeat(8), "*a".repeat(9)],
+        "max_key_lifetime": 0,
         "tags": {"": "v", "a/b~c": "line\nbreak"},
     });
     app.owner().post(TEAMS, body).await.invalid(&[
@@ -75,6 +76,7 @@ on_both!(every_faulty_field_of_a_new_team_is_reported, |app| {
         ("/allowed_models/1", "required"),
         ("/allowed_models/2", "too_long"),
         ("/allowed_models/3", "invalid_character"),
+        ("/allowed_models/5", "too_many"),
         ("/max_key_lifetime", "out_of_range"),
         ("/tags/", "required"),
         ("/tags/a~1b~0c", "invalid_character"),
