@@ -16,10 +16,10 @@ use sea_orm::{
 use std::{fmt::Display, marker::PhantomData};
 use uuid::Uuid;
 
-mod turn;
+mod queue;
 mod writer;
 
-use turn::Turn;
+use queue::Queue;
 pub use writer::Writer;
 
 /// A table that is reached through the repository.
@@ -30,7 +30,7 @@ pub trait Scoped: EntityTrait {
     const KIND: Kind;
     /// What the policy caches call it; none if no decision depends on it.
     const POLICY: Option<PolicyKind>;
-    /// Whether rows are held by those who depend on them, as the owner of a key is: then whoever locks one gets a turn.
+    /// Whether rows are held by those who depend on them, as the owner of a key is: then whoever locks one queues up.
     const HELD: bool = matches!(
         Self::POLICY,
         Some(
@@ -148,14 +148,14 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
 
     /// The row, locked until the transaction ends, for a decision that depends on it. Use it in a unit only.
     pub async fn lock(&self, id: E::Id) -> Result<E::Model> {
-        Turn::Alone.wait::<E>(self.conn, self.ctx, id).await?;
+        Queue::Alone.wait::<E>(self.conn, self.ctx, id).await?;
         let select = self.by_id(id).lock(LockType::NoKeyUpdate);
         select.one(self.conn).await?.ok_or(Error::NotFound(E::KIND))
     }
 
     /// The row, kept from changing until the transaction ends, without keeping others from reading it so.
     pub async fn hold(&self, id: E::Id) -> Result<E::Model> {
-        Turn::Shared.wait::<E>(self.conn, self.ctx, id).await?;
+        Queue::Shared.wait::<E>(self.conn, self.ctx, id).await?;
         let select = self.by_id(id).lock(LockType::Share);
         select.one(self.conn).await?.ok_or(Error::NotFound(E::KIND))
     }
