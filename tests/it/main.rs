@@ -41,4 +41,5 @@ mod team_members;
 mod teams;
 mod throttle;
 mod tokens;
+mod turns;
 mod users;

@@ -391,15 +391,3 @@ on_both!(no_live_key_is_left_of_a_team_that_is_deleted_meanwhile, |app| {
         }
     }
 });
-
-on_both!(resuming_may_state_its_version_and_suspending_wins, |app| {
-    let owner = app.owner();
-    let team = owner.post("/v1/organizations/default/teams", json!({"name": "search"})).await.created();
-    let path = format!("/v1/organizations/default/teams/{}", team["id"].as_str().unwrap());
-    let suspended = owner.post(&format!("{path}/suspend"), json!({})).if_match(7).await.ok();
-    assert_eq!((suspended["status"].as_str(), suspended["version"].as_i64()), (Some("suspended"), Some(2)));
-    owner.post(&format!("{path}/resume"), json!({})).if_match(1).await.problem(412, "version_conflict");
-    assert_eq!(owner.get(&path).await.ok()["status"], "suspended");
-    let resumed = owner.post(&format!("{path}/resume"), json!({})).if_match(2).await.ok();
-    assert_eq!((resumed["status"].as_str(), resumed["version"].as_i64()), (Some("active"), Some(3)));
-});
