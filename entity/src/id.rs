@@ -202,6 +202,16 @@ kinds! {
     AuditEvent, AuditEventId, "aud";
     /// A decision of `authorize` or `check`.
     Decision, DecisionId, "dec";
+    /// A kind of upstream.
+    Provider, ProviderId, "prov";
+    /// A model of the catalogue.
+    Model, ModelId, "model";
+    /// Another name for a model.
+    ModelAlias, ModelAliasId, "alias";
+    /// A price.
+    Price, PriceId, "price";
+    /// A configured upstream of an organization.
+    Connection, ConnectionId, "conn";
 }
 
 impl OrganizationId {

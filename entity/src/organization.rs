@@ -1,6 +1,10 @@
 //! Organizations, the tenants. The row with the nil id is the platform itself.
 
-use crate::{id::OrganizationId, json::Texts, status::Standing};
+use crate::{
+    id::OrganizationId,
+    json::Texts,
+    status::{Standing, UnpricedPolicy},
+};
 use sea_orm::entity::prelude::*;
 
 /// A row of `organization`.
@@ -22,6 +26,10 @@ pub struct Model {
     pub allowed_models: Option<Texts>,
     /// Longest life of a new key, in seconds; none = no restriction.
     pub max_key_lifetime: Option<i64>,
+    /// ISO 4217; of amounts that name no currency.
+    pub default_currency: String,
+    /// What happens to calls for which no price is found.
+    pub unpriced_policy: UnpricedPolicy,
     /// Optimistic-locking version, 1 at creation.
     pub version: i64,
     /// When it was made.

@@ -78,3 +78,40 @@ text_enum! {
         Anonymous,
     }
 }
+text_enum! {
+    /// How a price charges.
+    PriceKind {
+        /// By the token, with a rate for each class of tokens.
+        PerToken,
+        /// By the token, the whole call at the rates of the tier that its size falls in.
+        Tiered,
+        /// By the request.
+        PerRequest,
+        /// By the image, the second or the character.
+        PerUnit,
+        /// Nothing for a call: a subscription is paid for.
+        Flat,
+    }
+}
+text_enum! {
+    /// Where a row of the catalogue or the price book comes from.
+    Origin {
+        /// Somebody made or changed it here.
+        Manual,
+        /// A price list that was imported.
+        Import,
+        /// The catalogue that ships with the server.
+        Catalogue,
+    }
+}
+text_enum! {
+    /// What happens to a call for which no price is found.
+    UnpricedPolicy {
+        /// It is refused where its cost is limited.
+        Refuse,
+        /// It is charged by the default price.
+        Default,
+        /// It is allowed, and marked as unpriced.
+        Allow,
+    }
+}

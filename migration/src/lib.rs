@@ -11,6 +11,7 @@ mod m20261121_000001_create_people;
 mod m20261121_000002_create_keys;
 mod m20261121_000003_create_sign_in;
 mod m20261121_000004_create_ledger;
+mod m20261121_000005_create_prices;
 
 /// Applies and reverts the migrations, in order.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_create_keys::Migration),
             Box::new(m20261121_000003_create_sign_in::Migration),
             Box::new(m20261121_000004_create_ledger::Migration),
+            Box::new(m20261121_000005_create_prices::Migration),
         ]
     }
 }

@@ -120,6 +120,14 @@ matrix! {
         All All No No No | No No | No;
     GatewayTokensWrite "gateway_tokens:write" "make and delete gateway tokens":
         All All No No No | No No | No;
+    PricesRead "prices:read" "read prices and work out what a call costs":
+        All All All All All | No No | No;
+    PricesWrite "prices:write" "make, schedule, end and import prices":
+        All All No No No | No No | No;
+    ModelsRead "models:read" "read providers, models and model aliases":
+        All All All All All | No No | No;
+    ModelsWrite "models:write" "make, change and delete providers, models and model aliases":
+        All All No No No | No No | No;
     AuditRead "audit:read" "read and verify the audit log":
         All All No All All | No No | No;
     OrganizationSuspend "platform:suspend" "suspend and resume an organization":
@@ -129,6 +137,8 @@ matrix! {
     PlatformUsers "platform:users" "list, suspend, resume and reset users":
         No No No No No | No No | All;
     PlatformGatewayTokens "platform:gateway_tokens" "list, make and delete gateway tokens for all organizations":
+        No No No No No | No No | All;
+    PlatformCatalogue "platform:catalogue" "read and change the providers, models and prices of the installation":
         No No No No No | No No | All;
     PlatformAudit "platform:audit" "read and verify the audit log of the installation":
         No No No No No | No No | All;

@@ -71,6 +71,9 @@ pub enum Error {
     /// The thing is not in a state that allows this; the code says which rule.
     #[error("{1}")]
     InvalidState(&'static str, Cow<'static, str>),
+    /// No price is found for a model, and the organization refuses to go without.
+    #[error("there is no price for {0:?}")]
+    PriceUnknown(String),
     /// Too many attempts.
     #[error("too many attempts, try again in {} s", .0.as_secs())]
     Throttled(Duration),

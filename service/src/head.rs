@@ -38,10 +38,12 @@ pub enum PolicyKind {
     Key,
     /// A gateway token.
     GatewayToken,
+    /// The price book: prices, models and aliases, remembered as a whole.
+    PriceBook,
 }
 
 impl PolicyKind {
-    const WORDS: [(Self, &'static str); 8] = [
+    const WORDS: [(Self, &'static str); 9] = [
         (Self::All, "all"),
         (Self::Organization, "organization"),
         (Self::Team, "team"),
@@ -50,7 +52,13 @@ impl PolicyKind {
         (Self::ServiceAccount, "service_account"),
         (Self::Key, "key"),
         (Self::GatewayToken, "gateway_token"),
+        (Self::PriceBook, "price_book"),
     ];
+
+    /// Whether it is remembered as a whole: one more row changes it, and its rows are not told apart.
+    pub(crate) fn is_whole(self) -> bool {
+        self == Self::PriceBook
+    }
 
     /// The word in the log.
     pub fn word(self) -> &'static str {

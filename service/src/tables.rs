@@ -5,8 +5,9 @@ use crate::{
     repository::{Scoped, Versioned},
 };
 use entity::{
-    admin_token, gateway_token, id, invitation, key_secret, membership, organization, password_reset,
-    refresh_token, service_account, session, status::Standing, team, team_member, user_account, virtual_key,
+    admin_token, gateway_token, id, invitation, key_secret, membership, model, model_alias, organization,
+    password_reset, price, provider, refresh_token, service_account, session, status::Standing, team,
+    team_member, user_account, virtual_key,
 };
 use sea_orm::{ColumnTrait, Condition, sea_query::Expr};
 
@@ -93,6 +94,11 @@ scoped!(invitation, id::InvitationId, id: Id, "invitation", None, Some(invitatio
 scoped!(password_reset, id::PasswordResetId, id: Id, "password reset", None, None);
 scoped!(session, id::SessionId, id: Id, "session", None, None);
 scoped!(refresh_token, id::RefreshTokenId, id: Id, "refresh token", None, None);
+scoped!(provider, id::ProviderId, id: Id, "provider", None, Some(provider::Column::OrganizationId));
+scoped!(model, id::ModelId, id: Id, "model", Some(PolicyKind::PriceBook), Some(model::Column::OrganizationId));
+scoped!(model_alias, id::ModelAliasId, id: Id, "model alias", Some(PolicyKind::PriceBook),
+    Some(model_alias::Column::OrganizationId));
+scoped!(price, id::PriceId, id: Id, "price", Some(PolicyKind::PriceBook), Some(price::Column::OrganizationId));
 
 versioned!(organization user_account membership team team_member service_account virtual_key admin_token
-    gateway_token invitation);
+    gateway_token invitation provider model model_alias price);

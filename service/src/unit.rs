@@ -103,7 +103,13 @@ impl<'c> Unit<'c> {
 
     pub(crate) fn changed<E: Scoped>(&mut self, subject: Uuid) {
         if let Some(kind) = E::POLICY {
-            self.policy(kind, subject);
+            self.policy(kind, if kind.is_whole() { Uuid::nil() } else { subject });
+        }
+    }
+
+    pub(crate) fn made<E: Scoped>(&mut self) {
+        if let Some(kind) = E::POLICY.filter(|kind| kind.is_whole()) {
+            self.policy(kind, Uuid::nil());
         }
     }
 

@@ -120,6 +120,20 @@ impl Faults {
         }
     }
 
+    /// A short word for programs: 1–64 lower-case letters, digits, `-`, `_` and `.`, such as a provider's name.
+    pub fn word(&mut self, pointer: &str, word: &str) {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
+        let good = (1..=64).contains(&word.len()) && word.chars().all(allowed);
+        let message = "must be 1–64 lower-case letters, digits, hyphens, underscores and points";
+        self.when(!good, pointer, "invalid_value", message);
+    }
+
+    /// A currency of ISO 4217.
+    pub fn currency(&mut self, pointer: &str, code: &str) {
+        let known = iso_currency::Currency::from_code(code).is_some();
+        self.when(!known, pointer, "unknown", "must be a currency of ISO 4217, such as USD");
+    }
+
     /// Words of a closed set.
     pub fn words(&mut self, pointer: &str, words: Option<&Texts>, known: &[&str]) {
         for (n, word) in words.iter().flat_map(|Texts(list)| list.iter().enumerate()) {

@@ -9,7 +9,7 @@ use entity::{
     id::{GatewayTokenId, KeyId, OrganizationId, SessionId, TeamId, UserId},
     json::{Metadata, Tags, Texts},
     key_secret, membership, org_head, organization, session,
-    status::{KeyStatus, Role, Standing},
+    status::{KeyStatus, Role, Standing, UnpricedPolicy},
     team, user_account, virtual_key,
 };
 use migration::MigratorTrait;
@@ -130,6 +130,8 @@ impl Stage {
             status: Standing::Active,
             allowed_models: None,
             max_key_lifetime: None,
+            default_currency: "USD".into(),
+            unpriced_policy: UnpricedPolicy::Refuse,
             version: 1,
             created_at: now,
             updated_at: now,

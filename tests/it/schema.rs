@@ -3,9 +3,10 @@
 
 use crate::teams::{id, make};
 use entity::{
-    admin_token, audit_event, credential_activity, gateway_token, idempotency_record, invitation, key_secret,
-    login_throttle, membership, org_head, organization, password_reset, policy_log, refresh_token,
-    secret_check, service_account, session, status::TeamRole, team, team_member, user_account, virtual_key,
+    admin_token, audit_event, catalogue_state, credential_activity, gateway_token, idempotency_record,
+    invitation, key_secret, login_throttle, membership, model, model_alias, org_head, organization,
+    password_reset, policy_log, price, provider, refresh_token, secret_check, service_account, session,
+    status::TeamRole, team, team_member, user_account, virtual_key,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use migration::{Migrator, MigratorTrait};
@@ -40,6 +41,7 @@ fn tables() -> Vec<Table> {
     vec![
         table(admin_token::Entity),
         table(audit_event::Entity),
+        table(catalogue_state::Entity),
         table(credential_activity::Entity),
         table(gateway_token::Entity),
         table(idempotency_record::Entity),
@@ -47,10 +49,14 @@ fn tables() -> Vec<Table> {
         table(key_secret::Entity),
         table(login_throttle::Entity),
         table(membership::Entity),
+        table(model::Entity),
+        table(model_alias::Entity),
         table(org_head::Entity),
         table(organization::Entity),
         table(password_reset::Entity),
         table(policy_log::Entity),
+        table(price::Entity),
+        table(provider::Entity),
         table(refresh_token::Entity),
         table(secret_check::Entity),
         table(service_account::Entity),

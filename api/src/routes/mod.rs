@@ -6,13 +6,19 @@ use utoipa_axum::router::OpenApiRouter;
 mod admin_tokens;
 mod audit_events;
 mod auth;
+mod catalogue;
 mod decisions;
 mod gateway_tokens;
 pub mod health;
 mod invitations;
 mod keys;
 mod members;
+mod model_aliases;
+mod models;
 mod organizations;
+mod price_lists;
+mod prices;
+mod providers;
 mod service_accounts;
 mod teams;
 mod users;
@@ -29,6 +35,12 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(keys::router())
         .merge(admin_tokens::router())
         .merge(gateway_tokens::router())
+        .merge(prices::router())
+        .merge(price_lists::router())
+        .merge(models::router())
+        .merge(model_aliases::router())
+        .merge(providers::router())
+        .merge(catalogue::router())
         .merge(audit_events::router())
         .merge(users::router())
         .merge(decisions::router())

@@ -223,7 +223,8 @@ impl Cache {
             PolicyKind::ServiceAccount => self.service_accounts.remove(&ServiceAccountId::new(subject)),
             PolicyKind::Key => self.keys.remove(&KeyId::new(subject)),
             PolicyKind::GatewayToken => self.tokens.remove(&GatewayTokenId::new(subject)),
-            PolicyKind::All => {}
+            // The price book is remembered by whoever resolves prices.
+            PolicyKind::PriceBook | PolicyKind::All => {}
         }
     }
 }

@@ -1,0 +1,9 @@
+//! Routes of price_lists.
+
+use crate::state::AppState;
+use utoipa_axum::router::OpenApiRouter;
+
+/// The routes of this file.
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+}

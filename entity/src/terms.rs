@@ -1,0 +1,170 @@
+//! [`Terms`]: what a price charges for, as integers. Stored as JSON; never a float, never a decimal text.
+
+use crate::money::{Factor, Rate};
+use sea_orm::FromJsonQueryResult;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+/// What is counted and charged. The ten token classes are disjoint: a token is in exactly one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// Prompt tokens that came from no cache.
+    Input,
+    /// Prompt tokens read from a cache.
+    CacheRead,
+    /// Prompt tokens written to a cache that lives some minutes.
+    CacheWrite,
+    /// Prompt tokens written to a cache that lives an hour.
+    #[serde(rename = "cache_write_1h")]
+    CacheWrite1h,
+    /// Completion tokens, without reasoning.
+    Output,
+    /// Reasoning tokens.
+    Reasoning,
+    /// Tokens of audio in the prompt.
+    AudioInput,
+    /// Tokens of audio in the completion.
+    AudioOutput,
+    /// Tokens of images in the prompt.
+    ImageInput,
+    /// Tokens of images in the completion.
+    ImageOutput,
+    /// Requests.
+    Request,
+    /// Images.
+    Image,
+    /// Seconds of audio or video.
+    Second,
+    /// Characters.
+    Character,
+}
+
+impl Component {
+    /// Every component, in order; `as usize` is the place in it.
+    pub const EVERY: [Self; 14] = [
+        Self::Input,
+        Self::CacheRead,
+        Self::CacheWrite,
+        Self::CacheWrite1h,
+        Self::Output,
+        Self::Reasoning,
+        Self::AudioInput,
+        Self::AudioOutput,
+        Self::ImageInput,
+        Self::ImageOutput,
+        Self::Request,
+        Self::Image,
+        Self::Second,
+        Self::Character,
+    ];
+
+    /// Its name on the wire.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::CacheRead => "cache_read",
+            Self::CacheWrite => "cache_write",
+            Self::CacheWrite1h => "cache_write_1h",
+            Self::Output => "output",
+            Self::Reasoning => "reasoning",
+            Self::AudioInput => "audio_input",
+            Self::AudioOutput => "audio_output",
+            Self::ImageInput => "image_input",
+            Self::ImageOutput => "image_output",
+            Self::Request => "request",
+            Self::Image => "image",
+            Self::Second => "second",
+            Self::Character => "character",
+        }
+    }
+
+    /// Whether it is a class of tokens.
+    pub const fn is_token(self) -> bool {
+        !matches!(self, Self::Request | Self::Image | Self::Second | Self::Character)
+    }
+
+    /// Whether it is a class of tokens of the prompt.
+    pub const fn is_prompt(self) -> bool {
+        matches!(
+            self,
+            Self::Input
+                | Self::CacheRead
+                | Self::CacheWrite
+                | Self::CacheWrite1h
+                | Self::AudioInput
+                | Self::ImageInput
+        )
+    }
+
+    /// The class whose rate is taken where this one has none.
+    pub const fn fallback(self) -> Option<Self> {
+        match self {
+            Self::CacheWrite1h => Some(Self::CacheWrite),
+            Self::CacheRead | Self::CacheWrite | Self::AudioInput | Self::ImageInput => Some(Self::Input),
+            Self::Reasoning | Self::AudioOutput | Self::ImageOutput => Some(Self::Output),
+            _ => None,
+        }
+    }
+}
+
+/// How urgently a provider serves a call, as far as it charges for that.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    /// As usual.
+    #[default]
+    Standard,
+    /// In a batch, within a day.
+    Batch,
+    /// When there is room.
+    Flex,
+    /// Before others.
+    Priority,
+}
+
+/// What decides which tier of a tiered price a whole call is charged by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TierBy {
+    /// All tokens of the prompt, cached ones too.
+    #[default]
+    PromptTokens,
+    /// All tokens of prompt and completion.
+    TotalTokens,
+    /// Images.
+    Images,
+    /// Seconds.
+    Seconds,
+}
+
+/// Rates by what is counted. An absent one is "no such rate", which is not "free".
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rates(pub BTreeMap<Component, Rate>);
+
+/// The rates of calls up to some size.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Band {
+    /// The largest size it is for; none = whatever is larger than the band before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<i64>,
+    /// Rates by service tier; `Standard` is always there.
+    pub rates: BTreeMap<ServiceTier, Rates>,
+}
+
+/// What a price charges for. A flat price has one band without rates.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+pub struct Terms {
+    /// What the bands are of; none if there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier_by: Option<TierBy>,
+    /// In order of their sizes, the last one without end; at least one.
+    pub bands: Vec<Band>,
+    /// What the whole cost is multiplied by in a region (`eu`) or at a speed (`fast`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub multipliers: BTreeMap<String, Factor>,
+}

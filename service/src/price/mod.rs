@@ -1,0 +1,142 @@
+//! Prices: what calls cost, by model, provider and time. Append-only: a price in force never changes, and a new one takes
+//! its place.
+
+pub mod tariff;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use entity::{
+    id::{ConnectionId, OrganizationId, PriceId},
+    price,
+    status::Origin,
+};
+use serde::{Deserialize, Serialize};
+use tariff::{Tariff, tariff};
+use utoipa::ToSchema;
+
+/// Whose a row of the price book or the catalogue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// A connection's.
+    Connection,
+    /// The organization's.
+    Organization,
+    /// The installation's: it is there for every organization.
+    Platform,
+}
+
+/// What calls of a model cost, from some moment on.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Price {
+    /// Its id.
+    pub id: PriceId,
+    /// Whose it is.
+    pub scope: Level,
+    /// The connection it is for; null = all of the scope.
+    #[schema(required)]
+    pub connection_id: Option<ConnectionId>,
+    /// The provider it is for; null = whoever serves the model.
+    #[schema(required, example = "openai")]
+    pub provider: Option<String>,
+    /// A model, or a glob of models; null = the default price.
+    #[schema(required, example = "gpt-4o")]
+    pub model: Option<String>,
+    /// ISO 4217.
+    #[schema(example = "USD")]
+    pub currency: String,
+    /// What it charges for.
+    #[serde(flatten)]
+    pub tariff: Tariff,
+    /// What a team is charged above cost, in hundredths of a percent.
+    pub markup_bps: i32,
+    /// In force from this moment on.
+    pub effective_from: DateTime<Utc>,
+    /// In force up to but not including this moment; null = until the next price of the same key begins.
+    #[schema(required)]
+    pub effective_until: Option<DateTime<Utc>>,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Who says so: a price list.
+    #[schema(required, example = "litellm price list 86135fc6")]
+    pub source: Option<String>,
+    /// Of what day that is.
+    #[schema(required)]
+    pub sourced_on: Option<NaiveDate>,
+    /// A remark.
+    #[schema(required)]
+    pub note: Option<String>,
+    /// Who made it.
+    pub created_by: String,
+    /// For `If-Match`.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last changed.
+    pub updated_at: DateTime<Utc>,
+}
+crate::page!(PricePage, Price);
+
+impl From<price::Model> for Price {
+    fn from(row: price::Model) -> Self {
+        let scope = match row.connection_id {
+            Some(_) => Level::Connection,
+            None if row.organization_id == OrganizationId::PLATFORM => Level::Platform,
+            None => Level::Organization,
+        };
+        Self {
+            id: row.id,
+            scope,
+            connection_id: row.connection_id,
+            provider: row.provider,
+            model: row.model,
+            currency: row.currency,
+            tariff: Tariff::of(row.kind, &row.terms),
+            markup_bps: row.markup_bps,
+            effective_from: row.effective_from,
+            effective_until: row.effective_until,
+            origin: row.origin,
+            source: row.source,
+            sourced_on: row.sourced_on,
+            note: row.note,
+            created_by: row.created_by,
+            version: row.version,
+            created_at: row.created_at,
+            updated_at: row.updated_at,
+        }
+    }
+}
+
+tariff! {
+    /// A price to make.
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct NewPrice {
+        /// A model, or a glob of models (`*` stands for any text); absent or null = the default price, for models
+        /// without one.
+        #[serde(default)]
+        #[schema(max_length = 255, example = "gpt-4o")]
+        pub model: Option<String>,
+        /// The provider it is for; absent or null = whoever serves the model.
+        #[serde(default)]
+        #[schema(max_length = 64, example = "openai")]
+        pub provider: Option<String>,
+        /// ISO 4217; absent or null = the organization's default currency.
+        #[serde(default)]
+        #[schema(example = "USD")]
+        pub currency: Option<String>,
+        /// What a team is charged above cost, in hundredths of a percent.
+        #[serde(default)]
+        #[schema(minimum = 0, maximum = 1_000_000)]
+        pub markup_bps: i32,
+        /// In force from this moment on; absent or null = now.
+        #[serde(default)]
+        pub effective_from: Option<DateTime<Utc>>,
+        /// In force up to but not including this moment; absent or null = until the next price of the same key begins.
+        #[serde(default)]
+        pub effective_until: Option<DateTime<Utc>>,
+        /// A remark, at most 1024 characters.
+        #[serde(default)]
+        #[schema(max_length = 1024)]
+        pub note: Option<String>,
+    }
+}
