@@ -20,52 +20,64 @@ pub struct Tags(pub BTreeMap<String, String>);
 pub struct Metadata(pub serde_json::Map<String, serde_json::Value>);
 
 macro_rules! capabilities {
-    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident $variant:ident),* $(,)?) => {
         /// What a model can do.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult, ToSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Capabilities { $($(#[$doc])* pub $name: bool),* }
+
+        /// One of the things that models can do.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Capability { $($(#[$doc])* $variant),* }
+
+        impl Capability {
+            /// The name of its flag.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($name)),* }
+            }
+        }
     };
 }
 capabilities! {
     /// Holds conversations.
-    chat,
+    chat Chat,
     /// Completes plain text.
-    completion,
+    completion Completion,
     /// Makes embeddings.
-    embedding,
+    embedding Embedding,
     /// Ranks documents.
-    rerank,
+    rerank Rerank,
     /// Sees images.
-    vision,
+    vision Vision,
     /// Reads PDF files.
-    pdf_input,
+    pdf_input PdfInput,
     /// Hears audio.
-    audio_input,
+    audio_input AudioInput,
     /// Watches video.
-    video_input,
+    video_input VideoInput,
     /// Calls functions.
-    function_calling,
+    function_calling FunctionCalling,
     /// Streams its answer.
-    streaming,
+    streaming Streaming,
     /// Reasons before it answers.
-    reasoning,
+    reasoning Reasoning,
     /// Answers by a JSON schema.
-    json,
+    json Json,
     /// Takes system prompts.
-    system_prompt,
+    system_prompt SystemPrompt,
     /// Reads prompts from a cache.
-    prompt_caching,
+    prompt_caching PromptCaching,
     /// Searches the web.
-    web_search,
+    web_search WebSearch,
     /// Makes images.
-    image_generation,
+    image_generation ImageGeneration,
     /// Makes video.
-    video_generation,
+    video_generation VideoGeneration,
     /// Makes audio.
-    audio_generation,
+    audio_generation AudioGeneration,
     /// Writes down what is said.
-    transcription,
+    transcription Transcription,
     /// Talks in real time.
-    realtime,
+    realtime Realtime,
 }

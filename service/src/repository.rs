@@ -16,9 +16,11 @@ use sea_orm::{
 use std::{fmt::Display, marker::PhantomData};
 use uuid::Uuid;
 
+mod offered;
 mod queue;
 mod writer;
 
+pub use offered::Offered;
 use queue::Queue;
 pub use writer::Writer;
 
@@ -116,12 +118,14 @@ pub struct Repository<'a, E, C> {
     conn: &'a C,
     ctx: &'a Ctx,
     narrowed: Condition,
+    /// The platform's rows beside the scope's: none but for tables that are [`Offered`].
+    offered: Option<Condition>,
     entity: PhantomData<fn() -> E>,
 }
 
 impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
     pub(crate) fn new(conn: &'a C, ctx: &'a Ctx) -> Self {
-        Self { conn, ctx, narrowed: Condition::all(), entity: PhantomData }
+        Self { conn, ctx, narrowed: Condition::all(), offered: None, entity: PhantomData }
     }
 
     /// The same repository, narrowed to rows that meet a condition (the members of one team).
@@ -134,7 +138,8 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
     /// Every row in scope. All other functions start here.
     #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
     fn select(&self) -> Select<E> {
-        E::find().filter(scope::<E>(self.ctx)).filter(self.narrowed.clone())
+        let within = Condition::any().add(scope::<E>(self.ctx)).add_option(self.offered.clone());
+        E::find().filter(within).filter(self.narrowed.clone())
     }
 
     fn by_id(&self, id: E::Id) -> Select<E> {

@@ -2,7 +2,7 @@
 
 use crate::{
     head::PolicyKind,
-    repository::{Scoped, Versioned},
+    repository::{Offered, Scoped, Versioned},
 };
 use entity::{
     admin_token, gateway_token, id, invitation, key_secret, membership, model, model_alias, organization,
@@ -102,3 +102,12 @@ scoped!(price, id::PriceId, id: Id, "price", Some(PolicyKind::PriceBook), Some(p
 
 versioned!(organization user_account membership team team_member service_account virtual_key admin_token
     gateway_token invitation provider model model_alias price);
+
+impl Offered for provider::Entity {
+    const OWNER: Self::Column = provider::Column::OrganizationId;
+    const KEY: &'static [Self::Column] = &[provider::Column::Name];
+}
+impl Offered for model::Entity {
+    const OWNER: Self::Column = model::Column::OrganizationId;
+    const KEY: &'static [Self::Column] = &[model::Column::Provider, model::Column::Name];
+}

@@ -128,6 +128,12 @@ impl Faults {
         self.when(!good, pointer, "invalid_value", message);
     }
 
+    /// The name of one model: 1–255 characters, none of them a star, which would make it a glob.
+    pub fn model(&mut self, pointer: &str, name: &str) {
+        self.name(pointer, name);
+        self.when(name.contains('*'), pointer, "invalid_character", "must name one model, without a star");
+    }
+
     /// A currency of ISO 4217.
     pub fn currency(&mut self, pointer: &str, code: &str) {
         let known = iso_currency::Currency::from_code(code).is_some();

@@ -25,6 +25,13 @@ pub enum Level {
     Platform,
 }
 
+impl Level {
+    /// The level of what is this organization's.
+    pub fn of(owner: OrganizationId) -> Self {
+        if owner == OrganizationId::PLATFORM { Self::Platform } else { Self::Organization }
+    }
+}
+
 /// What calls of a model cost, from some moment on.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Price {
@@ -78,11 +85,7 @@ crate::page!(PricePage, Price);
 
 impl From<price::Model> for Price {
     fn from(row: price::Model) -> Self {
-        let scope = match row.connection_id {
-            Some(_) => Level::Connection,
-            None if row.organization_id == OrganizationId::PLATFORM => Level::Platform,
-            None => Level::Organization,
-        };
+        let scope = row.connection_id.map_or(Level::of(row.organization_id), |_| Level::Connection);
         Self {
             id: row.id,
             scope,

@@ -100,6 +100,31 @@ const DOORS: &[(Door, &[&str])] = &[
     (Needs(Permission::AdminTokensWrite), &["create_admin_token", "delete_admin_token"]),
     (Needs(Permission::GatewayTokensRead), &["list_gateway_tokens", "get_gateway_token"]),
     (Needs(Permission::GatewayTokensWrite), &["create_gateway_token", "delete_gateway_token"]),
+    (
+        Needs(Permission::ModelsRead),
+        &[
+            "list_providers",
+            "get_provider",
+            "list_models",
+            "get_model",
+            "list_model_aliases",
+            "get_model_alias",
+        ],
+    ),
+    (
+        Needs(Permission::ModelsWrite),
+        &[
+            "create_provider",
+            "update_provider",
+            "delete_provider",
+            "create_model",
+            "update_model",
+            "delete_model",
+            "create_model_alias",
+            "update_model_alias",
+            "delete_model_alias",
+        ],
+    ),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),
     (
@@ -113,6 +138,21 @@ const DOORS: &[(Door, &[&str])] = &[
             "get_platform_gateway_token",
             "create_platform_gateway_token",
             "delete_platform_gateway_token",
+        ],
+    ),
+    (
+        Needs(Permission::PlatformCatalogue),
+        &[
+            "list_platform_providers",
+            "get_platform_provider",
+            "create_platform_provider",
+            "update_platform_provider",
+            "delete_platform_provider",
+            "list_platform_models",
+            "get_platform_model",
+            "create_platform_model",
+            "update_platform_model",
+            "delete_platform_model",
         ],
     ),
     (

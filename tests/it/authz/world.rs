@@ -35,8 +35,12 @@ impl World {
             super::tenant_permissions().map(service::authz::Permission::word).collect();
         let admin = make("admin-tokens", json!({"name": name, "permissions": permissions})).await;
         let gateway = make("gateway-tokens", json!({ "name": name })).await;
-        let address = format!("{}@example.net", name.replace(' ', "-"));
+        let word = name.replace(' ', "-");
+        let address = format!("{word}@example.net");
         let invitation = make("invitations", json!({"email": address, "role": "member"})).await;
+        let provider = make("providers", json!({"name": word, "display_name": name})).await;
+        let model = make("models", json!({"provider": word, "name": name})).await;
+        let alias = make("model-aliases", json!({"name": format!("{name}-alias"), "target": name})).await;
         let sessions = owner.get("/v1/auth/sessions").await.ok();
         let ids = [
             ("org", organization),
@@ -47,6 +51,9 @@ impl World {
             ("sec", text(&secrets["items"][0], "id")),
             ("at", text(&admin, "id")),
             ("gt", text(&gateway, "id")),
+            ("prov", text(&provider, "id")),
+            ("model", text(&model, "id")),
+            ("alias", text(&alias, "id")),
             ("inv", text(&invitation, "id")),
             ("ses", text(&sessions["items"][0], "id")),
         ];
