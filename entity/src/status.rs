@@ -80,8 +80,10 @@ text_enum! {
 }
 text_enum! {
     /// How a price charges.
+    #[derive(Default)]
     PriceKind {
         /// By the token, with a rate for each class of tokens.
+        #[default]
         PerToken,
         /// By the token, the whole call at the rates of the tier that its size falls in.
         Tiered,

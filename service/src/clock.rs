@@ -1,7 +1,7 @@
 //! Time and randomness, taken from here and nowhere else, so that tests can fix both.
 
 use crate::{Error, Result};
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::id::Id;
 use rand::{Rng as _, SeedableRng, rngs::StdRng};
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
@@ -44,11 +44,10 @@ impl Clock {
     /// The time by this machine, for access tokens and throttles in memory.
     #[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
     pub fn local(&self) -> DateTime<Utc> {
-        let now = match self {
+        to_the_microsecond(match self {
             Self::System => Utc::now(),
             Self::Fixed(at) => *at.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
-        };
-        now.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(now)
+        })
     }
 
     /// Moves a fixed clock; the system's cannot be moved.
@@ -57,6 +56,11 @@ impl Clock {
             *at.lock().unwrap_or_else(std::sync::PoisonError::into_inner) += by;
         }
     }
+}
+
+/// Cuts a time to what Postgres keeps, so that a row reads the same on both databases.
+pub fn to_the_microsecond(time: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(time.timestamp_micros()).unwrap_or(time)
 }
 
 /// Where randomness comes from.

@@ -39,6 +39,13 @@ pub struct Page<V> {
     pub next_cursor: Option<String>,
 }
 
+impl<T> Page<T> {
+    /// The same page of what its rows are shown as.
+    pub fn map<V>(self, view: impl FnMut(T) -> V) -> Page<V> {
+        Page { items: self.items.into_iter().map(view).collect(), next_cursor: self.next_cursor }
+    }
+}
+
 /// Names the schema of one page type: generic ones would be inlined into every operation.
 #[macro_export]
 macro_rules! page {

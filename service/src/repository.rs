@@ -214,14 +214,24 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
         page: &PageRequest,
         filter: impl Into<Condition>,
     ) -> Result<Page<V>> {
+        let items = self.page(page, filter)?.into_partial_model::<V>().all(self.conn).await?;
+        page.finish(self.ctx, E::KIND, items, View::cursor)
+    }
+
+    /// One page of whole rows, for a view that is assembled by hand.
+    pub async fn rows(&self, page: &PageRequest, filter: impl Into<Condition>) -> Result<Page<E::Model>> {
+        let rows = self.page(page, filter)?.all(self.conn).await?;
+        page.finish(self.ctx, E::KIND, rows, |row| E::id_of(row).into())
+    }
+
+    fn page(&self, page: &PageRequest, filter: impl Into<Condition>) -> Result<Select<E>> {
         let start = page.start(self.ctx, E::KIND)?;
         let mut select = self.select().filter(filter.into()).limit(page.size() + 1);
         if let Some(after) = start {
             select = select.filter(if page.ascending() { E::ID.gt(after) } else { E::ID.lt(after) });
         }
         let order = if page.ascending() { sea_orm::Order::Asc } else { sea_orm::Order::Desc };
-        let items = select.order_by(E::ID, order).into_partial_model::<V>().all(self.conn).await?;
-        page.finish(self.ctx, E::KIND, items, View::cursor)
+        Ok(select.order_by(E::ID, order))
     }
 }
 

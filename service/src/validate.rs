@@ -1,6 +1,7 @@
 //! Validation of requests: every fault of a request is collected and reported at once, each with its field.
 
 use crate::{Error, Result, error::FieldError, password::Password};
+use chrono::{DateTime, Datelike, Utc};
 use entity::json::{Metadata, Tags, Texts};
 use ipnet::IpNet;
 
@@ -92,9 +93,14 @@ impl Faults {
     pub fn globs(&mut self, pointer: &str, globs: Option<&Texts>) {
         self.entries(pointer, globs);
         for (n, glob) in globs.iter().flat_map(|Texts(list)| list.iter().enumerate()) {
-            if glob.matches('*').count() > STARS {
-                self.add(format!("{pointer}/{n}"), "too_many", format!("must have at most {STARS} stars"));
-            }
+            self.stars(&format!("{pointer}/{n}"), glob);
+        }
+    }
+
+    /// Not more stars than a glob may have.
+    pub fn stars(&mut self, pointer: &str, glob: &str) {
+        if glob.matches('*').count() > STARS {
+            self.add(pointer, "too_many", format!("must have at most {STARS} stars"));
         }
     }
 
@@ -138,6 +144,12 @@ impl Faults {
     pub fn currency(&mut self, pointer: &str, code: &str) {
         let known = iso_currency::Currency::from_code(code).is_some();
         self.when(!known, pointer, "unknown", "must be a currency of ISO 4217, such as USD");
+    }
+
+    /// A moment of the years 2000 to 9999: both databases keep those, in the same order.
+    pub fn moment(&mut self, pointer: &str, moment: Option<DateTime<Utc>>) {
+        let wrong = moment.is_some_and(|moment| !(2000..=9999).contains(&moment.year()));
+        self.when(wrong, pointer, "out_of_range", "must be in the years 2000 to 9999");
     }
 
     /// Words of a closed set.

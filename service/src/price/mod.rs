@@ -1,7 +1,13 @@
 //! Prices: what calls cost, by model, provider and time. Append-only: a price in force never changes, and a new one takes
 //! its place.
 
+mod create;
+mod read;
 pub mod tariff;
+mod term;
+
+pub use create::create;
+pub use read::{PriceFilter, PriceOwner, get, list};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{

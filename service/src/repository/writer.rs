@@ -2,8 +2,7 @@
 //! policy caches.
 
 use super::{Expected, Repository, Scoped, Versioned, scope};
-use crate::{Error, Result, Turn, unit::Unit};
-use chrono::{DurationRound, TimeDelta};
+use crate::{Error, Result, Turn, clock::to_the_microsecond, unit::Unit};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, DatabaseTransaction, EntityTrait, ExprTrait,
     IntoActiveModel, Iterable, QueryFilter, QueryOrder, QuerySelect, Value,
@@ -52,7 +51,7 @@ where
         if let Some(column) = E::ORGANIZATION {
             row.set(column, self.unit.ctx.scope.organization.into());
         }
-        let row = E::insert(to_the_microsecond(row)).exec_with_returning(&self.unit.tx).await?;
+        let row = E::insert(cut(row)).exec_with_returning(&self.unit.tx).await?;
         self.unit.audit_change::<E>("create", E::id_of(&row), None, Some(&row));
         self.unit.made::<E>();
         Ok(row)
@@ -62,7 +61,7 @@ where
     #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
     pub async fn amend(self, action: &str, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
         let before = self.reader().lock(id).await?;
-        let update = E::update_many().set(to_the_microsecond(changes)).filter(scope::<E>(self.unit.ctx));
+        let update = E::update_many().set(cut(changes)).filter(scope::<E>(self.unit.ctx));
         let rows = update.filter(E::ID.eq(id)).exec_with_returning(&self.unit.tx).await?;
         let after = rows.into_iter().next().ok_or(Error::NotFound(E::KIND))?;
         self.unit.audit_change::<E>(action, id, Some(&before), Some(&after));
@@ -120,7 +119,7 @@ where
             row.set(E::VERSION, 1i64.into());
             row.set(E::CREATED_AT, now.into());
             row.set(E::UPDATED_AT, now.into());
-            to_the_microsecond(row)
+            cut(row)
         });
         loop {
             let some: Vec<_> = rows.by_ref().take(AT_ONCE).collect();
@@ -214,7 +213,7 @@ where
         }
         changes.set(E::UPDATED_AT, self.unit.now.into());
         let written = E::update_many()
-            .set(to_the_microsecond(changes))
+            .set(cut(changes))
             .col_expr(E::VERSION, Expr::col(E::VERSION).add(1))
             .filter(scope::<E>(self.unit.ctx))
             .filter(self.narrowed.clone())
@@ -231,12 +230,11 @@ where
     }
 }
 
-/// Cuts times to what Postgres keeps, so that a row reads the same on both databases.
-fn to_the_microsecond<A: ActiveModelTrait>(mut row: A) -> A {
+/// Cuts the times of a row to the microsecond.
+fn cut<A: ActiveModelTrait>(mut row: A) -> A {
     for column in <A::Entity as EntityTrait>::Column::iter() {
         if let ActiveValue::Set(Value::ChronoDateTimeUtc(Some(time))) = row.get(column) {
-            let cut = time.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(time);
-            row.set(column, cut.into());
+            row.set(column, to_the_microsecond(time).into());
         }
     }
     row

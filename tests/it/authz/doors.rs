@@ -125,6 +125,8 @@ const DOORS: &[(Door, &[&str])] = &[
             "delete_model_alias",
         ],
     ),
+    (Needs(Permission::PricesRead), &["list_prices", "get_price"]),
+    (Needs(Permission::PricesWrite), &["create_price"]),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),
     (
@@ -154,6 +156,10 @@ const DOORS: &[(Door, &[&str])] = &[
             "update_platform_model",
             "delete_platform_model",
         ],
+    ),
+    (
+        Needs(Permission::PlatformCatalogue),
+        &["create_platform_price", "list_platform_prices", "get_platform_price"],
     ),
     (
         Needs(Permission::PlatformAudit),

@@ -41,6 +41,8 @@ impl World {
         let provider = make("providers", json!({"name": word, "display_name": name})).await;
         let model = make("models", json!({"provider": word, "name": name})).await;
         let alias = make("model-aliases", json!({"name": format!("{name}-alias"), "target": name})).await;
+        let price = json!({"model": name, "kind": "per_request", "per_request": "0.01"});
+        let price = make("prices", price).await;
         let sessions = owner.get("/v1/auth/sessions").await.ok();
         let ids = [
             ("org", organization),
@@ -55,6 +57,7 @@ impl World {
             ("model", text(&model, "id")),
             ("alias", text(&alias, "id")),
             ("inv", text(&invitation, "id")),
+            ("price", text(&price, "id")),
             ("ses", text(&sessions["items"][0], "id")),
         ];
         Self {

@@ -1,0 +1,41 @@
+//! The terms of prices: from when until when each is in force. Of the prices of one key, the one that began last is in
+//! force. An open-ended one gives way to a later one; one with an end holds its whole term.
+
+use crate::{Error, Result, Unit, head};
+use chrono::{DateTime, Utc};
+use entity::price::{Column, Entity, Model};
+use sea_orm::{ColumnTrait, Condition, Value, sea_query::SimpleExpr};
+
+/// Keeps everybody else from changing the prices of the scope until the unit ends. The time from then on: what is in
+/// force by it stays so, and a term that is free stays free.
+pub(super) async fn lock(unit: &Unit<'_>) -> Result<DateTime<Utc>> {
+    head::lock(&unit.tx, unit.ctx.scope.organization).await?;
+    unit.ctx.system.clock.now(&unit.tx).await
+}
+
+/// Refuses a price that begins within the term of another one of its key, or within whose term, from `since` on,
+/// another one begins. To be asked under the lock, of a row that is written already.
+pub(super) async fn check(unit: &Unit<'_>, row: &Model, since: DateTime<Utc>) -> Result<()> {
+    let begin = row.effective_from;
+    let around = Condition::all().add(Column::EffectiveFrom.lt(begin)).add(Column::EffectiveUntil.gt(begin));
+    let within = row
+        .effective_until
+        .map(|end| Condition::all().add(Column::EffectiveFrom.gte(since)).add(Column::EffectiveFrom.lt(end)));
+    let others = same_key(row).add(Column::Id.ne(row.id));
+    let overlap = Condition::any().add(around).add_option(within);
+    let Some(other) = unit.read::<Entity>().first(others.add(overlap)).await? else { return Ok(()) };
+    let end = other.effective_until.map_or_else(String::new, |end| format!(" until {}", end.to_rfc3339()));
+    let message = format!("{} is in force from {}{end}", other.id, other.effective_from.to_rfc3339());
+    Err(Error::InvalidState("overlap", message.into()))
+}
+
+fn same_key(row: &Model) -> Condition {
+    Condition::all()
+        .add(same(Column::ConnectionId, row.connection_id))
+        .add(same(Column::Provider, row.provider.as_deref()))
+        .add(same(Column::Model, row.model.as_deref()))
+}
+
+fn same(column: Column, value: Option<impl Into<Value>>) -> SimpleExpr {
+    value.map_or_else(|| column.is_null(), |value| column.eq(value))
+}
