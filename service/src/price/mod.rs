@@ -2,6 +2,7 @@
 //! its place.
 
 mod create;
+pub mod list;
 mod read;
 pub mod tariff;
 mod term;
