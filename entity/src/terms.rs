@@ -142,12 +142,12 @@ pub enum TierBy {
 }
 
 /// Rates by what is counted. An absent one is "no such rate", which is not "free".
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Rates(pub BTreeMap<Component, Rate>);
 
 /// The rates of calls up to some size.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Band {
     /// The largest size it is for; none = whatever is larger than the band before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -157,7 +157,7 @@ pub struct Band {
 }
 
 /// What a price charges for. A flat price has one band without rates.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, FromJsonQueryResult)]
 pub struct Terms {
     /// What the bands are of; none if there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// Aliases that one name may lead through.
-const LONGEST: usize = 8;
+pub(crate) const LONGEST: usize = 8;
 
 /// Another name for a model.
 #[derive(Debug, Serialize, DerivePartialModel, ToSchema)]

@@ -7,6 +7,7 @@ use crate::{
     idempotency::Running,
     jwt::Issuer,
     password::Passwords,
+    price::books::Books,
     secrets::Secrets,
 };
 
@@ -38,6 +39,8 @@ pub struct System {
     pub activity: Activity,
     /// Idempotent calls that are under way in this process.
     pub running: Running,
+    /// The price books that are remembered.
+    pub books: Books,
     /// Settings.
     pub settings: Settings,
 }
@@ -62,6 +65,7 @@ impl System {
             passwords,
             activity: Activity::default(),
             running: Running::default(),
+            books: Books::default(),
             settings,
         })
     }

@@ -18,8 +18,6 @@ use uuid::Uuid;
 const KEYS: usize = 200_000;
 /// Entries of every other table.
 const OTHERS: usize = 50_000;
-/// Versions that an instance catches up with one by one; further behind it forgets everything of the organization.
-pub(super) const REACH: i64 = 256;
 
 /// A map that forgets: entries live in the young half until it is full, then the old half goes and the young one takes
 /// its place. What is used moves back to the young.
@@ -193,22 +191,16 @@ impl Cache {
 
     fn follow(&mut self, head: &Head) {
         let known = self.heads.get(&head.organization);
-        let same = known.as_ref().is_some_and(|k| k.version == head.version && k.tag == head.tag);
-        let ahead = known.as_ref().map_or(0, |k| head.version - k.version);
-        let covered = known.as_ref().is_some_and(|k| k.version >= head.floor);
-        let listed = head.changes.iter().all(|(kind, _)| *kind != PolicyKind::All);
-        let keep = same || ((1..=REACH).contains(&ahead) && covered && listed);
+        let changes = known.as_ref().and_then(|known| head.changes_since(known.version, known.tag));
         let epoch = match known {
-            Some(known) if keep => known.epoch,
+            Some(known) if changes.is_some() => known.epoch,
             _ => {
                 self.epochs += 1;
                 self.epochs
             }
         };
-        if keep {
-            for (kind, subject) in &head.changes {
-                self.forget(head.organization, *kind, *subject);
-            }
+        for (kind, subject) in changes.unwrap_or_default() {
+            self.forget(head.organization, *kind, *subject);
         }
         let known = Known { version: head.version, tag: head.tag, epoch, batch: self.batch };
         self.heads.put(head.organization, known);
@@ -232,14 +224,16 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meter::head::REACH;
     use entity::status::Standing;
 
     const ORGANIZATION: OrganizationId = OrganizationId::new(Uuid::from_u128(1));
     const OTHER: OrganizationId = OrganizationId::new(Uuid::from_u128(2));
     const TEAM: TeamId = TeamId::new(Uuid::from_u128(3));
 
+    /// As who knows version 10 reads it.
     fn head(version: i64, tag: i64, changes: &[(PolicyKind, Uuid)]) -> Head {
-        Head { organization: ORGANIZATION, version, tag, floor: 0, changes: changes.to_vec() }
+        Head { organization: ORGANIZATION, version, tag, floor: 0, since: 10, changes: changes.to_vec() }
     }
 
     fn team(id: TeamId) -> Team {

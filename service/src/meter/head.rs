@@ -1,30 +1,49 @@
 //! The statement that every batch begins with: the heads of the organizations concerned, what their logs have beyond
 //! what is known, and the time, all of one moment after the batch's requests arrived.
 
-use super::cache::REACH;
 use crate::{System, head::PolicyKind};
 use chrono::{DateTime, Utc};
 use entity::id::OrganizationId;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult, Statement, Value};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 use uuid::Uuid;
+
+/// Versions that an instance catches up with one by one; further behind it forgets everything of the organization.
+pub(super) const REACH: i64 = 256;
 
 /// The head of an organization, with the changes since the version that was known.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) organization: OrganizationId,
-    pub(super) version: i64,
-    pub(super) tag: i64,
+pub(crate) struct Head {
+    pub(crate) organization: OrganizationId,
+    pub(crate) version: i64,
+    pub(crate) tag: i64,
     pub(super) floor: i64,
+    /// The version that was known; the largest there is, if none was.
+    pub(super) since: i64,
     pub(super) changes: Vec<(PolicyKind, Uuid)>,
+}
+
+impl Head {
+    /// What has changed since a version with this tag; none if that cannot be told, and anything may have.
+    pub(crate) fn changes_since(&self, version: i64, tag: i64) -> Option<&[(PolicyKind, Uuid)]> {
+        if (version, tag) == (self.version, self.tag) {
+            return Some(&[]);
+        }
+        let ahead = (1..=REACH).contains(&(self.version - self.since)) && version < self.version;
+        let covered = (self.floor.max(self.since)..).contains(&version);
+        let listed = self.changes.iter().all(|(kind, _)| *kind != PolicyKind::All);
+        (ahead && covered && listed).then_some(&self.changes)
+    }
 }
 
 /// The heads, and the moment they are of.
 #[derive(Debug)]
-pub(super) struct Moment {
-    pub(super) now: DateTime<Utc>,
-    pub(super) started: Option<DateTime<Utc>>,
-    pub(super) heads: Vec<Head>,
+pub(crate) struct Moment {
+    /// When reading them began, by this process.
+    pub(crate) began: Instant,
+    pub(crate) now: DateTime<Utc>,
+    pub(crate) started: Option<DateTime<Utc>>,
+    pub(crate) heads: Vec<Head>,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -40,12 +59,13 @@ struct Row {
 }
 
 /// Reads the heads of these organizations, each with the version that is known of it.
-pub(super) async fn read(
+pub(crate) async fn read(
     system: &System,
     known: &BTreeMap<OrganizationId, Option<i64>>,
 ) -> Result<Moment, DbErr> {
+    let began = Instant::now();
     let rows = system.db.reader.query_all_raw(statement(system.db.backend(), known)).await?;
-    let mut moment = Moment { now: system.clock.local(), started: None, heads: Vec::new() };
+    let mut moment = Moment { began, now: system.clock.local(), started: None, heads: Vec::new() };
     for row in rows {
         let row = Row::from_query_result(&row, "")?;
         if let Some(at) = row.at {
@@ -60,6 +80,7 @@ pub(super) async fn read(
                 version: row.policy_version,
                 tag: row.tag,
                 floor: row.log_floor,
+                since: since(known.get(&row.organization_id).copied().flatten()),
                 changes: change.into_iter().collect(),
             }),
         }
@@ -67,16 +88,18 @@ pub(super) async fn read(
     Ok(moment)
 }
 
+/// Of an unknown organization no log is wanted: no version is beyond the last.
+fn since(known: Option<i64>) -> i64 {
+    known.unwrap_or(i64::MAX - REACH)
+}
+
 /// The organizations are padded with the first to a power of two, so that few texts are prepared.
 fn statement(backend: DatabaseBackend, known: &BTreeMap<OrganizationId, Option<i64>>) -> Statement {
     let count = known.len().next_power_of_two();
     let first = known.iter().next();
     let padded = known.iter().chain(first.into_iter().cycle()).take(count);
-    // Of an unknown organization no log is wanted: no version is beyond the last.
     let values: Vec<Value> = padded
-        .flat_map(|(organization, version)| {
-            [organization.uuid().into(), version.unwrap_or(i64::MAX - REACH).into()]
-        })
+        .flat_map(|(organization, version)| [organization.uuid().into(), since(*version).into()])
         .collect();
     let places: Vec<String> = (0..count).map(|n| format!("(${}, ${})", 2 * n + 1, 2 * n + 2)).collect();
     let clock = match backend {

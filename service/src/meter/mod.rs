@@ -18,7 +18,7 @@ mod code;
 mod decide;
 mod facts;
 mod glob;
-mod head;
+pub(crate) mod head;
 mod load;
 mod question;
 

@@ -1,9 +1,14 @@
 //! Prices: what calls cost, by model, provider and time. Append-only: a price in force never changes, and a new one takes
 //! its place.
 
+pub mod book;
+pub mod books;
 mod create;
+mod family;
 pub mod list;
 mod read;
+pub mod resolve;
+mod shelf;
 pub mod tariff;
 mod term;
 

@@ -1,0 +1,243 @@
+//! What a model without a price probably costs: as much as the platform's model that it resembles most. Its name is made
+//! plain, then looked up, then shortened and lengthened at its hyphens, and at last only its family and tier count.
+//! A guess is always a price row that charges for tokens, never a free one.
+
+use super::{
+    book::Entry,
+    shelf::{History, Shelf},
+};
+use entity::status::PriceKind;
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+
+/// A tier of a family: the words that tell it, and the models that stand for it, the preferred first.
+struct Tier {
+    name: &'static str,
+    words: &'static [&'static str],
+    models: &'static [&'static str],
+}
+
+/// A family of models: the word that tells it, and its tiers, the one that is meant if no word tells it first.
+struct Family {
+    word: &'static str,
+    tiers: &'static [Tier],
+}
+
+const fn tier(name: &'static str, words: &'static [&'static str], models: &'static [&'static str]) -> Tier {
+    Tier { name, words, models }
+}
+
+/// The models named are of the built-in catalogue. Those of claude cost 5/25/0.5 (opus), 3/15/0.3 (sonnet) and 1/5/0.1
+/// (haiku) dollars for a million tokens of input, output and cache.
+const FAMILIES: [Family; 6] = [
+    Family {
+        word: "claude",
+        tiers: &[
+            tier(
+                "sonnet",
+                &["sonnet"],
+                &["claude-sonnet-4-6", "claude-sonnet-4-5", "claude-sonnet-4-20250514"],
+            ),
+            tier(
+                "opus",
+                &["opus"],
+                &["claude-opus-5", "claude-opus-4-8", "claude-opus-4-7", "claude-opus-4-6"],
+            ),
+            tier("haiku", &["haiku"], &["claude-haiku-4-5", "claude-haiku-4-5-20251001"]),
+        ],
+    },
+    Family {
+        word: "gpt",
+        tiers: &[
+            tier("4o", &["4o"], &["gpt-4o"]),
+            tier("nano", &["nano"], &["gpt-5-nano", "gpt-4.1-nano"]),
+            tier("mini", &["mini"], &["gpt-4o-mini", "gpt-5-mini"]),
+            tier("turbo", &["turbo"], &["gpt-4-turbo"]),
+            tier("pro", &["pro"], &["gpt-5-pro"]),
+        ],
+    },
+    Family {
+        word: "gemini",
+        tiers: &[
+            tier("flash", &["flash"], &["gemini-2.5-flash"]),
+            tier("lite", &["lite"], &["gemini-2.5-flash-lite"]),
+            tier("pro", &["pro"], &["gemini-2.5-pro"]),
+        ],
+    },
+    Family {
+        word: "deepseek",
+        tiers: &[
+            tier("chat", &["chat"], &["deepseek-chat"]),
+            tier("reasoner", &["reasoner", "r1"], &["deepseek-reasoner"]),
+        ],
+    },
+    Family {
+        word: "mistral",
+        tiers: &[
+            tier("large", &["large"], &[]),
+            tier("medium", &["medium"], &[]),
+            tier("small", &["small"], &[]),
+        ],
+    },
+    Family {
+        word: "qwen",
+        tiers: &[
+            tier("plus", &["plus"], &[]),
+            tier("max", &["max"], &[]),
+            tier("turbo", &["turbo"], &[]),
+            tier("flash", &["flash"], &[]),
+        ],
+    },
+];
+
+/// How a model resembles the one whose price is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// Their plain names are the same.
+    Same,
+    /// The name of one goes on where the other's ends.
+    Prefix,
+    /// They are of one family and tier.
+    Tier(&'static str, &'static str),
+}
+
+/// The plain form of a model's name: lower case, hyphens between its words, without vendor, date and version.
+pub fn plain(model: &str) -> String {
+    let lower = model.trim().to_lowercase().replace([' ', '_'], "-");
+    let mut name = lower.rsplit('/').next().unwrap_or_default();
+    while let Some(rest) = without_vendor(name) {
+        name = rest;
+    }
+    while let Some(rest) = without_suffix(name) {
+        name = rest;
+    }
+    name.replace('.', "-")
+}
+
+/// `anthropic.claude-…` without its vendor: letters and hyphens up to a point, and a letter behind it.
+fn without_vendor(name: &str) -> Option<&str> {
+    let (vendor, rest) = name.split_once('.')?;
+    let letters = vendor.chars().all(|c| c.is_ascii_alphabetic() || c == '-') && !vendor.is_empty();
+    rest.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(rest).filter(|_| letters)
+}
+
+fn without_suffix(name: &str) -> Option<&str> {
+    let word = || name.strip_suffix("-latest").or_else(|| name.strip_suffix("-preview"));
+    without_date(name).or_else(|| without_version(name)).or_else(word).filter(|rest| !rest.is_empty())
+}
+
+/// Without `-20250219`, `@20250219` or `-2025-02-19`.
+fn without_date(name: &str) -> Option<&str> {
+    let shapes = ["-########", "@########", "-####-##-##"];
+    let is_date = |text: &str, shape: &str| {
+        let fits = |(c, s): (u8, u8)| if s == b'#' { c.is_ascii_digit() } else { c == s };
+        text[1..].starts_with("20") && text.bytes().zip(shape.bytes()).all(fits)
+    };
+    shapes.iter().find_map(|shape| {
+        let (rest, end) = name.split_at_checked(name.len().checked_sub(shape.len())?)?;
+        is_date(end, shape).then_some(rest)
+    })
+}
+
+/// Without `:0` or `-v1:0`.
+fn without_version(name: &str) -> Option<&str> {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (rest, _) = name.rsplit_once(':').filter(|(_, minor)| digits(minor))?;
+    let major = rest.rsplit_once("-v").filter(|(_, major)| digits(major));
+    Some(major.map_or(rest, |(rest, _)| rest))
+}
+
+/// A word that tells a family and nothing else says nothing of the model.
+fn is_family(name: &str) -> bool {
+    FAMILIES.iter().any(|family| family.word == name)
+}
+
+/// The proper beginnings of a name at its hyphens, the longest first.
+fn beginnings(name: &str) -> impl Iterator<Item = &str> {
+    let cuts = name.rmatch_indices('-').map(|(at, _)| &name[..at]);
+    cuts.filter(|begin| !begin.is_empty() && !is_family(begin))
+}
+
+/// The family whose word comes first in a name.
+fn family(name: &str) -> Option<&'static Family> {
+    let at = |family: &&Family| name.find(family.word).unwrap_or(usize::MAX);
+    FAMILIES.iter().filter(|family| name.contains(family.word)).min_by_key(at)
+}
+
+/// The tier of a name: the last in the family's list whose word it has, so that `gpt-4o-mini` is a mini.
+fn tier_of(family: &'static Family, name: &str) -> Option<&'static Tier> {
+    family.tiers.iter().rfind(|tier| name.split('-').any(|word| tier.words.contains(&word)))
+}
+
+/// Whether a price charges for tokens, and charges anything.
+pub fn charges(entry: &Entry) -> bool {
+    let mut rates = entry.terms.bands.iter().flat_map(|band| band.rates.values()).flat_map(|r| r.0.values());
+    matches!(entry.kind, PriceKind::PerToken | PriceKind::Tiered) && rates.any(|rate| rate.0 > 0)
+}
+
+/// The models with a price whose names resemble a plain name, the best first.
+#[derive(Debug, Default)]
+struct Near {
+    same: Vec<Arc<str>>,
+    longer: Vec<Arc<str>>,
+}
+
+/// The models of a book that a guess may take.
+#[derive(Debug, Default)]
+pub struct Families {
+    names: HashMap<Box<str>, Near>,
+    tiers: HashMap<(&'static str, &'static str), Vec<Arc<str>>>,
+}
+
+impl Families {
+    /// Orders the models of a book by their names.
+    pub fn new<'b>(models: impl Iterator<Item = (&'b Arc<str>, &'b Shelf)>) -> Self {
+        let priced = |shelf: &Shelf| {
+            let mut entries = shelf.all().flat_map(|(_, history)| History::entries(history));
+            entries.any(|entry| charges(entry))
+        };
+        let mut models: Vec<&Arc<str>> =
+            models.filter(|(_, shelf)| priced(shelf)).map(|(model, _)| model).collect();
+        // The shortest is the plainest; of dated ones the latest.
+        models.sort_unstable_by_key(|model| (model.len(), Reverse(*model)));
+        let mut families = Self::default();
+        for model in models {
+            families.put(model);
+        }
+        families
+    }
+
+    fn put(&mut self, model: &Arc<str>) {
+        let name = plain(model);
+        for begin in beginnings(&name) {
+            self.names.entry(begin.into()).or_default().longer.push(model.clone());
+        }
+        if let Some(family) = family(&name)
+            && let Some(tier) = tier_of(family, &name)
+        {
+            self.tiers.entry((family.word, tier.name)).or_default().push(model.clone());
+        }
+        self.names.entry(name.into()).or_default().same.push(model.clone());
+    }
+
+    /// The first model that is accepted, in the order of their likeness.
+    pub fn find<T>(&self, model: &str, mut accept: impl FnMut(&str) -> Option<T>) -> Option<(T, Likeness)> {
+        let name = plain(model);
+        let mut first = |models: &[Arc<str>]| models.iter().find_map(|model| accept(model));
+        let near = |name: &str| self.names.get(name);
+        if let Some(found) = near(&name).and_then(|near| first(&near.same)) {
+            return Some((found, Likeness::Same));
+        }
+        let shorter = beginnings(&name).filter_map(near).find_map(|near| first(&near.same));
+        if let Some(found) = shorter.or_else(|| near(&name).and_then(|near| first(&near.longer))) {
+            return Some((found, Likeness::Prefix));
+        }
+        let family = family(&name)?;
+        let tiers = tier_of(family, &name).into_iter().chain(family.tiers.first());
+        tiers.into_iter().find_map(|tier| {
+            let preferred = tier.models.iter().find_map(|model| accept(model));
+            let others = self.tiers.get(&(family.word, tier.name)).map_or(&[][..], Vec::as_slice);
+            let found = preferred.or_else(|| others.iter().find_map(|model| accept(model)))?;
+            Some((found, Likeness::Tier(family.word, tier.name)))
+        })
+    }
+}

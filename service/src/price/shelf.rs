@@ -1,0 +1,210 @@
+//! Where prices stand in a book: one history a key, found by model, provider or glob without going over the others.
+
+use super::book::Entry;
+use crate::meter;
+use chrono::{DateTime, Utc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+/// The prices of one key, in the order in which they begin.
+#[derive(Debug)]
+pub struct History(Vec<Arc<Entry>>);
+
+impl History {
+    fn new(mut entries: Vec<Arc<Entry>>) -> Self {
+        entries.sort_by_key(|entry| (entry.effective_from, entry.id));
+        Self(entries)
+    }
+
+    /// Of the prices that hold at a moment, the one that began last.
+    pub fn at(&self, moment: DateTime<Utc>) -> Option<&Arc<Entry>> {
+        let begun = self.0.partition_point(|entry| entry.effective_from <= moment);
+        self.0[..begun].iter().rfind(|entry| entry.effective_until.is_none_or(|until| moment < until))
+    }
+
+    /// All of them, the latest first.
+    pub fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.0.iter().rev()
+    }
+}
+
+/// The histories of one model or glob: the one without provider first, then by provider.
+#[derive(Debug, Default)]
+pub struct Shelf(Vec<(Option<Arc<str>>, Arc<History>)>);
+
+impl Shelf {
+    fn put(&mut self, provider: Option<Arc<str>>, history: Arc<History>) {
+        let at = self.0.partition_point(|(other, _)| *other < provider);
+        self.0.insert(at, (provider, history));
+    }
+
+    /// The history of exactly this provider; of none, that of the prices without one.
+    pub fn of(&self, provider: Option<&str>) -> Option<&History> {
+        let at = self.0.binary_search_by(|(other, _)| other.as_deref().cmp(&provider)).ok()?;
+        Some(&self.0[at].1)
+    }
+
+    /// Every history with its provider.
+    pub fn all(&self) -> impl Iterator<Item = (Option<&str>, &History)> {
+        self.0.iter().map(|(provider, history)| (provider.as_deref(), &**history))
+    }
+
+    /// What suits a provider: its own history, then the one without provider. Where no provider is named, every history.
+    pub fn suiting(&self, provider: Option<&str>) -> impl Iterator<Item = &History> {
+        let own = provider.and_then(|name| self.of(Some(name)));
+        let others = self.all().filter(move |(other, _)| provider.is_none() || other.is_none());
+        own.into_iter().chain(others.map(|(_, history)| history))
+    }
+}
+
+/// What a price is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The model, with every alias followed.
+    pub model: &'a str,
+    /// The provider, if it is named apart from the model.
+    pub provider: Option<&'a str>,
+}
+
+impl<'a> Asked<'a> {
+    /// The provider that the model's name begins with, and the rest, where no provider is named apart.
+    pub fn split(self) -> Option<(&'a str, &'a str)> {
+        self.model.split_once('/').filter(|_| self.provider.is_none())
+    }
+
+    fn provider_in_name(self) -> Option<&'a str> {
+        self.split().map(|(provider, _)| provider)
+    }
+}
+
+/// The prices of one scope.
+#[derive(Debug, Default)]
+pub struct Shelves {
+    exact: HashMap<Arc<str>, Shelf>,
+    /// Prices whose model begins with their own provider's name, by the rest: `azure/gpt-4o` of azure by `gpt-4o`.
+    short: HashMap<Arc<str>, Shelf>,
+    globs: Globs,
+    defaults: Shelf,
+}
+
+impl Shelves {
+    /// Puts the prices in their places, those of one key together.
+    pub fn new(keys: impl IntoIterator<Item = Vec<Arc<Entry>>>) -> Self {
+        let mut shelves = Self::default();
+        let mut globs: HashMap<Arc<str>, Shelf> = HashMap::new();
+        for entries in keys {
+            let Some(first) = entries.first().cloned() else { continue };
+            let (provider, history) = (first.provider.clone(), Arc::new(History::new(entries)));
+            match &first.model {
+                None => shelves.defaults.put(provider, history),
+                Some(glob) if glob.contains('*') => {
+                    globs.entry(glob.clone()).or_default().put(provider, history);
+                }
+                Some(model) => shelves.put(model, provider, history),
+            }
+        }
+        Self { globs: Globs::new(globs), ..shelves }
+    }
+
+    fn put(&mut self, model: &Arc<str>, provider: Option<Arc<str>>, history: Arc<History>) {
+        let rest = provider.as_deref().and_then(|name| model.strip_prefix(name)?.strip_prefix('/'));
+        if let Some(rest) = rest {
+            self.short.entry(rest.into()).or_default().put(provider.clone(), history.clone());
+        }
+        self.exact.entry(model.clone()).or_default().put(provider, history);
+    }
+
+    /// The prices of a model whose name is written so.
+    pub fn exact(&self, model: &str) -> Option<&Shelf> {
+        self.exact.get(model)
+    }
+
+    /// Every model with a price of its own.
+    pub fn models(&self) -> impl Iterator<Item = (&Arc<str>, &Shelf)> {
+        self.exact.iter()
+    }
+
+    /// Prices for this model at this provider, the name as it is written first.
+    pub fn provider_model<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
+        let (provider, rest) = match (asked.provider, asked.split()) {
+            (Some(provider), _) => (Some(provider), None),
+            (None, Some((provider, rest))) => (Some(provider), self.exact(rest)),
+            (None, None) => (None, None),
+        };
+        let written = self.exact(asked.model);
+        let short = asked.provider.and_then(|_| self.short.get(asked.model));
+        let shelves = [written, rest, short].into_iter().flatten();
+        shelves.filter_map(move |shelf| provider.and_then(|provider| shelf.of(Some(provider))))
+    }
+
+    /// Prices for this model whoever serves it; where no provider is named, those of every provider.
+    pub fn model<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
+        let in_name = asked.provider_in_name();
+        let suits = move |provider: Option<&str>| match asked.provider {
+            Some(_) => provider.is_none(),
+            None => provider.is_none() || provider != in_name,
+        };
+        let all = self.exact(asked.model).into_iter().flat_map(Shelf::all);
+        all.filter(move |(provider, _)| suits(*provider)).map(|(_, history)| history)
+    }
+
+    /// Prices of globs that match, the longest literal first.
+    pub fn glob<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
+        self.globs.matching(asked.model).flat_map(move |shelf| shelf.suiting(asked.provider))
+    }
+
+    /// Default prices: the provider's, then the general one.
+    pub fn defaults<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
+        let provider = asked.provider.or(asked.provider_in_name());
+        let own = provider.and_then(|provider| self.defaults.of(Some(provider)));
+        own.into_iter().chain(self.defaults.of(None))
+    }
+
+    /// Prices that would suit if they were not another provider's than the one named.
+    pub fn elsewhere<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
+        let exact = self.exact(asked.model).into_iter();
+        let all = exact.chain(self.globs.matching(asked.model)).flat_map(Shelf::all);
+        let other =
+            move |name: Option<&str>| name.is_some() && asked.provider.is_some() && name != asked.provider;
+        all.filter(move |(provider, _)| other(*provider)).map(|(_, history)| history)
+    }
+}
+
+/// Prices of globs. They are found by the literal text before their first star, so that of thousands only those are
+/// tried that begin as the model does.
+#[derive(Debug, Default)]
+struct Globs {
+    all: Vec<(Arc<str>, Shelf)>,
+    /// Places in `all`, by the length of the text before the first star, then by that text.
+    heads: BTreeMap<usize, HashMap<Box<str>, Vec<usize>>>,
+}
+
+impl Globs {
+    fn new(globs: HashMap<Arc<str>, Shelf>) -> Self {
+        let literal = |glob: &str| glob.chars().filter(|c| *c != '*').count();
+        let mut all: Vec<_> = globs.into_iter().collect();
+        all.sort_by_cached_key(|(glob, _)| (Reverse(literal(glob)), glob.clone()));
+        let mut heads: BTreeMap<usize, HashMap<Box<str>, Vec<usize>>> = BTreeMap::new();
+        for (place, (glob, _)) in all.iter().enumerate() {
+            let head = glob.split('*').next().unwrap_or_default();
+            heads.entry(head.len()).or_default().entry(head.into()).or_default().push(place);
+        }
+        Self { all, heads }
+    }
+
+    /// The places of the globs that begin as the model does.
+    fn tried(&self, model: &str) -> impl Iterator<Item = usize> {
+        let begins = self.heads.range(..=model.len());
+        begins.filter_map(|(length, heads)| heads.get(model.get(..*length)?)).flatten().copied()
+    }
+
+    fn matching(&self, model: &str) -> impl Iterator<Item = &Shelf> {
+        let mut places: Vec<usize> =
+            self.tried(model).filter(|place| meter::matches(&self.all[*place].0, model)).collect();
+        places.sort_unstable();
+        places.into_iter().map(|place| &self.all[place].1)
+    }
+}
