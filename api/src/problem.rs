@@ -144,6 +144,10 @@ impl From<Error> for Problem {
                 Self::new(StatusCode::PRECONDITION_FAILED, "version_conflict", text)
             }
             Error::VersionConflict { .. } => Self::new(StatusCode::CONFLICT, "version_conflict", text),
+            Error::VersionMissing => {
+                let detail = "send the version that you have seen as If-Match";
+                Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
+            }
             Error::InUse { .. } => Self::new(StatusCode::CONFLICT, "in_use", text),
             Error::InvalidState(code @ "idempotency_key_reused", detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)

@@ -60,6 +60,9 @@ pub enum Error {
         /// Whether the caller stated the version it expected.
         stated: bool,
     },
+    /// The caller must state the version that it has seen, and did not.
+    #[error("the version that this applies to must be stated")]
+    VersionMissing,
     /// It cannot go while others depend on it.
     #[error("{count} {by} depend on it")]
     InUse {

@@ -103,6 +103,11 @@ impl Expected {
         }
     }
 
+    /// The caller's version, which must be stated, checked against the row as read.
+    pub fn stated(stated: Option<i64>, current: i64) -> Result<Self> {
+        stated.ok_or(Error::VersionMissing).and_then(|version| Self::new(Some(version), current))
+    }
+
     fn check(self, current: i64) -> Result<()> {
         let (version, stated) = match self {
             Self::Stated(version) => (version, true),

@@ -171,7 +171,7 @@ impl Faults {
     pub fn tags(&mut self, pointer: &str, Tags(tags): &Tags) {
         self.when(tags.len() > TAGS, pointer, "too_many", "must have at most 64 tags");
         for (key, value) in tags {
-            let at = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+            let at = format!("{pointer}/{}", escaped(key));
             self.when(key.is_empty(), &at, "required", "a tag's name must not be empty");
             self.text(&at, key, 64);
             self.text(&at, value, ENTRY);
@@ -190,6 +190,11 @@ impl Faults {
         let wrong = seconds.is_some_and(|seconds| !(1..=315_576_000).contains(&seconds));
         self.when(wrong, pointer, "out_of_range", "must be between 1 and 315576000 seconds");
     }
+}
+
+/// A name as a part of a JSON pointer.
+pub fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Reads a field that may be absent but not null: `null` on it is an error, not "keep".

@@ -77,6 +77,8 @@ impl NewPrice {
             effective_from: Set(begin),
             effective_until: Set(end),
             origin: Set(Origin::Manual),
+            source: Set(None),
+            sourced_on: Set(None),
             note: Set(self.note),
             ..Default::default()
         })

@@ -4,8 +4,10 @@
 pub mod book;
 pub mod books;
 mod create;
+mod edit;
 mod family;
 pub mod list;
+mod patch;
 mod read;
 pub mod resolve;
 mod shelf;
@@ -13,6 +15,8 @@ pub mod tariff;
 mod term;
 
 pub use create::create;
+pub use edit::{PriceEnd, delete, end, update};
+pub use patch::PricePatch;
 pub use read::{PriceFilter, PriceOwner, get, list};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -123,7 +127,7 @@ impl From<price::Model> for Price {
 
 tariff! {
     /// A price to make.
-    #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
     #[serde(deny_unknown_fields)]
     pub struct NewPrice {
         /// A model, or a glob of models (`*` stands for any text); absent or null = the default price, for models
@@ -153,5 +157,23 @@ tariff! {
         #[serde(default)]
         #[schema(max_length = 1024)]
         pub note: Option<String>,
+    }
+}
+
+impl From<price::Model> for NewPrice {
+    /// What was stated, so that it could be made again.
+    fn from(row: price::Model) -> Self {
+        let mut new = Self {
+            model: row.model,
+            provider: row.provider,
+            currency: Some(row.currency),
+            markup_bps: row.markup_bps,
+            effective_from: Some(row.effective_from),
+            effective_until: row.effective_until,
+            note: row.note,
+            ..Self::default()
+        };
+        new.set_terms(row.kind, &row.terms);
+        new
     }
 }
