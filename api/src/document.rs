@@ -81,6 +81,7 @@ struct Traits {
     in_organization: bool,
     names_a_row: bool,
     edits: bool,
+    must_match: bool,
     posts: bool,
     reads_input: bool,
 }
@@ -98,15 +99,20 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         operation.security = Some(vec![SecurityRequirement::new("admin", Vec::<String>::new())]);
     }
     if traits.in_organization {
-        parameter(operation, ("organization", "The organization, by id or by slug."), ParameterIn::Path);
+        parameter(
+            operation,
+            ("organization", "The organization, by id or by slug."),
+            ParameterIn::Path,
+            true,
+        );
     }
     if traits.edits && traits.versioned() {
         let about = "The version that the change applies to, from `ETag`; a stale one answers 412.";
-        parameter(operation, ("If-Match", about), ParameterIn::Header);
+        parameter(operation, ("If-Match", about), ParameterIn::Header, traits.must_match);
     }
     if traits.posts && traits.versioned() {
         let about = "Makes the call safe to repeat for 24 hours: the same call gets the same reply.";
-        parameter(operation, ("Idempotency-Key", about), ParameterIn::Header);
+        parameter(operation, ("Idempotency-Key", about), ParameterIn::Header, false);
     }
     for (applies, status, about) in problems(&traits) {
         if applies {
@@ -123,8 +129,11 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
 fn traits(path: &str, method: &HttpMethod, operation: &Operation) -> Traits {
     let in_organization = path.contains("{organization}");
     let posts = *method == HttpMethod::Post;
+    // Whoever must state a version can be told that it is missing.
+    let must_match = operation.responses.responses.contains_key("428");
     // Resuming may wait for a version; what stops something never does.
-    let edits = matches!(method, HttpMethod::Patch | HttpMethod::Delete) || path.ends_with("/resume");
+    let changes = matches!(method, HttpMethod::Patch | HttpMethod::Delete) || path.ends_with("/resume");
+    let edits = changes || must_match;
     let has_query = operation.parameters.iter().flatten().any(is_query);
     Traits {
         // An operation that names its own security (none, gateway, virtual_key) keeps it.
@@ -134,6 +143,7 @@ fn traits(path: &str, method: &HttpMethod, operation: &Operation) -> Traits {
         in_organization,
         names_a_row: path.matches('{').count() > usize::from(in_organization),
         edits,
+        must_match,
         posts,
         reads_input: posts || edits || has_query || operation.request_body.is_some(),
     }
@@ -194,8 +204,8 @@ fn dress(status: &str, response: &mut Response) {
     }
 }
 
-fn parameter(operation: &mut Operation, (name, about): (&str, &str), place: ParameterIn) {
-    let required = if place == ParameterIn::Path { Required::True } else { Required::False };
+fn parameter(operation: &mut Operation, (name, about): (&str, &str), place: ParameterIn, required: bool) {
+    let required = if required { Required::True } else { Required::False };
     let schema = ObjectBuilder::new().schema_type(Type::String);
     let parameter = ParameterBuilder::new()
         .name(name)

@@ -15,7 +15,7 @@ use entity::{
     json::Texts,
     membership,
     organization::{ActiveModel, Column, Entity},
-    status::{Role, Standing},
+    status::{Role, Standing, UnpricedPolicy},
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DeriveIntoActiveModel, DerivePartialModel, EntityTrait,
@@ -49,6 +49,11 @@ pub struct Organization {
     /// Longest life of a new key, in seconds; null = no restriction.
     #[schema(required)]
     pub max_key_lifetime: Option<i64>,
+    /// ISO 4217; of amounts that name no currency.
+    #[schema(example = "USD")]
+    pub default_currency: String,
+    /// What happens to calls for which no price is found.
+    pub unpriced_policy: UnpricedPolicy,
     /// For `If-Match`.
     pub version: i64,
     /// When it was made.
@@ -99,6 +104,14 @@ pub struct OrganizationPatch {
     #[serde(with = "serde_with::rust::double_option")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 315_576_000_i64)]
     pub max_key_lifetime: Option<Option<i64>>,
+    /// ISO 4217; of amounts that name no currency from now on. What exists keeps its own.
+    #[schema(nullable = false, example = "USD")]
+    #[serde(deserialize_with = "crate::validate::present")]
+    pub default_currency: Option<String>,
+    /// What happens to calls for which no price is found.
+    #[schema(nullable = false)]
+    #[serde(deserialize_with = "crate::validate::present")]
+    pub unpriced_policy: Option<UnpricedPolicy>,
 }
 
 /// The first row of a tenant, and its first owner.
@@ -213,6 +226,9 @@ pub async fn update(ctx: &Ctx, version: Option<i64>, patch: OrganizationPatch) -
     }
     faults.globs("/allowed_models", patch.allowed_models.as_ref().and_then(Option::as_ref));
     faults.lifetime("/max_key_lifetime", patch.max_key_lifetime.flatten());
+    if let Some(currency) = &patch.default_currency {
+        faults.currency("/default_currency", currency);
+    }
     faults.finish()?;
     let slug = patch.slug.clone().unwrap_or_default();
     let mut unit = ctx.begin().await?;

@@ -152,6 +152,39 @@ on_both!(an_organization_is_changed, |app| {
     owner.patch("/v1/organizations/moved", json!({"slug": "acme"})).await.problem(409, "duplicate");
 });
 
+on_both!(an_organization_decides_about_currency_and_calls_without_a_price, |app| {
+    let owner = app.owner();
+    let path = "/v1/organizations/default";
+    let made = owner.get(path).await.ok();
+    assert_eq!((&made["default_currency"], &made["unpriced_policy"]), (&json!("USD"), &json!("refuse")));
+    for policy in ["default", "allow", "refuse"] {
+        assert_eq!(
+            owner.patch(path, json!({"unpriced_policy": policy})).await.ok()["unpriced_policy"],
+            policy
+        );
+    }
+    let changed = owner.patch(path, json!({"default_currency": "EUR"})).await.ok();
+    assert_eq!(
+        (&changed["default_currency"], &changed["unpriced_policy"]),
+        (&json!("EUR"), &json!("refuse"))
+    );
+    let told = owner.get(&format!("{path}/audit-events?action=organization.update")).await.ok();
+    assert_eq!(told["items"][0]["detail"]["before"]["default_currency"], "USD");
+    assert_eq!(told["items"][0]["detail"]["after"]["default_currency"], "EUR");
+
+    for currency in ["", "usd", "XYZ", "EURO", "€", "U\u{0}D", &"U".repeat(1000)] {
+        let patch = owner.patch(path, json!({"default_currency": currency}));
+        patch.await.invalid(&[("/default_currency", "unknown")]);
+    }
+    let wrong = owner.patch(path, json!({"unpriced_policy": "free"}));
+    wrong.await.invalid(&[("/unpriced_policy", "invalid_value")]);
+    for field in ["default_currency", "unpriced_policy"] {
+        let pointer = format!("/{field}");
+        owner.patch(path, json!({field: null})).await.invalid(&[(pointer.as_str(), "not_nullable")]);
+    }
+    assert_eq!(owner.get(path).await.ok(), changed);
+});
+
 on_both!(an_organization_is_its_members_business, |app| {
     let acme = app.other_organization("acme").await;
     for request in

@@ -2,8 +2,8 @@
 
 use crate::{
     extract::{
-        Allow, Create, Json, Path, Query,
-        json::{Created, Once},
+        Act, Allow, Create, IfMatch, Json, Path, Query,
+        json::{Created, NoContent, Once},
     },
     list_query,
     problem::Result,
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use service::{
     authz::permit,
     page::Page,
-    price::{self, NewPrice, Price, PriceFilter, PriceOwner, PricePage},
+    price::{self, Level, NewPrice, Price, PriceEnd, PriceFilter, PricePage, PricePatch},
 };
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -27,9 +27,11 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(create_price, list_prices))
-        .routes(routes!(get_price))
+        .routes(routes!(get_price, update_price, delete_price))
+        .routes(routes!(end_price))
         .routes(routes!(create_platform_price, list_platform_prices))
-        .routes(routes!(get_platform_price))
+        .routes(routes!(get_platform_price, update_platform_price, delete_platform_price))
+        .routes(routes!(end_platform_price))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -59,10 +61,10 @@ macro_rules! price_query {
                 in_force_at: DateTime<Utc>,
             }
         }
-        impl From<$name> for PriceFilter {
-            fn from(query: $name) -> Self {
-                let $name { model, provider, kind, origin, in_force_at, .. } = query;
-                Self { model, provider, kind, origin, in_force_at }
+        impl $name {
+            fn filter(self) -> PriceFilter {
+                let Self { model, provider, kind, origin, in_force_at, .. } = self;
+                PriceFilter { scope: None, model, provider, kind, origin, in_force_at }
             }
         }
     };
@@ -71,25 +73,26 @@ macro_rules! price_query {
 price_query! {
     /// Which prices to list.
     PriceQuery {
-        /// Whose: the organization's own, or those of the installation.
+        /// Whose: the organization's own (`organization`, which is what is listed without it), its connections', or the
+        /// platform's.
         #[param(inline)]
-        scope: PriceOwner,
+        scope: Level,
     }
 }
 
 price_query! {
-    /// Which prices of the installation to list.
+    /// Which prices of the platform to list.
     PlatformPriceQuery {}
 }
 
 /// Make a price
 ///
-/// It is in force from `effective_from` on; from then on it never changes, and a later price of the same model and
-/// provider takes its place. A price with an end holds its whole term: no other begins in it.
+/// It is in force from `effective_from` on. From then on it never changes, and a later price of the same model and
+/// provider takes its place. A price with an end holds its whole term: no other of its kind begins in it.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/prices", tag = "prices", request_body = NewPrice,
     responses((status = 201, description = "The price.", body = Price),
-              (status = 409, description = "`duplicate`: a price of the same model and provider begins at this moment. \
-                                            `overlap`: it begins within the term of another one, or another one within its own.")))]
+              (status = 409, description = "`duplicate`: another price of the same model and provider begins then. \
+                                            `overlap`: one of the two begins within the term of the other.")))]
 async fn create_price(
     allow: Allow<permit::PricesWrite>,
     Once(new): Create<NewPrice>,
@@ -99,33 +102,87 @@ async fn create_price(
 
 /// List prices
 ///
-/// The organization's own, or with `scope=platform` those of the installation.
+/// The organization's own, or with `scope=platform` those that are there for every organization.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/prices", tag = "prices", params(PriceQuery),
     responses((status = 200, description = "One page.", body = PricePage)))]
 async fn list_prices(
     allow: Allow<permit::PricesRead>,
     Query(query): Query<PriceQuery>,
 ) -> Result<Json<Page<Price>>> {
-    let (page, owner) = (query.page(), query.scope.unwrap_or_default());
-    Ok(Json(price::list(&allow, owner, &page, query.into()).await?))
+    let (page, scope) = (query.page(), query.scope);
+    Ok(Json(price::list(&allow, &page, PriceFilter { scope, ..query.filter() }).await?))
 }
 
 /// Read a price
 ///
-/// One of the organization, or one of the installation.
+/// One of the organization's, or one of the platform's.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/prices/{price}", tag = "prices", params(PricePath),
     responses((status = 200, description = "The price.", body = Price)))]
 async fn get_price(allow: Allow<permit::PricesRead>, Path(path): Path<PricePath>) -> Result<Json<Price>> {
     Ok(Json(price::get(&allow, path.price).await?))
 }
 
+/// Change a price
+///
+/// Only before it is in force. An absent field is kept; `null` clears a field that can be cleared. Rates are changed one
+/// by one; service tiers, tiers and multipliers as a whole. What comes out must be acceptable as a new price.
+#[utoipa::path(patch, path = "/v1/organizations/{organization}/prices/{price}", tag = "prices", params(PricePath),
+    request_body = PricePatch,
+    responses((status = 200, description = "The price as it is now.", body = Price),
+              (status = 409, description = "`price_in_force`: it never changes again. \
+                                            `duplicate`: another price of the same model and provider begins then. \
+                                            `overlap`: one of the two begins within the term of the other."),
+              (status = 428, description = "`precondition_required`: `If-Match` is missing.")))]
+async fn update_price(
+    allow: Allow<permit::PricesWrite>,
+    Path(path): Path<PricePath>,
+    IfMatch(version): IfMatch,
+    Json(patch): Json<PricePatch>,
+) -> Result<Json<Price>> {
+    Ok(Json(price::update(&allow, path.price, version, patch).await?))
+}
+
+/// Delete a price
+///
+/// Only before it is in force: what calls have been charged by stays.
+#[utoipa::path(delete, path = "/v1/organizations/{organization}/prices/{price}", tag = "prices", params(PricePath),
+    responses((status = 204, description = "Deleted."),
+              (status = 409, description = "`price_in_force`: it can be ended, but not deleted."),
+              (status = 428, description = "`precondition_required`: `If-Match` is missing.")))]
+async fn delete_price(
+    allow: Allow<permit::PricesWrite>,
+    Path(path): Path<PricePath>,
+    IfMatch(version): IfMatch,
+) -> Result<NoContent> {
+    price::delete(&allow, path.price, version).await?;
+    Ok(NoContent)
+}
+
+/// End a price
+///
+/// Now, or at a moment to come; until then the end can be moved. What the price has been so far it stays.
+#[utoipa::path(post, path = "/v1/organizations/{organization}/prices/{price}/end", tag = "prices", params(PricePath),
+    request_body = PriceEnd,
+    responses((status = 200, description = "The price as it is now.", body = Price),
+              (status = 409, description = "`price_ended`: it is not in force any more. \
+                                            `overlap`: another price of the same model and provider begins before then."),
+              (status = 428, description = "`precondition_required`: `If-Match` is missing.")))]
+async fn end_price(
+    allow: Allow<permit::PricesWrite>,
+    Path(path): Path<PricePath>,
+    IfMatch(version): IfMatch,
+    Once(end): Act<PriceEnd>,
+) -> Result<Json<Price>> {
+    Ok(Json(price::end(&allow, path.price, version, end).await?))
+}
+
 /// Make a price for all organizations
 ///
-/// It holds where an organization has no price of its own.
+/// It is in force from `effective_from` on, wherever an organization has no price of its own.
 #[utoipa::path(post, path = "/v1/prices", tag = "prices", request_body = NewPrice,
     responses((status = 201, description = "The price.", body = Price),
-              (status = 409, description = "`duplicate`: a price of the same model and provider begins at this moment. \
-                                            `overlap`: it begins within the term of another one, or another one within its own.")))]
+              (status = 409, description = "`duplicate`: another price of the same model and provider begins then. \
+                                            `overlap`: one of the two begins within the term of the other.")))]
 async fn create_platform_price(
     allow: Allow<permit::PlatformCatalogue>,
     Once(new): Create<NewPrice>,
@@ -135,7 +192,7 @@ async fn create_platform_price(
 
 /// List the prices for all organizations
 ///
-/// Those of the installation.
+/// Those of the platform.
 #[utoipa::path(get, path = "/v1/prices", tag = "prices", params(PlatformPriceQuery),
     responses((status = 200, description = "One page.", body = PricePage)))]
 async fn list_platform_prices(
@@ -143,12 +200,12 @@ async fn list_platform_prices(
     Query(query): Query<PlatformPriceQuery>,
 ) -> Result<Json<Page<Price>>> {
     let page = query.page();
-    Ok(Json(price::list(&allow, PriceOwner::Platform, &page, query.into()).await?))
+    Ok(Json(price::list(&allow, &page, query.filter()).await?))
 }
 
 /// Read a price for all organizations
 ///
-/// One of the installation.
+/// One of the platform's.
 #[utoipa::path(get, path = "/v1/prices/{price}", tag = "prices", params(PricePath),
     responses((status = 200, description = "The price.", body = Price)))]
 async fn get_platform_price(
@@ -156,4 +213,57 @@ async fn get_platform_price(
     Path(path): Path<PricePath>,
 ) -> Result<Json<Price>> {
     Ok(Json(price::get(&allow, path.price).await?))
+}
+
+/// Change a price for all organizations
+///
+/// Only before it is in force, as a price of an organization is changed.
+#[utoipa::path(patch, path = "/v1/prices/{price}", tag = "prices", params(PricePath),
+    request_body = PricePatch,
+    responses((status = 200, description = "The price as it is now.", body = Price),
+              (status = 409, description = "`price_in_force`: it never changes again. \
+                                            `duplicate`: another price of the same model and provider begins then. \
+                                            `overlap`: one of the two begins within the term of the other."),
+              (status = 428, description = "`precondition_required`: `If-Match` is missing.")))]
+async fn update_platform_price(
+    allow: Allow<permit::PlatformCatalogue>,
+    Path(path): Path<PricePath>,
+    IfMatch(version): IfMatch,
+    Json(patch): Json<PricePatch>,
+) -> Result<Json<Price>> {
+    Ok(Json(price::update(&allow, path.price, version, patch).await?))
+}
+
+/// Delete a price for all organizations
+///
+/// Only before it is in force: what calls have been charged by stays.
+#[utoipa::path(delete, path = "/v1/prices/{price}", tag = "prices", params(PricePath),
+    responses((status = 204, description = "Deleted."),
+              (status = 409, description = "`price_in_force`: it can be ended, but not deleted."),
+              (status = 428, description = "`precondition_required`: `If-Match` is missing.")))]
+async fn delete_platform_price(
+    allow: Allow<permit::PlatformCatalogue>,
+    Path(path): Path<PricePath>,
+    IfMatch(version): IfMatch,
+) -> Result<NoContent> {
+    price::delete(&allow, path.price, version).await?;
+    Ok(NoContent)
+}
+
+/// End a price for all organizations
+///
+/// Now, or at a moment to come; until then the end can be moved. What the price has been so far it stays.
+#[utoipa::path(post, path = "/v1/prices/{price}/end", tag = "prices", params(PricePath),
+    request_body = PriceEnd,
+    responses((status = 200, description = "The price as it is now.", body = Price),
+              (status = 409, description = "`price_ended`: it is not in force any more. \
+                                            `overlap`: another price of the same model and provider begins before then."),
+              (status = 428, description = "`precondition_required`: `If-Match` is missing.")))]
+async fn end_platform_price(
+    allow: Allow<permit::PlatformCatalogue>,
+    Path(path): Path<PricePath>,
+    IfMatch(version): IfMatch,
+    Once(end): Act<PriceEnd>,
+) -> Result<Json<Price>> {
+    Ok(Json(price::end(&allow, path.price, version, end).await?))
 }

@@ -21,6 +21,7 @@ use utoipa::ToSchema;
 pub struct PriceEnd {
     /// In force up to but not including this moment; absent or null = now.
     #[serde(default)]
+    #[schema(example = "2027-02-01T00:00:00Z")]
     pub at: Option<DateTime<Utc>>,
 }
 

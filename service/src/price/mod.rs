@@ -17,7 +17,7 @@ mod term;
 pub use create::create;
 pub use edit::{PriceEnd, delete, end, update};
 pub use patch::PricePatch;
-pub use read::{PriceFilter, PriceOwner, get, list};
+pub use read::{PriceFilter, get, list};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{

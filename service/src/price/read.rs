@@ -1,10 +1,11 @@
 //! Reading prices: an organization reads its own, and those of the platform.
 
-use super::Price;
+use super::{Level, Price};
 use crate::{
     Ctx, Error, Result,
     page::{Page, PageRequest},
     scope::Scope,
+    validate::Faults,
 };
 use chrono::{DateTime, Utc};
 use entity::{
@@ -14,25 +15,17 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, Condition, ExprTrait,
-    sea_query::{Alias, Expr, Query},
+    sea_query::{Expr, Query},
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
 
-/// Whose prices to list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PriceOwner {
-    /// The organization's own.
-    #[default]
-    Organization,
-    /// Those of the installation, which are there for every organization.
-    Platform,
-}
+/// Names the prices that may have begun later.
+const LATER: &str = "later";
 
 /// Which prices to list.
 #[derive(Debug, Default)]
 pub struct PriceFilter {
+    /// Whose they are: the scope's own unless said.
+    pub scope: Option<Level>,
     /// Only with exactly this model or glob.
     pub model: Option<String>,
     /// Only of this provider.
@@ -45,23 +38,18 @@ pub struct PriceFilter {
     pub in_force_at: Option<DateTime<Utc>>,
 }
 
-/// One page of prices of the scope's organization, or of the platform.
-pub async fn list(
-    ctx: &Ctx,
-    owner: PriceOwner,
-    page: &PageRequest,
-    filter: PriceFilter,
-) -> Result<Page<Price>> {
+/// One page of prices: the scope's own, or those of the platform.
+pub async fn list(ctx: &Ctx, page: &PageRequest, filter: PriceFilter) -> Result<Page<Price>> {
+    let level = filter.scope.unwrap_or(Level::of(ctx.scope.organization));
+    let of_connection = Column::ConnectionId.is_not_null();
     let condition = Condition::all()
+        .add(if level == Level::Connection { of_connection } else { of_connection.not() })
         .add_option(filter.model.map(|model| Column::Model.eq(model)))
         .add_option(filter.provider.map(|provider| Column::Provider.eq(provider)))
         .add_option(filter.kind.map(|kind| Column::Kind.eq(kind)))
         .add_option(filter.origin.map(|origin| Column::Origin.eq(origin)))
-        .add_option(filter.in_force_at.map(in_force_at));
-    let ctx = match owner {
-        PriceOwner::Organization => ctx,
-        PriceOwner::Platform => &platform(ctx),
-    };
+        .add_option(filter.in_force_at.map(in_force_at).transpose()?);
+    let ctx = if level == Level::Platform { &platform(ctx) } else { ctx };
     Ok(ctx.repository::<Entity>().rows(page, condition).await?.map(Price::from))
 }
 
@@ -78,28 +66,28 @@ fn platform(ctx: &Ctx) -> Ctx {
     ctx.within(Scope::all(OrganizationId::PLATFORM))
 }
 
-/// The price is in force at a moment: the moment is in its term, and in that of no price of the key that began later.
-fn in_force_at(moment: DateTime<Utc>) -> Condition {
-    let later = Alias::new("later");
-    let its = |column: Column| Expr::col((later.clone(), column));
+/// The price is in force at a moment: the moment is in its term, and in that of no price of its key that began later.
+fn in_force_at(moment: DateTime<Utc>) -> Result<Condition> {
+    let mut faults = Faults::default();
+    faults.moment("?in_force_at", Some(moment));
+    faults.finish()?;
+    let its = |column: Column| Expr::col((LATER, column));
     let own = |column: Column| Expr::col((Entity, column));
     let same =
         |column: Column| its(column).eq(own(column)).or(its(column).is_null().and(own(column).is_null()));
-    let begun =
-        its(Column::EffectiveFrom).gt(own(Column::EffectiveFrom)).and(its(Column::EffectiveFrom).lte(moment));
-    let lasts = its(Column::EffectiveUntil).is_null().or(its(Column::EffectiveUntil).gt(moment));
-    let successor = Query::select()
-        .column((later.clone(), Column::Id))
-        .from_as(Entity, later.clone())
+    let mut successor = Query::select();
+    successor
+        .expr(Expr::val(1))
+        .from_as(Entity, LATER)
         .and_where(its(Column::OrganizationId).eq(own(Column::OrganizationId)))
-        .and_where(same(Column::ConnectionId))
-        .and_where(same(Column::Provider))
-        .and_where(same(Column::Model))
-        .and_where(begun)
-        .and_where(lasts)
-        .take();
-    Condition::all()
+        .and_where(its(Column::EffectiveFrom).gt(own(Column::EffectiveFrom)))
+        .and_where(its(Column::EffectiveFrom).lte(moment))
+        .and_where(its(Column::EffectiveUntil).is_null().or(its(Column::EffectiveUntil).gt(moment)));
+    for column in [Column::ConnectionId, Column::Provider, Column::Model] {
+        successor.and_where(same(column));
+    }
+    Ok(Condition::all()
         .add(Column::EffectiveFrom.lte(moment))
         .add(Column::EffectiveUntil.is_null().or(Column::EffectiveUntil.gt(moment)))
-        .add(Expr::exists(successor).not())
+        .add(Expr::exists(successor).not()))
 }

@@ -126,7 +126,7 @@ const DOORS: &[(Door, &[&str])] = &[
         ],
     ),
     (Needs(Permission::PricesRead), &["list_prices", "get_price"]),
-    (Needs(Permission::PricesWrite), &["create_price"]),
+    (Needs(Permission::PricesWrite), &["create_price", "update_price", "delete_price", "end_price"]),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),
     (
@@ -159,7 +159,14 @@ const DOORS: &[(Door, &[&str])] = &[
     ),
     (
         Needs(Permission::PlatformCatalogue),
-        &["create_platform_price", "list_platform_prices", "get_platform_price"],
+        &[
+            "create_platform_price",
+            "list_platform_prices",
+            "get_platform_price",
+            "update_platform_price",
+            "delete_platform_price",
+            "end_platform_price",
+        ],
     ),
     (
         Needs(Permission::PlatformAudit),
