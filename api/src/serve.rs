@@ -13,7 +13,13 @@ use anyhow::{Context, bail};
 use api::state::AppState;
 use axum::{Router, serve::ListenerExt};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use service::{System, activity, checks, db::Db};
+use service::{
+    Ctx, System, activity,
+    catalogue::{self, Catalogue, Outcome},
+    checks,
+    db::Db,
+    scope::Scope,
+};
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
@@ -88,7 +94,27 @@ async fn prepare(config: &Config, options: &Options, address: SocketAddr) -> any
     let db = db.context("the database cannot be reached")?;
     let secrets = keyring::open_or_make(config, &db).await?;
     checks::enroll(&db, &secrets).await.context("refusing to start")?;
-    Ok(commands::system(config, db, secrets, config.issuer(address))?)
+    let system = commands::system(config, db, secrets, config.issuer(address))?;
+    stock(&system).await.context("the built-in catalogue cannot be applied")?;
+    Ok(system)
+}
+
+/// Gives the platform the providers, models and prices that ship with this binary, unless a newer one has been here.
+async fn stock(system: &Arc<System>) -> service::Result<()> {
+    let platform = Ctx::internal(system, Scope::platform());
+    match catalogue::apply(&platform, &Catalogue::built_in()?, false).await? {
+        Outcome::Applied(applied) => tracing::info!(
+            version = applied.catalogue_version,
+            models = applied.models.added,
+            prices = applied.prices.added + applied.prices.changed,
+            "catalogue applied"
+        ),
+        Outcome::Current => {}
+        Outcome::Older(version) => {
+            tracing::info!(version, "the database has the catalogue of a newer release, and keeps it");
+        }
+    }
+    Ok(())
 }
 
 fn state(config: &Config, system: Arc<System>) -> anyhow::Result<AppState> {

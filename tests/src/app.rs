@@ -15,9 +15,11 @@ use entity::{
 use futures_util::FutureExt;
 use serde_json::json;
 use service::{
-    System,
+    Ctx, System,
+    catalogue::{self, Catalogue},
     clock::{Clock, Entropy},
     db::Db,
+    scope::Scope,
     secrets::{Key32, Secrets, Versions},
     system::Settings,
 };
@@ -239,6 +241,13 @@ impl TestApp {
         let reply =
             self.owner().post("/v1/organizations/default/gateway-tokens", json!({ "name": name })).await;
         self.client(reply.created()["secret"].as_str().unwrap())
+    }
+
+    /// Applies the built-in catalogue, as the start of a real server does: the platform then has the models and prices of
+    /// a public list, in force since 2026-07-24. Without this a test starts with an empty price book.
+    pub async fn with_catalogue(&self) {
+        let platform = Ctx::internal(&self.system, Scope::platform());
+        catalogue::apply(&platform, &Catalogue::built_in().unwrap(), false).await.unwrap();
     }
 
     fn caller(&self, credential: Credential) -> Client {

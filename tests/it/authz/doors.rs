@@ -155,6 +155,8 @@ const DOORS: &[(Door, &[&str])] = &[
             "create_platform_model",
             "update_platform_model",
             "delete_platform_model",
+            "get_catalogue",
+            "apply_catalogue",
         ],
     ),
     (

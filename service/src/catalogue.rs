@@ -1,1 +1,0 @@
-//! The catalogue that ships with the server.
