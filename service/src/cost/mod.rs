@@ -5,6 +5,8 @@ mod bill;
 mod bound;
 pub mod convert;
 mod exact;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use bill::{Applied, AppliedFor, Bill, Line, Manner, RateFrom, TierChosen, bill};

@@ -99,6 +99,15 @@ impl Usage {
         Ok(())
     }
 
+    /// Both together; none if that is more than [`MOST`] of something.
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        let mut sum = *self;
+        for component in Component::EVERY {
+            sum.set(component, self.get(component).checked_add(other.get(component))?).ok()?;
+        }
+        Some(sum)
+    }
+
     /// All tokens of the prompt, cached ones too.
     pub fn prompt_tokens(&self) -> u64 {
         self.sum(Component::is_prompt)

@@ -7,7 +7,7 @@
 use super::{
     Format, Reading,
     object::Object,
-    split::{Completion, Media, Prompt, Reasoning, Stated, sum},
+    split::{Completion, Media, Prompt, Reasoning, Stated},
 };
 use crate::{Result, cost::Usage};
 
@@ -18,15 +18,15 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
 fn metadata(object: &Object<'_>) -> Result<Reading> {
     let asked = object.count("promptTokenCount")?;
     let tools = object.count("toolUsePromptTokenCount")?;
-    let both = sum(object, "toolUsePromptTokenCount", &[asked.unwrap_or(0), tools.unwrap_or(0)])?;
     let stated = Stated {
-        prompt: asked.or(tools).map(|_| both),
+        prompt: asked.or(tools).map(|_| asked.unwrap_or(0) + tools.unwrap_or(0)),
         completion: object.count(object.spelled(["candidatesTokenCount", "responseTokenCount"]))?,
         reasoning: object.count("thoughtsTokenCount")?.unwrap_or(0),
-        reasoning_at: object.pointer("thoughtsTokenCount"),
+        total: object.count("totalTokenCount")?,
         convention: Reasoning::Apart,
+        at: [object.pointer("thoughtsTokenCount"), object.pointer("totalTokenCount")],
     };
-    let Some(sides) = stated.sides(object, "totalTokenCount")? else {
+    let Some(sides) = stated.sides()? else {
         return Err(object.wrong("promptTokenCount", "required", "is needed, or totalTokenCount"));
     };
     let mut usage = Usage::default();

@@ -67,10 +67,10 @@ pub fn read(usage: &Value, format: Option<Format>, at: &str) -> Result<Reading> 
 }
 
 impl Format {
-    /// Whose shape an object has. Ours is the one that shares no field with another.
+    /// Whose shape an object has: that of the first who has a field of these. What has none of them is ours.
     fn of(object: &Object<'_>) -> Self {
         const SHAPES: [(Format, &[&str]); 6] = [
-            (Format::OpenaiChat, &["prompt_tokens", "completion_tokens"]),
+            (Format::OpenaiChat, &["prompt_tokens", "completion_tokens", "prompt_audio_seconds"]),
             (
                 Format::Gemini,
                 &["usageMetadata", "promptTokenCount", "candidatesTokenCount", "totalTokenCount"],
@@ -99,9 +99,10 @@ impl Format {
         ];
         let has = |fields: &[&str]| fields.iter().any(|field| object.has(field));
         let shape = SHAPES.into_iter().find(|(_, fields)| has(fields));
-        match shape.map_or(Self::Tollkeeper, |(format, _)| format) {
-            Self::OpenaiChat if has(&["input_tokens", "output_tokens"]) => Self::OpenaiResponses,
-            format => format,
+        match shape {
+            Some((_, ["total_tokens"])) if has(&["input_tokens", "output_tokens"]) => Self::OpenaiResponses,
+            Some((format, _)) => format,
+            None => Self::Tollkeeper,
         }
     }
 }

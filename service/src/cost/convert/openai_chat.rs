@@ -1,8 +1,8 @@
 //! OpenAI's chat completions and embeddings, and those who speak their format: DeepSeek, xAI, Mistral, Moonshot,
 //! OpenRouter, LiteLLM.
 //!
-//! `prompt_tokens` holds what was cached, `completion_tokens` the reasoning and the predictions, accepted or not. Who
-//! charges for writing to a cache says `cache_write_tokens`, and LiteLLM `cache_creation_tokens`, within `prompt_tokens`.
+//! `prompt_tokens` holds what was read from or written to a cache, `completion_tokens` the reasoning and the predictions,
+//! accepted or not. Only xAI counts reasoning on top, which its total tells.
 
 use super::{
     Format, Reading,
@@ -10,45 +10,56 @@ use super::{
     split::{Completion, Media, Prompt, Reasoning, Stated},
 };
 use crate::{Result, cost::Usage};
+use entity::terms::Component;
 
 pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
     let details = object.object("completion_tokens_details")?;
+    let seconds = object.count("prompt_audio_seconds")?;
+    let total = object.count("total_tokens")?;
     let stated = Stated {
         prompt: object.count("prompt_tokens")?,
         completion: object.count("completion_tokens")?,
         reasoning: details.count("reasoning_tokens")?.unwrap_or(0),
-        reasoning_at: details.pointer("reasoning_tokens"),
+        // Mistral charges for audio by the second, and its total alone holds the tokens that came of it.
+        total: if seconds.is_some() { None } else { total },
         convention: Reasoning::Within,
+        at: [details.pointer("reasoning_tokens"), object.pointer("total_tokens")],
     };
-    let Some(sides) = stated.sides(object, "total_tokens")? else {
+    let sides = stated.sides()?;
+    if sides.is_none() && seconds.is_none() {
         return Err(object.wrong("prompt_tokens", "required", "is needed, or total_tokens"));
-    };
+    }
+    let sides = sides.unwrap_or_default();
+    let mut usage = Usage::default();
+    prompt(object, sides.prompt)?.classify(&mut usage)?;
     let visible = sides.completion - sides.reasoning;
     let audio = details.part("audio_tokens", visible)?;
     let image = details.part("image_tokens", visible - audio)?;
     let media = Media { audio, image };
-    let mut usage = Usage::default();
-    prompt(object, sides.prompt)?.classify(&mut usage)?;
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
+    usage.set(Component::Second, seconds.unwrap_or(0))?;
     Reading::new(Format::OpenaiChat, usage).served(object, "service_tier")
 }
 
 fn prompt(object: &Object<'_>, whole: u64) -> Result<Prompt> {
     let details = object.object("prompt_tokens_details")?;
-    // Whoever says it twice, in OpenAI's place and in its own, says the same.
-    let cached = first(
-        &[(&details, "cached_tokens"), (object, "prompt_cache_hit_tokens"), (object, "cached_tokens")],
-        whole,
-    )?;
-    let written =
-        first(&[(&details, "cache_write_tokens"), (&details, "cache_creation_tokens")], whole - cached)?;
+    // Beside OpenAI's own place: DeepSeek's, and Moonshot's.
+    let cached =
+        [(&details, "cached_tokens"), (object, "prompt_cache_hit_tokens"), (object, "cached_tokens")];
+    let cached = first(&cached, whole)?;
+    let written = [(&details, "cache_write_tokens"), (&details, "cache_creation_tokens")];
+    let written = first(&written, whole - cached)?;
+    // How long those live, LiteLLM and OpenRouter pass on from Anthropic.
+    let lives = [details.object("cache_creation_token_details")?, object.object("cache_creation")?];
+    let hour = "ephemeral_1h_input_tokens";
+    let written_1h = first(&[(&lives[0], hour), (&lives[1], hour)], written)?;
     let audio = details.part("audio_tokens", whole)?;
     let image = details.part("image_tokens", whole - audio)?;
     let media = Media { audio, image };
-    Ok(Prompt { whole, cached, written, media, ..Prompt::default() })
+    Ok(Prompt { whole, cached, written: written - written_1h, written_1h, media, ..Prompt::default() })
 }
 
-/// The part that the first of these fields tells.
+/// The part that the first of these fields tells. Who says it twice says the same.
 fn first(fields: &[(&Object<'_>, &str)], whole: u64) -> Result<u64> {
     for (object, field) in fields {
         if object.count(field)?.is_some() {

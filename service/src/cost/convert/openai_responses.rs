@@ -10,39 +10,38 @@ use crate::{Result, cost::Usage};
 use entity::terms::Component;
 
 pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
-    let mut usage = Usage::default();
-    if let Some(seconds) = object.count("seconds")? {
-        usage.set(Component::Second, seconds)?;
-        return Ok(Reading::new(Format::OpenaiResponses, usage));
-    }
     let output = object.object(object.spelled(["output_tokens_details", "output_token_details"]))?;
+    let seconds = object.count("seconds")?;
     let stated = Stated {
         prompt: object.count("input_tokens")?,
         completion: object.count("output_tokens")?,
         reasoning: output.count("reasoning_tokens")?.unwrap_or(0),
-        reasoning_at: output.pointer("reasoning_tokens"),
+        total: object.count("total_tokens")?,
         convention: Reasoning::Within,
+        at: [output.pointer("reasoning_tokens"), object.pointer("total_tokens")],
     };
-    let Some(sides) = stated.sides(object, "total_tokens")? else {
+    let sides = stated.sides()?;
+    if sides.is_none() && seconds.is_none() {
         return Err(object.wrong("input_tokens", "required", "is needed, or total_tokens or seconds"));
-    };
+    }
+    let sides = sides.unwrap_or_default();
     let input = object.object(object.spelled(["input_tokens_details", "input_token_details"]))?;
+    let mut usage = Usage::default();
+    prompt(&input, sides.prompt)?.classify(&mut usage)?;
     let visible = sides.completion - sides.reasoning;
     let audio = output.part("audio_tokens", visible)?;
     let image = if draws(object, &input) { visible } else { output.part("image_tokens", visible - audio)? };
     let media = Media { audio, image };
-    prompt(&input, sides.prompt)?.classify(&mut usage)?;
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
+    usage.set(Component::Second, seconds.unwrap_or(0))?;
     Reading::new(Format::OpenaiResponses, usage).served(object, "service_tier")
 }
 
-/// Whether it is of the images API without details of the output, which is then all image. That API alone tells text from
-/// images in the input and knows no cache.
+/// Whether it is of the images API without details of the output, which is then all image. That API alone tells images
+/// from text in the input and knows no cache.
 fn draws(object: &Object<'_>, input: &Object<'_>) -> bool {
-    input.has("image_tokens")
-        && !input.has("cached_tokens")
-        && !object.has("output_tokens_details")
-        && !object.has("output_token_details")
+    let output = object.has("output_tokens_details") || object.has("output_token_details");
+    input.has("image_tokens") && !input.has("cached_tokens") && !output
 }
 
 fn prompt(input: &Object<'_>, whole: u64) -> Result<Prompt> {

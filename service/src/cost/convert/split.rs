@@ -1,6 +1,5 @@
 //! Splitting: wholes into disjoint parts. What goes in sums to what comes out.
 
-use super::object::Object;
 use crate::{
     Error, Result,
     cost::{MOST, Usage},
@@ -74,14 +73,15 @@ pub(super) struct Stated {
     pub(super) prompt: Option<u64>,
     pub(super) completion: Option<u64>,
     pub(super) reasoning: u64,
-    /// Where it says how much reasoning there was.
-    pub(super) reasoning_at: String,
+    pub(super) total: Option<u64>,
     /// How it counts reasoning, where no total tells.
     pub(super) convention: Reasoning,
+    /// The JSON pointers of the reasoning and of the total.
+    pub(super) at: [String; 2],
 }
 
 /// The two sides of a call: all tokens of the prompt, all tokens of the completion, and how many of those are reasoning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Sides {
     pub(super) prompt: u64,
     pub(super) completion: u64,
@@ -89,42 +89,46 @@ pub(super) struct Sides {
 }
 
 impl Stated {
-    /// The sides, as the total in a field tells them.
+    /// The sides; none if nothing is said of them.
     ///
     /// The total is what is charged, so it decides whether reasoning is part of the completion (OpenAI) or comes on top
     /// (xAI, which speaks OpenAI's format; Google, mostly). What a total holds beyond prompt and completion, where no
     /// reasoning is named, is reasoning (Google's endpoint in OpenAI's format). A total without any sides is halved, the
     /// odd token to the completion, as nothing is known that would be better. Any other total contradicts its parts.
-    pub(super) fn sides(&self, object: &Object<'_>, total: &str) -> Result<Option<Sides>> {
-        let sides = match (object.count(total)?, self.prompt, self.completion) {
+    pub(super) fn sides(&self) -> Result<Option<Sides>> {
+        let [reasoning_at, total_at] = &self.at;
+        let sides = match (self.total, self.prompt, self.completion) {
             (None, None, None) => return Ok(None),
-            (Some(all), None, None) => {
-                Some(Sides { prompt: all / 2, completion: all - all / 2, reasoning: self.reasoning })
+            (None, ..) => self.by_convention(),
+            (Some(total), None, None) => self.halved(total),
+            (Some(total), ..) => {
+                let message = "contradicts the parts that it is the total of";
+                self.by_total(total).ok_or_else(|| Error::invalid(total_at, "inconsistent", message))?
             }
-            (None, ..) => Some(self.by_convention()),
-            (Some(all), ..) => self.by_total(all),
         };
-        let message = "contradicts the parts that it is the total of";
-        let sides = sides.ok_or_else(|| object.wrong(total, "inconsistent", message))?;
+        if sides.prompt.max(sides.completion) > MOST {
+            return Err(Error::invalid(total_at, "out_of_range", format!("must be at most {MOST}")));
+        }
         if sides.reasoning > sides.completion {
             let message = format!("is more than the {} that it is part of", sides.completion);
-            return Err(Error::invalid(self.reasoning_at.clone(), "inconsistent", message));
+            return Err(Error::invalid(reasoning_at, "inconsistent", message));
         }
         Ok(Some(sides))
     }
 
     fn by_convention(&self) -> Sides {
         let apart = if self.convention == Reasoning::Apart { self.reasoning } else { 0 };
-        Sides {
-            prompt: self.prompt.unwrap_or(0),
-            completion: self.completion.unwrap_or(0) + apart,
-            reasoning: self.reasoning,
-        }
+        let completion = self.completion.unwrap_or(0) + apart;
+        Sides { prompt: self.prompt.unwrap_or(0), completion, reasoning: self.reasoning }
     }
 
-    fn by_total(&self, all: u64) -> Option<Sides> {
+    fn halved(&self, total: u64) -> Sides {
+        Sides { prompt: total / 2, completion: total - total / 2, reasoning: self.reasoning }
+    }
+
+    fn by_total(&self, total: u64) -> Option<Sides> {
         let prompt = self.prompt.unwrap_or(0);
-        let completion = all.checked_sub(prompt)?;
+        let completion = total.checked_sub(prompt)?;
         let reasoning = match completion.checked_sub(self.completion.unwrap_or(completion))? {
             0 => self.reasoning,
             beside if self.reasoning == 0 || self.reasoning == beside => beside,
@@ -132,13 +136,4 @@ impl Stated {
         };
         Some(Sides { prompt, completion, reasoning })
     }
-}
-
-/// The sum of counts that a call has in a field and beside it, refused at the field if it is too large.
-pub(super) fn sum(object: &Object<'_>, field: &str, counts: &[u64]) -> Result<u64> {
-    let sum = counts.iter().sum();
-    if sum > MOST {
-        return Err(object.wrong(field, "out_of_range", format!("is together with others more than {MOST}")));
-    }
-    Ok(sum)
 }

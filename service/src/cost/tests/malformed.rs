@@ -1,0 +1,236 @@
+//! What is no usage is refused by its place, whoever sent it.
+
+use super::*;
+use crate::{Error, error::FieldError};
+use serde_json::{Value, json};
+
+fn faults(object: &Value, format: Option<Format>) -> Vec<FieldError> {
+    match read(object, format, "/usage") {
+        Err(Error::Invalid(faults)) => faults,
+        Err(Error::Malformed(fault)) => vec![fault],
+        other => panic!("{object} is read as {other:?}"),
+    }
+}
+
+/// An object has one fault, of this code at this place under `/usage`.
+fn refused(object: &Value, pointer: &str, code: &str) {
+    let faults = faults(object, None);
+    assert_eq!(faults.len(), 1, "{object}: {faults:?}");
+    let found = (faults[0].pointer.as_str(), faults[0].code);
+    assert_eq!(found, (format!("/usage{pointer}").as_str(), code), "{object}");
+}
+
+#[test]
+fn a_count_is_a_whole_number_that_is_not_too_large() {
+    for (value, code) in [
+        (json!("10"), "invalid_value"),
+        (json!(true), "invalid_value"),
+        (json!([10]), "invalid_value"),
+        (json!({"tokens": 10}), "invalid_value"),
+        (json!(1.5), "invalid_value"),
+        (json!(1e-3), "invalid_value"),
+        (json!(-1), "out_of_range"),
+        (json!(-1.0), "out_of_range"),
+        (json!(MOST + 1), "out_of_range"),
+        (json!(u64::MAX), "out_of_range"),
+        (json!(i64::MIN), "out_of_range"),
+        (json!(1e300), "out_of_range"),
+        (serde_json::from_str("100000000000000000000000000000").unwrap(), "out_of_range"),
+    ] {
+        refused(&json!({"prompt_tokens": value}), "/prompt_tokens", code);
+        refused(&json!({"input_tokens": value}), "/input_tokens", code);
+        refused(&json!({"input_tokens": value, "cache_read_input_tokens": 1}), "/input_tokens", code);
+        refused(&json!({"input_tokens": value, "input_tokens_details": null}), "/input_tokens", code);
+        refused(&json!({"prompt_token_count": value}), "/prompt_token_count", code);
+        refused(&json!({"billed_units": {"output_tokens": value}}), "/billed_units/output_tokens", code);
+    }
+    for value in [json!(MOST), json!(0), json!(-0.0), json!(1_000_000_000_000.0)] {
+        assert!(read(&json!({"prompt_tokens": value}), None, "").is_ok(), "{value}");
+    }
+}
+
+#[test]
+fn a_usage_is_an_object() {
+    for value in [json!(null), json!(5), json!("x"), json!([]), json!([{"prompt_tokens": 1}])] {
+        refused(&value, "", "invalid_value");
+    }
+    refused(
+        &json!({"prompt_tokens": 1, "prompt_tokens_details": 5}),
+        "/prompt_tokens_details",
+        "invalid_value",
+    );
+    refused(&json!({"usageMetadata": []}), "/usageMetadata", "invalid_value");
+    refused(
+        &json!({"promptTokenCount": 1, "promptTokensDetails": {}}),
+        "/promptTokensDetails",
+        "invalid_value",
+    );
+    let list = json!({"promptTokenCount": 1, "promptTokensDetails": [{"modality": "TEXT"}, 5]});
+    refused(&list, "/promptTokensDetails/1", "invalid_value");
+    let modality = json!({"promptTokenCount": 1, "promptTokensDetails": [{"modality": 5, "tokenCount": 1}]});
+    refused(&modality, "/promptTokensDetails/0/modality", "invalid_value");
+    refused(&json!({"prompt_tokens": 1, "service_tier": 5}), "/service_tier", "invalid_value");
+    refused(
+        &json!({"input_tokens": 1, "cache_creation": {}, "inference_geo": {}}),
+        "/inference_geo",
+        "invalid_value",
+    );
+}
+
+#[test]
+fn an_object_that_says_nothing_is_refused() {
+    for (object, pointer) in [
+        (json!({"prompt_tokens": null}), "/prompt_tokens"),
+        (json!({"type": "tokens"}), "/input_tokens"),
+        (json!({"cache_creation_input_tokens": null}), "/input_tokens"),
+        (json!({"usage_metadata": {}}), "/usage_metadata/promptTokenCount"),
+        (json!({"tokens": {}}), "/billed_units"),
+    ] {
+        refused(&object, pointer, "required");
+    }
+    // Another provider's object, declared as this one's.
+    let chat = json!({"prompt_tokens": 10, "completion_tokens": 5});
+    for format in [Format::OpenaiResponses, Format::Anthropic, Format::Gemini, Format::Cohere] {
+        assert_eq!(faults(&chat, Some(format))[0].code, "required");
+    }
+    assert_eq!(faults(&chat, Some(Format::Tollkeeper))[0].code, "unknown_field");
+}
+
+#[test]
+fn a_part_is_not_more_than_its_whole() {
+    for (object, pointer) in [
+        (
+            json!({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 6}}),
+            "/prompt_tokens_details/cached_tokens",
+        ),
+        (json!({"prompt_tokens": 5, "prompt_cache_hit_tokens": 6}), "/prompt_cache_hit_tokens"),
+        (
+            json!({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 3}}),
+            "/prompt_tokens_details/cache_write_tokens",
+        ),
+        (
+            json!({"prompt_tokens": 5, "prompt_tokens_details": {"cache_write_tokens": 3},
+            "cache_creation": {"ephemeral_1h_input_tokens": 4}}),
+            "/cache_creation/ephemeral_1h_input_tokens",
+        ),
+        (
+            json!({"prompt_tokens": 5, "prompt_tokens_details": {"audio_tokens": 3, "image_tokens": 3}}),
+            "/prompt_tokens_details/image_tokens",
+        ),
+        (
+            json!({"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 6}}),
+            "/completion_tokens_details/reasoning_tokens",
+        ),
+        (
+            json!({"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 3, "audio_tokens": 3}}),
+            "/completion_tokens_details/audio_tokens",
+        ),
+        (
+            json!({"total_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}}),
+            "/completion_tokens_details/reasoning_tokens",
+        ),
+        (
+            json!({"input_tokens": 5, "input_tokens_details": {"cached_tokens": 6}}),
+            "/input_tokens_details/cached_tokens",
+        ),
+        (
+            json!({"input_tokens": 5, "input_token_details": {"cached_tokens": 2, "audio_tokens": 3,
+            "cached_tokens_details": {"audio_tokens": 3}}}),
+            "/input_token_details/cached_tokens_details/audio_tokens",
+        ),
+        (
+            json!({"input_tokens": 5, "input_token_details": {"cached_tokens": 3, "audio_tokens": 2,
+            "cached_tokens_details": {"audio_tokens": 3}}}),
+            "/input_token_details/cached_tokens_details/audio_tokens",
+        ),
+        (
+            json!({"output_tokens": 5, "output_tokens_details": {"reasoning_tokens": 6}}),
+            "/output_tokens_details/reasoning_tokens",
+        ),
+        (
+            json!({"input_tokens": 5, "cache_creation_input_tokens": 5,
+            "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 3}}),
+            "/cache_creation",
+        ),
+        (
+            json!({"output_tokens": 5, "cache_creation": null, "output_tokens_details": {"thinking_tokens": 6}}),
+            "/output_tokens_details/thinking_tokens",
+        ),
+        (json!({"promptTokenCount": 5, "cachedContentTokenCount": 6}), "/cachedContentTokenCount"),
+        (
+            json!({"promptTokenCount": 5, "promptTokensDetails": [
+            {"modality": "TEXT", "tokenCount": 3}, {"modality": "AUDIO", "tokenCount": 3}]}),
+            "/promptTokensDetails/1/tokenCount",
+        ),
+        (
+            json!({"promptTokenCount": 5, "candidatesTokenCount": 5,
+            "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 6}]}),
+            "/candidatesTokensDetails/0/tokenCount",
+        ),
+        (
+            json!({"promptTokenCount": 5, "cachedContentTokenCount": 2,
+            "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 3}]}),
+            "/cacheTokensDetails/0/tokenCount",
+        ),
+        (json!({"billed_units": {"input_tokens": 5}, "cached_tokens": 6}), "/cached_tokens"),
+        (
+            json!({"billed_units": {"input_tokens": 5}, "tokens": {"input_tokens": 9}, "cached_tokens": 10}),
+            "/cached_tokens",
+        ),
+    ] {
+        refused(&object, pointer, "inconsistent");
+    }
+}
+
+#[test]
+fn a_total_does_not_contradict_its_parts() {
+    let chat = |total: u64, reasoning: u64| {
+        json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": total,
+            "completion_tokens_details": {"reasoning_tokens": reasoning}})
+    };
+    for object in [chat(14, 0), chat(0, 0), chat(9, 3), chat(16, 3), chat(19, 3)] {
+        refused(&object, "/total_tokens", "inconsistent");
+    }
+    let google = json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "toolUsePromptTokenCount": 3,
+        "thoughtsTokenCount": 2, "totalTokenCount": 17});
+    refused(&google, "/totalTokenCount", "inconsistent");
+}
+
+#[test]
+fn sums_do_not_grow_beyond_what_a_call_can_have() {
+    let tools = json!({"promptTokenCount": MOST, "toolUsePromptTokenCount": 1});
+    refused(&tools, "/totalTokenCount", "out_of_range");
+    let thoughts = json!({"candidatesTokenCount": MOST, "thoughtsTokenCount": 1});
+    refused(&thoughts, "/totalTokenCount", "out_of_range");
+    let compactions = json!({"input_tokens": MOST, "cache_creation": {},
+        "iterations": [{"type": "compaction", "input_tokens": 1}]});
+    refused(&compactions, "/iterations", "out_of_range");
+}
+
+#[test]
+fn ours_tolerates_no_stranger_and_tells_all_faults() {
+    let faults = faults(&json!({"input_tokens": -1, "images": 2.5, "seconds": "9"}), None);
+    let found: Vec<_> = faults.iter().map(|fault| (fault.pointer.as_str(), fault.code)).collect();
+    let expected = [
+        ("/usage/input_tokens", "out_of_range"),
+        ("/usage/images", "invalid_value"),
+        ("/usage/seconds", "invalid_value"),
+    ];
+    assert_eq!(found, expected);
+    refused(&json!({"input": 5}), "/input", "unknown_field");
+    refused(&json!({"in~put/": 5}), "/in~0put~1", "unknown_field");
+    refused(&json!({"inputTokens": 5}), "/inputTokens", "unknown_field");
+    let error = serde_json::from_value::<Usage>(json!({"input_tokens": -1})).unwrap_err();
+    assert!(error.to_string().contains("input_tokens"), "{error}");
+    // A provider's tolerates any.
+    assert!(read(&json!({"prompt_tokens": 5, "stranger": {"x": [1.5]}}), None, "").is_ok());
+}
+
+#[test]
+fn a_quantity_is_bounded_wherever_it_comes_from() {
+    let mut usage = Usage::NONE;
+    assert!(usage.set(Component::Image, MOST).is_ok());
+    let error = usage.set(Component::Image, MOST + 1).unwrap_err();
+    assert!(matches!(error, Error::Invalid(faults) if faults[0].pointer == "/images"));
+    assert_eq!(usage.get(Component::Image), MOST);
+}

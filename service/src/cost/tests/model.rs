@@ -1,0 +1,107 @@
+//! The same once more, as plainly as can be, in rational numbers without bound.
+
+use super::*;
+
+/// What a call costs in units of the currency, not rounded, and what has no rate.
+pub(super) fn cost(terms: &Terms, usage: &Usage, manner: &Manner) -> (BigRational, Vec<Component>) {
+    let band = band(terms, usage);
+    let mut sum = rational(0);
+    let mut without = Vec::new();
+    for component in Component::EVERY {
+        match rate(band, component, manner.service_tier) {
+            Some(rate) => sum += rational(usage.get(component)) * rational(rate) / power(15),
+            None if usage.get(component) > 0 => without.push(component),
+            None => {}
+        }
+    }
+    let unpriced = if has(terms, &Component::EVERY[..10]) {
+        without.into_iter().filter(|component| Component::EVERY[..10].contains(component)).collect()
+    } else if usage.total_tokens() == 0 || has(terms, &[Component::Request]) {
+        vec![]
+    } else {
+        let units = [Component::Image, Component::Second, Component::Character];
+        let rated: Vec<Component> = units.into_iter().filter(|unit| has(terms, &[*unit])).collect();
+        if rated.iter().all(|unit| usage.get(*unit) == 0) { rated } else { vec![] }
+    };
+    (sum * factor(terms, manner), unpriced)
+}
+
+/// The nearest whole number; of two equally near ones the even.
+pub(super) fn half_even(number: &BigRational) -> BigRational {
+    let floor = number.floor();
+    let half = BigRational::new(1.into(), 2.into());
+    let odd = floor.to_integer().bit(0);
+    let rest = number - &floor;
+    if rest > half || (rest == half && odd) { floor + rational(1) } else { floor }
+}
+
+pub(super) fn power(of_ten: u32) -> BigRational {
+    rational(10i128.pow(of_ten))
+}
+
+fn band<'t>(terms: &'t Terms, usage: &Usage) -> &'t Band {
+    let size: u64 = match terms.tier_by {
+        None => 0,
+        Some(TierBy::PromptTokens) => prompt(usage),
+        Some(TierBy::TotalTokens) => prompt(usage) + completion(usage),
+        Some(TierBy::Images) => usage.get(Component::Image),
+        Some(TierBy::Seconds) => usage.get(Component::Second),
+    };
+    for band in &terms.bands {
+        match band.up_to {
+            Some(up_to) if u64::try_from(up_to).unwrap() < size => {}
+            _ => return band,
+        }
+    }
+    unreachable!("the last tier has no end")
+}
+
+fn prompt(usage: &Usage) -> u64 {
+    use Component::*;
+    [Input, CacheRead, CacheWrite, CacheWrite1h, AudioInput, ImageInput]
+        .map(|class| usage.get(class))
+        .iter()
+        .sum()
+}
+
+fn completion(usage: &Usage) -> u64 {
+    use Component::*;
+    [Output, Reasoning, AudioOutput, ImageOutput].map(|class| usage.get(class)).iter().sum()
+}
+
+fn rate(band: &Band, component: Component, service_tier: ServiceTier) -> Option<i64> {
+    use Component::*;
+    let line: &[Component] = match component {
+        CacheWrite1h => &[CacheWrite1h, CacheWrite, Input],
+        CacheWrite => &[CacheWrite, Input],
+        CacheRead => &[CacheRead, Input],
+        AudioInput => &[AudioInput, Input],
+        ImageInput => &[ImageInput, Input],
+        Reasoning => &[Reasoning, Output],
+        AudioOutput => &[AudioOutput, Output],
+        ImageOutput => &[ImageOutput, Output],
+        ref itself => std::slice::from_ref(itself),
+    };
+    for component in line {
+        for tier in [service_tier, ServiceTier::Standard] {
+            if let Some(rate) = band.rates.get(&tier).and_then(|rates| rates.0.get(component)) {
+                return Some(rate.0);
+            }
+        }
+    }
+    None
+}
+
+fn factor(terms: &Terms, manner: &Manner) -> BigRational {
+    let words: std::collections::BTreeSet<_> =
+        [&manner.region, &manner.speed].into_iter().flatten().collect();
+    let factors = words.into_iter().filter_map(|word| terms.multipliers.get(word));
+    factors.fold(rational(1), |product, factor| product * rational(factor.0) / power(6))
+}
+
+fn has(terms: &Terms, any: &[Component]) -> bool {
+    terms
+        .bands
+        .iter()
+        .any(|band| band.rates.values().any(|rates| rates.0.keys().any(|component| any.contains(component))))
+}
