@@ -23,13 +23,14 @@ impl MigrationTrait for Migration {
         index(manager, "model_alias", &["organization_id", "name"], true).await?;
         index(manager, "price", &["organization_id", "id"], true).await?;
         let db = manager.get_connection();
-        for (name, connection) in
-            [("begin", "connection_id IS NULL"), ("connection_begin", "connection_id IS NOT NULL")]
-        {
+        for (name, whose, which) in [
+            ("begin", "organization_id", "connection_id IS NULL"),
+            ("connection_begin", "organization_id, connection_id", "connection_id IS NOT NULL"),
+        ] {
             // Two prices of one key cannot begin at the same moment.
             db.execute_unprepared(&format!(
-                "CREATE UNIQUE INDEX uq_price_{name} ON price (organization_id, connection_id, \
-                 COALESCE(model, ''), COALESCE(provider, ''), effective_from) WHERE {connection}"
+                "CREATE UNIQUE INDEX uq_price_{name} ON price ({whose}, COALESCE(model, ''), \
+                 COALESCE(provider, ''), effective_from) WHERE {which}"
             ))
             .await?;
         }

@@ -30,11 +30,15 @@ pub async fn update(ctx: &Ctx, id: PriceId, version: Option<i64>, patch: PricePa
     let mut unit = ctx.begin().await?;
     let (current, expected) = seen(&unit, id, version).await?;
     let now = term::lock(&unit).await?;
-    let mut price = NewPrice::from(current.clone());
-    patch.apply(&mut price);
-    let name = price.name();
-    let changes = price.checked(now)?;
+    let old = NewPrice::from(current.clone());
+    let mut new = old.clone();
+    patch.apply(&mut new);
+    let (same, name) = (new == old, new.name());
+    let changes = new.checked(now)?;
     not_in_force(&current, now)?;
+    if same {
+        return unit.commit(current.into()).await;
+    }
     let row = unit.repository::<Entity>().update(id, expected, changes).await.conflict("price", &name)?;
     term::check(&unit, &row, row.effective_from).await?;
     unit.commit(row.into()).await

@@ -160,3 +160,6 @@ impl Tier {
         tier
     }
 }
+
+#[cfg(test)]
+mod tests;
