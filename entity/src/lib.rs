@@ -3,6 +3,8 @@
 //! An entity knows no business: no rule, no query, no clock. What a column *means* is in its doc
 //! comment; what may happen to it is in `service`.
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod admin_token;
 pub mod audit_event;
 pub mod catalogue_state;

@@ -8,6 +8,8 @@
 //! version, stores the reply of an idempotent call, and commits. Dropping a unit undoes everything.
 //! A service knows no HTTP: no status, no header, no JSON.
 
+#![deny(clippy::float_arithmetic)]
+
 pub mod access;
 pub mod activity;
 pub mod admin_token;

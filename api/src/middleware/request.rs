@@ -31,7 +31,7 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
     let elapsed = started.elapsed();
     let status = response.status().as_u16();
     metrics::counter!("tollkeeper_http_requests_total", "status" => status.to_string()).increment(1);
-    metrics::histogram!("tollkeeper_http_request_seconds").record(elapsed.as_secs_f64());
+    metrics::histogram!("tollkeeper_http_request_seconds").record(elapsed);
     tracing::debug!(request_id = id, %method, path, status, elapsed_us = elapsed.as_micros(), "request");
     headers(&mut response, &id, &path);
     response

@@ -64,7 +64,7 @@ async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Jso
     }
     let asked = Instant::now();
     let answer = tokio::time::timeout(PATIENCE, ctx.system.db.has_migration(&state.needed_migration)).await;
-    metrics::histogram!("tollkeeper_database_ping_seconds").record(asked.elapsed().as_secs_f64());
+    metrics::histogram!("tollkeeper_database_ping_seconds").record(asked.elapsed());
     match answer {
         Ok(Ok(true)) => Ok(Json(Health { status: "ready" })),
         Ok(Ok(false)) => Err(unready("schema_behind", "the schema is older than this server needs")),

@@ -48,8 +48,7 @@ impl Batch {
         if jobs.is_empty() {
             return self.cache;
         }
-        metrics::histogram!("tollkeeper_meter_batch_size")
-            .record(f64::from(u32::try_from(jobs.len()).unwrap_or(0)));
+        metrics::histogram!("tollkeeper_meter_batch_size").record(u32::try_from(jobs.len()).unwrap_or(0));
         let mut parts = vec![jobs];
         while let Some(mut part) = parts.pop() {
             match self.decide(&part).await {
@@ -72,7 +71,7 @@ impl Batch {
     async fn decide(&mut self, jobs: &[Job]) -> Read<Vec<Result<Decision>>> {
         let started = Instant::now();
         let gathered = tokio::time::timeout(LONGEST, self.gather(jobs)).await;
-        metrics::histogram!("tollkeeper_meter_database_seconds").record(started.elapsed().as_secs_f64());
+        metrics::histogram!("tollkeeper_meter_database_seconds").record(started.elapsed());
         let moment = gathered.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))?;
         Ok(jobs.iter().map(|job| self.decide_one(&job.question, &moment)).collect())
     }

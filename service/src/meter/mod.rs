@@ -140,8 +140,7 @@ async fn serve(system: Arc<System>, work: Arc<Work>, mut queue: mpsc::Receiver<J
         if queue.recv_many(&mut jobs, BATCH).await == 0 {
             return;
         }
-        metrics::gauge!("tollkeeper_meter_queue")
-            .set(f64::from(u32::try_from(queue.len()).unwrap_or(u32::MAX)));
+        metrics::gauge!("tollkeeper_meter_queue").set(u32::try_from(queue.len()).unwrap_or(u32::MAX));
         let batch = Batch { system: system.clone(), work: work.clone(), cache };
         cache = tokio::spawn(batch.run(jobs)).await.unwrap_or_default();
     }

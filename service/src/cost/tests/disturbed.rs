@@ -1,7 +1,7 @@
 //! Objects of which something is wrong, and objects of nobody: all that they say they used is charged, or they are refused.
 
 use super::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// One of each shape, all of its numbers small, so that a disturbance may fit as well as not.
 fn sound() -> Vec<Value> {
@@ -171,6 +171,6 @@ fn mixture() -> impl Strategy<Value = Value> {
     let field = (select(fields), option::weighted(0.3, disturbance()));
     proptest::collection::vec(field, 0..8).prop_map(|fields| {
         let fields = fields.into_iter().map(|((name, value), other)| (name, other.unwrap_or(value)));
-        Value::Object(Map::from_iter(fields))
+        Value::Object(fields.collect())
     })
 }
