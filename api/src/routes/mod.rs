@@ -17,6 +17,7 @@ mod model_aliases;
 mod models;
 mod organizations;
 mod price_lists;
+mod price_questions;
 mod prices;
 mod providers;
 mod service_accounts;
@@ -36,6 +37,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(admin_tokens::router())
         .merge(gateway_tokens::router())
         .merge(prices::router())
+        .merge(price_questions::router())
         .merge(price_lists::router())
         .merge(models::router())
         .merge(model_aliases::router())

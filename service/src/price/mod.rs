@@ -8,6 +8,8 @@ mod edit;
 mod family;
 pub mod list;
 mod patch;
+pub mod question;
+pub mod quote;
 mod read;
 pub mod resolve;
 mod shelf;

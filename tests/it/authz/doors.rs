@@ -125,7 +125,7 @@ const DOORS: &[(Door, &[&str])] = &[
             "delete_model_alias",
         ],
     ),
-    (Needs(Permission::PricesRead), &["list_prices", "get_price"]),
+    (Needs(Permission::PricesRead), &["list_prices", "get_price", "resolve_price", "quote_price"]),
     (Needs(Permission::PricesWrite), &["create_price", "update_price", "delete_price", "end_price"]),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),

@@ -1,0 +1,174 @@
+//! Working out what a call costs, line by line, so that a bill can be checked by hand: nothing changes, and nothing is
+//! noted.
+
+use super::{
+    question::{self, PriceResolution},
+    resolve::Wanted,
+};
+use crate::{
+    Ctx, Error, Result,
+    cost::{self, Applied, Bill, Exact, Format, Line, Manner, Reading, TierChosen, Usage},
+    validate::Faults,
+};
+use chrono::{DateTime, Utc};
+use entity::{
+    id::PriceId,
+    money::Nanos,
+    status::UnpricedPolicy,
+    terms::{Component, ServiceTier},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// A call, and what it used.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UsedCall {
+    /// The model, or an alias, as the client called it.
+    #[schema(min_length = 1, max_length = 255, example = "gpt-4o")]
+    pub model: String,
+    /// The provider that served it; absent or null = whichever has a price.
+    #[serde(default)]
+    #[schema(max_length = 64, example = "openai")]
+    pub provider: Option<String>,
+    /// When it was made; absent or null = now.
+    #[serde(default)]
+    pub at: Option<DateTime<Utc>>,
+    /// What it used: our own fields (`input_tokens`, `cache_read_tokens`, …, each token in exactly one class), or a
+    /// provider's usage object as it was received.
+    #[schema(value_type = Object, example = json!({"input_tokens": 1200, "cache_read_tokens": 800, "output_tokens": 350}))]
+    pub usage: Value,
+    /// Whose usage object it is; absent or null = told by its shape.
+    #[serde(default)]
+    pub format: Option<Format>,
+    /// How urgently it was served; absent or null = what the usage object says, or else `standard`.
+    #[serde(default)]
+    pub service_tier: Option<ServiceTier>,
+    /// Where it was served, such as `eu`; absent or null = what the usage object says.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    pub region: Option<String>,
+    /// How fast it was served, such as `fast`; absent or null = what the usage object says.
+    #[serde(default)]
+    #[schema(max_length = 64)]
+    pub speed: Option<String>,
+}
+
+/// What a call costs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Quote {
+    /// What it costs; null = it has no price, or something of it has no rate.
+    #[schema(required)]
+    pub cost: Option<Nanos>,
+    /// What a team is charged: cost and markup, rounded once.
+    #[schema(required)]
+    pub charge: Option<Nanos>,
+    /// The cost before it is rounded.
+    #[schema(required)]
+    pub exact: Option<Exact>,
+    /// ISO 4217.
+    #[schema(required, example = "USD")]
+    pub currency: Option<String>,
+    /// The price.
+    #[schema(required)]
+    pub price_id: Option<PriceId>,
+    /// Whether everything that was used has a rate.
+    pub priced: bool,
+    /// What was used and has no rate at this price.
+    pub unpriced: Vec<Component>,
+    /// What is charged, one line a component: their amounts times the multipliers make up the cost.
+    pub lines: Vec<Line>,
+    /// The tier of a tiered price that the whole call falls in.
+    #[schema(required)]
+    pub tier: Option<TierChosen>,
+    /// What the sum of the lines is multiplied by.
+    pub multipliers: Vec<Applied>,
+    /// What was used, each token in exactly one class.
+    pub usage: Usage,
+    /// Whose usage object it was taken for.
+    pub format: Format,
+    /// How the call was served.
+    #[serde(flatten)]
+    pub manner: Manner,
+    /// Which price holds, and why.
+    pub resolution: PriceResolution,
+}
+
+impl UsedCall {
+    /// Understands the call, or says everything that is wrong with it.
+    fn read(&self) -> Result<Reading> {
+        let mut faults = Faults::default();
+        question::check(&mut faults, "/", &self.model, self.provider.as_deref());
+        faults.moment("/at", self.at);
+        for (at, word) in [("/region", &self.region), ("/speed", &self.speed)] {
+            if let Some(word) = word {
+                faults.word(at, word);
+            }
+        }
+        let reading = cost::read(&self.usage, self.format, "/usage");
+        faults.also(&reading);
+        faults.finish()?;
+        reading
+    }
+
+    /// What is stated beside the usage object counts more than what stands in it.
+    fn manner(&self, reading: &Reading) -> Manner {
+        let either =
+            |stated: &Option<String>, read: &Option<String>| stated.as_ref().or(read.as_ref()).cloned();
+        Manner {
+            service_tier: self.service_tier.or(reading.service_tier).unwrap_or_default(),
+            region: either(&self.region, &reading.region),
+            speed: either(&self.speed, &reading.speed),
+        }
+    }
+}
+
+/// Works out what a call costs. What has no price is refused, if the organization refuses it.
+pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
+    let reading = call.read()?;
+    let manner = call.manner(&reading);
+    let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
+    let wanted = Wanted {
+        model: &call.model,
+        provider: call.provider.as_deref(),
+        connection_id: None,
+        at: call.at.unwrap_or(prices.now),
+    };
+    let price = prices.winner(&wanted).map(|winner| winner.entry);
+    let bill = price.as_ref().map(|price| cost::bill(&price.terms, &reading.usage, &manner)).transpose()?;
+    if prices.unpriced_policy == UnpricedPolicy::Refuse {
+        refuse_unpriced(&call.model, bill.as_ref())?;
+    }
+    let total = bill.as_ref().filter(|bill| bill.is_priced());
+    let charge =
+        total.zip(price.as_ref()).map(|(total, price)| total.charge(price.markup_bps)).transpose()?;
+    let (cost, exact) = (total.map(|total| total.cost), total.map(|total| total.exact));
+    let parts = bill.map(|bill| (bill.lines, bill.tier, bill.multipliers, bill.unpriced));
+    let (lines, tier, multipliers, unpriced) = parts.unwrap_or_default();
+    Ok(Quote {
+        cost,
+        charge,
+        exact,
+        currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
+        price_id: price.as_ref().map(|price| price.id),
+        priced: cost.is_some(),
+        unpriced,
+        lines,
+        tier,
+        multipliers,
+        usage: reading.usage,
+        format: reading.format,
+        manner,
+        resolution: PriceResolution::of(&prices, &wanted),
+    })
+}
+
+fn refuse_unpriced(model: &str, bill: Option<&Bill>) -> Result<()> {
+    let Some(bill) = bill else { return Err(Error::PriceUnknown(model.to_owned())) };
+    if bill.is_priced() {
+        return Ok(());
+    }
+    let classes: Vec<&str> = bill.unpriced.iter().map(|component| component.word()).collect();
+    Err(Error::PriceUnknown(format!("{} of {model}", classes.join(", "))))
+}
