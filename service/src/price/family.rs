@@ -241,3 +241,6 @@ impl Families {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

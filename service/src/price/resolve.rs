@@ -339,3 +339,6 @@ impl<'w> Losers<'w> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

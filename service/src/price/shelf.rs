@@ -208,3 +208,33 @@ impl Globs {
         places.into_iter().map(|place| &self.all[place].1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn globs(globs: impl IntoIterator<Item = String>) -> Globs {
+        Globs::new(globs.into_iter().map(|glob| (glob.into(), Shelf::default())).collect())
+    }
+
+    #[test]
+    fn only_globs_that_begin_as_the_model_does_are_tried() {
+        let many = (0..5000).map(|n| format!("vendor-{n}-*a*a*a*a*a*a*a*b"));
+        let globs = globs(many.chain(["*-mini".into(), "日*".into()]));
+        for (model, tried) in
+            [("vendor-77-aaaa", 2), ("gpt-4o-mini", 1), ("日本", 2), ("", 1), ("\u{65e5}", 2)]
+        {
+            assert_eq!(globs.tried(model).count(), tried, "{model}");
+        }
+        assert_eq!(globs.tried(&"a".repeat(100_000)).count(), 1);
+    }
+
+    #[test]
+    fn of_those_that_match_the_longest_literal_is_first() {
+        let globs = globs(["*", "gpt-*", "*-mini", "gpt-4o*", "gpt-4o-*i", "g*p*t*"].map(Into::into));
+        let order: Vec<&str> = globs.all.iter().map(|(glob, _)| &**glob).collect();
+        assert_eq!(order, ["gpt-4o-*i", "gpt-4o*", "*-mini", "gpt-*", "g*p*t*", "*"]);
+        assert_eq!(globs.matching("gpt-4o-mini").count(), 6);
+        assert_eq!(globs.matching("o3-mini").count(), 2);
+    }
+}
