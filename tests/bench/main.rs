@@ -1,11 +1,12 @@
 //! The benchmark programs. They compare on one machine in one run, so read the ratios.
 //!
-//! `cargo suite --bench [decisions] [footprint] [keys]` runs those named, or all.
+//! `cargo suite --bench [decisions] [footprint] [keys] [prices]` runs those named, or all.
 
 mod decisions;
 mod footprint;
 mod keys;
 mod load;
+mod prices;
 mod stage;
 
 fn main() {
@@ -21,6 +22,9 @@ fn main() {
         }
         if wanted("keys") {
             keys::run().await;
+        }
+        if wanted("prices") {
+            prices::run().await;
         }
     });
 }

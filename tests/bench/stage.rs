@@ -84,7 +84,7 @@ pub async fn bare(path: &str, reply: serde_json::Value) -> SocketAddr {
 }
 
 /// Inserts rows in statements of at most 500.
-async fn insert<C, M>(db: &C, rows: Vec<M>)
+pub async fn insert<C, M>(db: &C, rows: Vec<M>)
 where
     C: ConnectionTrait,
     M: IntoActiveModel<<M::Entity as EntityTrait>::ActiveModel> + sea_orm::ModelTrait + Clone,

@@ -33,9 +33,14 @@ fn the_matrix_the_codes_and_the_pattern_are_printed_from_the_code() {
 
 #[test]
 fn every_link_leads_to_a_file() {
-    for file in
-        ["README.md", "CONTRIBUTING.md", "docs/operation.md", "docs/decisions.md", "docs/permissions.md"]
-    {
+    for file in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/operation.md",
+        "docs/decisions.md",
+        "docs/permissions.md",
+        "docs/prices.md",
+    ] {
         let path = root().join(file);
         let text = fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {

@@ -187,12 +187,13 @@ on_both!(what_is_no_call_is_refused_with_every_field, |app| {
         json!({"input_tokens": 0.5}),
         json!({"input_tokens": "1"}),
         json!({"input_tokens": 1_000_000_000_001_u64}),
-        json!({"tokens_of_input": 1, "output_tokens": 1}),
     ] {
         let reply = ask(json!({"model": "m", "usage": usage})).await;
         let fault = reply.problem(422, "invalid")["errors"][0].clone();
         assert!(fault["pointer"].as_str().unwrap().starts_with("/usage"), "{usage}: {fault}");
     }
+    let unknown = ask(json!({"model": "", "usage": {"tokens_of_input": 1, "output_tokens": 1}})).await;
+    assert_eq!(unknown.problem(400, "unknown_field")["errors"][0]["pointer"], "/usage/tokens_of_input");
     app.anonymous().post(QUOTE, json!({})).await.problem(401, "unauthenticated");
     app.other_organization("acme").await.post(QUOTE, json!({})).await.problem(404, "not_found");
     app.viewer()
@@ -223,4 +224,22 @@ on_both!(a_question_changes_nothing, |app| {
     assert_eq!(first.ok()["cost"], "0.000000000");
     app.owner().post(QUOTE, &call).idempotency_key("same").await.ok();
     assert_eq!(state().await, before);
+});
+
+on_both!(the_example_of_the_documentation_holds, |app| {
+    let price = json!({"model": "gpt-4o", "kind": "per_token", "input": "2.5", "cache_read": "1.25", "output": "10",
+        "multipliers": {"eu": "1.1"}, "markup_bps": 1000});
+    app.owner().post(PRICES, price).await.created();
+    let page = include_str!("../../docs/prices.md");
+    let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let bill = quote(&app, serde_json::from_str(example).unwrap()).await;
+    for field in ["cost", "charge"] {
+        let figure = bill[field].as_str().unwrap();
+        assert!(page.contains(&format!("`{field}` | | | {figure} |")), "{field} {figure}");
+    }
+    for line in bill["lines"].as_array().unwrap() {
+        let (rate, amount) = (line["rate"].as_str().unwrap(), line["amount"].as_str().unwrap());
+        let row = format!("{} | {rate} | {amount} |", line["quantity"]);
+        assert!(page.contains(&row), "{row}");
+    }
 });

@@ -17,10 +17,10 @@ pub(crate) struct Head {
     pub(crate) organization: OrganizationId,
     pub(crate) version: i64,
     pub(crate) tag: i64,
-    pub(super) floor: i64,
+    pub(crate) floor: i64,
     /// The version that was known; the largest there is, if none was.
-    pub(super) since: i64,
-    pub(super) changes: Vec<(PolicyKind, Uuid)>,
+    pub(crate) since: i64,
+    pub(crate) changes: Vec<(PolicyKind, Uuid)>,
 }
 
 impl Head {
@@ -116,4 +116,43 @@ fn statement(backend: DatabaseBackend, known: &BTreeMap<OrganizationId, Option<i
         places.join(", ")
     );
     Statement::from_sql_and_values(backend, sql, values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_is_told_as_far_as_the_log_was_read() {
+        let change = (PolicyKind::Team, Uuid::nil());
+        let head = || Head {
+            organization: OrganizationId::PLATFORM,
+            version: 20,
+            tag: 5,
+            floor: 3,
+            since: 15,
+            changes: vec![change],
+        };
+        let told = |head: &Head, version, tag| head.changes_since(version, tag).map(<[_]>::len);
+        for (version, tag, expected) in [
+            (20, 5, Some(0)),
+            (20, 6, None),
+            (19, 5, Some(1)),
+            (15, 5, Some(1)),
+            (14, 5, None),
+            (21, 5, None),
+            (21, 4, None),
+        ] {
+            assert_eq!(told(&head(), version, tag), expected, "{version} {tag}");
+        }
+        for untold in [
+            Head { floor: 16, ..head() },
+            Head { since: since(None), ..head() },
+            Head { since: since(None), version: i64::MAX, ..head() },
+            Head { version: 16 + REACH, ..head() },
+            Head { changes: vec![change, (PolicyKind::All, Uuid::nil())], ..head() },
+        ] {
+            assert_eq!(told(&untold, 15, 5), None, "{untold:?}");
+        }
+    }
 }

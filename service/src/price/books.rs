@@ -251,3 +251,53 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn kept(seen: Instant) -> Kept {
+        Kept {
+            book: Arc::default(),
+            unpriced_policy: UnpricedPolicy::Refuse,
+            version: 10,
+            tag: 7,
+            started: None,
+            seen,
+        }
+    }
+
+    fn head(version: i64, changes: &[PolicyKind]) -> Head {
+        let changes = changes.iter().map(|kind| (*kind, Uuid::nil())).collect();
+        Head { organization: OrganizationId::PLATFORM, version, tag: 8, floor: 0, since: 10, changes }
+    }
+
+    fn moment(began: Instant) -> Moment {
+        Moment { began, now: DateTime::UNIX_EPOCH, started: None, heads: Vec::new() }
+    }
+
+    #[test]
+    fn a_book_holds_until_the_log_names_it() {
+        let before = Instant::now();
+        let after = before + Duration::from_secs(1);
+        let holds = |head: &Head| kept(before).at(&moment(after), head);
+        let other = holds(&head(12, &[PolicyKind::Key, PolicyKind::Team])).unwrap();
+        assert_eq!((other.version, other.tag, other.seen), (12, 8, after), "it is followed");
+        for kind in [PolicyKind::PriceBook, PolicyKind::Organization, PolicyKind::All] {
+            assert!(holds(&head(11, &[kind])).is_none(), "{kind:?}");
+        }
+        assert!(holds(&head(10, &[])).is_none(), "another tag");
+        assert!(holds(&head(9, &[])).is_none(), "another past");
+    }
+
+    #[test]
+    fn what_was_seen_after_a_moment_holds_at_it() {
+        let before = Instant::now();
+        let after = before + Duration::from_secs(1);
+        let overtaken = head(9, &[PolicyKind::PriceBook]);
+        assert_eq!(kept(after).at(&moment(before), &overtaken).unwrap().version, 10);
+        let anew = Moment { started: Some(DateTime::UNIX_EPOCH), ..moment(before) };
+        assert!(kept(after).at(&anew, &overtaken).is_none(), "the database was started anew");
+    }
+}

@@ -107,6 +107,9 @@ impl UsedCall {
             }
         }
         let reading = cost::read(&self.usage, self.format, "/usage");
+        if let Err(Error::Malformed(_)) = reading {
+            return reading;
+        }
         faults.also(&reading);
         faults.finish()?;
         reading
