@@ -2,9 +2,10 @@
 //! its digits: an entry that cannot be kept exactly is refused, never rounded.
 
 pub mod litellm;
+mod own;
 
-use super::tariff::tariff;
-use crate::{Error, Result};
+use super::{NewPrice, tariff::tariff};
+use crate::{Error, Result, validate::Faults};
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::json::Capabilities;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,20 @@ use utoipa::ToSchema;
 
 /// Entries of a list.
 const ENTRIES: usize = 20_000;
+/// Characters of a source.
+const SOURCE: usize = 255;
+
+/// How a file of our own format is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+    /// CSV.
+    Csv,
+}
 
 /// One entry of a price list, as far as it is understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +100,39 @@ tariff! {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(markup: &i32) -> bool {
     *markup == 0
+}
+
+impl From<ListPrice> for NewPrice {
+    fn from(price: ListPrice) -> Self {
+        let mut new = Self {
+            model: price.model.clone(),
+            provider: price.provider.clone(),
+            currency: price.currency.clone(),
+            markup_bps: price.markup_bps,
+            effective_from: price.effective_from,
+            effective_until: price.effective_until,
+            note: price.note.clone(),
+            kind: price.kind,
+            batch: price.batch.clone(),
+            flex: price.flex.clone(),
+            priority: price.priority.clone(),
+            tier_by: price.tier_by,
+            tiers: price.tiers.clone(),
+            multipliers: price.multipliers.clone(),
+            ..Self::default()
+        };
+        new.set_rates(&price.rates());
+        new
+    }
+}
+
+impl ListPrice {
+    /// Whether its source can be kept.
+    fn check_source(&self) -> Result<()> {
+        let mut faults = Faults::default();
+        faults.text("/source", self.source.as_deref().unwrap_or_default(), SOURCE);
+        faults.finish()
+    }
 }
 
 /// The file as text.

@@ -1,0 +1,76 @@
+//! Our own format in YAML. A rate may stand without quotes: it is read from its text all the same. Keys that repeat,
+//! several documents and files that unfold beyond measure are refused.
+
+use super::{
+    super::{ENTRIES, ListPrice},
+    Placed,
+    fault::{self, fault},
+    file::File,
+};
+use crate::{Error, Result};
+use serde_saphyr::{DuplicateKeyPolicy, Error as Fault, Options};
+
+/// Values of a file; a price has some twenty.
+const NODES: usize = ENTRIES * 64;
+/// Bytes of all values together, with what aliases repeat.
+const BYTES: usize = 50 * 1024 * 1024;
+
+pub(super) fn read(text: &str) -> Result<Vec<Placed>> {
+    let mut faulty = None;
+    let file = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |reader| {
+        serde_path_to_error::deserialize::<_, File<ListPrice>>(reader).map_err(|error| {
+            let path = error.path().clone();
+            let error = error.into_inner();
+            faulty = Some(fault(&path, "", &said(&error)));
+            error
+        })
+    });
+    let file = file.map_err(|error| match faulty {
+        Some(fault) if is_value(&error) => fault::refusal(vec![fault]),
+        _ => Error::malformed("", "invalid_yaml", format!("the file is not YAML: {error}")),
+    })?;
+    let under = if file.bare { "" } else { "/prices" };
+    let placed = |(n, price)| Placed { pointer: format!("{under}/{n}"), price };
+    Ok(file.prices.into_iter().enumerate().map(placed).collect())
+}
+
+fn options() -> Options {
+    let budget = serde_saphyr::budget! {
+        max_nodes: NODES,
+        max_events: 2 * NODES,
+        max_total_scalar_bytes: BYTES,
+        max_documents: 1,
+    };
+    serde_saphyr::options! {
+        budget: budget,
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        with_snippet: false,
+    }
+}
+
+/// Whether the file is YAML, and a value in it is not what it should be.
+fn is_value(error: &Fault) -> bool {
+    matches!(
+        error,
+        Fault::Message { .. }
+            | Fault::Unexpected { .. }
+            | Fault::NullIntoString { .. }
+            | Fault::InvalidScalar { .. }
+            | Fault::SerdeInvalidType { .. }
+            | Fault::SerdeInvalidValue { .. }
+            | Fault::SerdeInvalidLength { .. }
+            | Fault::SerdeUnknownVariant { .. }
+            | Fault::SerdeUnknownField { .. }
+            | Fault::SerdeMissingField { .. }
+    )
+}
+
+/// What is wrong, and in which line.
+fn said(error: &Fault) -> String {
+    error.to_string()
+}
+
+pub(super) fn write(prices: Vec<ListPrice>) -> Result<Vec<u8>> {
+    serde_saphyr::to_string(&File::new(prices)).map(String::into_bytes).map_err(Error::internal)
+}
