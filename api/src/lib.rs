@@ -17,6 +17,7 @@ use axum::{
     response::IntoResponse,
 };
 use state::AppState;
+use std::time::Duration;
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer,
 };
@@ -26,15 +27,20 @@ use utoipa_axum::router::OpenApiRouter;
 /// The largest body that a route takes unless it says otherwise: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
+/// The largest file that an import takes: 50 MiB.
+pub const UPLOAD_LIMIT: usize = 50 * 1024 * 1024;
+/// How many times as long as other requests an import may take.
+const UPLOAD_PATIENCE: u32 = 10;
+
 /// The server.
 pub fn app(state: AppState) -> Router {
     let cors = cors(&state);
-    let (router, document) = router(&cors).with_state(state.clone()).split_for_parts();
+    let (router, document) =
+        router(&cors, state.settings.request_timeout).with_state(state.clone()).split_for_parts();
     let document = document::complete(document);
     router
         .merge(document::routes(&document).layer(cors))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, state.settings.request_timeout))
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
         .layer(from_fn(problem::finish))
         .layer(CompressionLayer::new())
@@ -43,14 +49,20 @@ pub fn app(state: AppState) -> Router {
 
 /// The contract.
 pub fn openapi() -> OpenApi {
-    document::complete(router(&CorsLayer::new()).split_for_parts().1)
+    document::complete(router(&CorsLayer::new(), Duration::MAX).split_for_parts().1)
 }
 
 /// Browsers' rules hold for everything but what proxies ask by any method: an `OPTIONS` of theirs is a question like any
-/// other, and answering it for them would let the request pass.
-fn router(cors: &CorsLayer) -> OpenApiRouter<AppState> {
-    let document = OpenApiRouter::with_openapi(document::head());
-    document.merge(routes::router().layer(cors.clone())).merge(routes::for_proxies())
+/// other, and answering it for them would let the request pass. Files take longer than other bodies, and are larger.
+fn router(cors: &CorsLayer, most: Duration) -> OpenApiRouter<AppState> {
+    let within = |most| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, most);
+    let uploads = routes::uploads()
+        .layer(DefaultBodyLimit::max(UPLOAD_LIMIT))
+        .layer(within(most.saturating_mul(UPLOAD_PATIENCE)));
+    let others = routes::router().layer(within(most));
+    OpenApiRouter::with_openapi(document::head())
+        .merge(others.merge(uploads).layer(cors.clone()))
+        .merge(routes::for_proxies().layer(within(most)))
 }
 
 /// Browsers of the configured origins may call; by default none.

@@ -58,7 +58,8 @@ impl IntoResponse for Refusal {
     }
 }
 
-async fn bytes(request: Request, state: &AppState) -> Result<Bytes, Problem> {
+/// The body, unless it is too large.
+pub(super) async fn bytes(request: Request, state: &AppState) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
         let status = rejection.into_response().status();
         if status == StatusCode::PAYLOAD_TOO_LARGE {
@@ -158,22 +159,45 @@ impl<T: DeserializeOwned, const STATUS: u16> FromRequest<AppState> for Once<T, S
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, Refusal> {
-        let (headers, method, uri) =
-            (request.headers().clone(), request.method().clone(), request.uri().clone());
-        let ctx = request.extensions().get::<Ctx>().cloned();
+        let headers = request.headers().clone();
+        let call = Call::of(&request);
         let body = bytes(request, state).await?;
-        if let (Some(key), Some(ctx)) = (headers.get("idempotency-key"), ctx) {
-            let ticket = ticket(&ctx, key, (&method, &uri.to_string()), &body)?;
-            if let Some(stored) = idempotency::recall(&ctx, &ticket).await? {
-                let status = StatusCode::from_u16(STATUS).unwrap_or_default();
-                let mut response = reply(status, stored);
-                let name = HeaderName::from_static("idempotent-replayed");
-                response.headers_mut().insert(name, HeaderValue::from_static("true"));
-                return Err(Refusal::Replay(response));
-            }
-            let _ = ctx.ticket.set(ticket);
-        }
+        call.once(&body, StatusCode::from_u16(STATUS).unwrap_or_default()).await?;
         Ok(Self(parse(&headers, &body)?))
+    }
+}
+
+/// A call that may carry an `Idempotency-Key`: who makes it, and what it asks besides its body.
+#[derive(Debug)]
+pub(super) struct Call {
+    ctx: Option<Ctx>,
+    key: Option<HeaderValue>,
+    method: Method,
+    uri: String,
+}
+
+impl Call {
+    pub(super) fn of(request: &Request) -> Self {
+        Self {
+            ctx: request.extensions().get::<Ctx>().cloned(),
+            key: request.headers().get("idempotency-key").cloned(),
+            method: request.method().clone(),
+            uri: request.uri().to_string(),
+        }
+    }
+
+    /// Answers from the stored reply, if the call was made before with this body; else notes that it is being made.
+    pub(super) async fn once(self, body: &Bytes, status: StatusCode) -> Result<(), Refusal> {
+        let (Some(key), Some(ctx)) = (self.key, self.ctx) else { return Ok(()) };
+        let ticket = ticket(&ctx, &key, (&self.method, &self.uri), body)?;
+        if let Some(stored) = idempotency::recall(&ctx, &ticket).await? {
+            let mut response = reply(status, stored);
+            let name = HeaderName::from_static("idempotent-replayed");
+            response.headers_mut().insert(name, HeaderValue::from_static("true"));
+            return Err(Refusal::Replay(response));
+        }
+        let _ = ctx.ticket.set(ticket);
+        Ok(())
     }
 }
 

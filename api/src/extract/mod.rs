@@ -6,8 +6,10 @@ pub mod json;
 pub mod page;
 pub mod path;
 pub mod precondition;
+pub mod upload;
 
 pub use auth::Allow;
 pub use json::{Act, Create, Json};
 pub use path::{Path, Query};
 pub use precondition::IfMatch;
+pub use upload::Upload;

@@ -49,6 +49,11 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(health::router())
 }
 
+/// The routes that take files.
+pub fn uploads() -> OpenApiRouter<AppState> {
+    price_lists::uploads()
+}
+
 /// The routes that proxies ask by any method. They are in the OpenAPI document, too.
 pub fn for_proxies() -> OpenApiRouter<AppState> {
     decisions::for_proxies()

@@ -1,7 +1,7 @@
 //! Making prices, and what every price must meet.
 
 use super::{NewPrice, Price, term};
-use crate::{Ctx, Result, Unit, clock::to_the_microsecond, error::ConflictExt, validate::Faults};
+use crate::{Ctx, Result, clock::to_the_microsecond, error::ConflictExt, validate::Faults};
 use chrono::{DateTime, Utc};
 use entity::{
     id::OrganizationId,
@@ -25,7 +25,7 @@ pub async fn create(ctx: &Ctx, new: NewPrice) -> Result<Price> {
     let name = new.name();
     let mut row = new.checked(now)?;
     if row.currency.is_not_set() {
-        row.currency = Set(default_currency(&unit).await?);
+        row.currency = Set(default_currency(ctx).await?);
     }
     row.id = Set(unit.id());
     row.created_by = Set(ctx.actor.id.clone());
@@ -34,12 +34,13 @@ pub async fn create(ctx: &Ctx, new: NewPrice) -> Result<Price> {
     unit.commit(row.into()).await
 }
 
-async fn default_currency(unit: &Unit<'_>) -> Result<String> {
-    let organization = unit.ctx.scope.organization;
+/// The currency of prices of the scope that name none.
+pub(super) async fn default_currency(ctx: &Ctx) -> Result<String> {
+    let organization = ctx.scope.organization;
     if organization == OrganizationId::PLATFORM {
         return Ok(CURRENCY.to_owned());
     }
-    Ok(unit.read::<organization::Entity>().find(organization).await?.default_currency)
+    Ok(ctx.repository::<organization::Entity>().find(organization).await?.default_currency)
 }
 
 impl NewPrice {

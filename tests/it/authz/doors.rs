@@ -125,8 +125,11 @@ const DOORS: &[(Door, &[&str])] = &[
             "delete_model_alias",
         ],
     ),
-    (Needs(Permission::PricesRead), &["list_prices", "get_price", "resolve_price", "quote_price"]),
-    (Needs(Permission::PricesWrite), &["create_price", "update_price", "delete_price", "end_price"]),
+    (Needs(Permission::PricesRead), &["list_prices", "get_price", "resolve_price", "quote_price", "export_prices"]),
+    (
+        Needs(Permission::PricesWrite),
+        &["create_price", "update_price", "delete_price", "end_price", "import_prices"],
+    ),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),
     (
@@ -168,6 +171,8 @@ const DOORS: &[(Door, &[&str])] = &[
             "update_platform_price",
             "delete_platform_price",
             "end_platform_price",
+            "import_platform_prices",
+            "export_platform_prices",
         ],
     ),
     (

@@ -1,8 +1,17 @@
 //! Price lists: files of prices. Whatever its format, a list is read into [`Listed`] entries, and every number in it from
 //! its digits: an entry that cannot be kept exactly is refused, never rounded.
 
+mod diff;
+mod export;
+mod import;
 pub mod litellm;
+mod models;
 mod own;
+mod report;
+
+pub use export::export;
+pub use import::{PriceList, import};
+pub use report::{ImportCounts, ImportEntry, ImportReport, ListFormat, Outcome};
 
 use super::{NewPrice, tariff::tariff};
 use crate::{Error, Result, validate::Faults};

@@ -38,7 +38,7 @@ pub(super) fn facts(fields: &[Field<'_>], notes: &mut Vec<String>) -> Facts {
     let tokens = |name: &str, notes: &mut Vec<String>| {
         let field = find(fields, name)?;
         let number = field.number().and_then(|number| money::scaled(&number, 0).ok());
-        let believed = number.filter(|tokens| (0..=LARGEST).contains(tokens));
+        let believed = number.filter(|tokens| (1..=LARGEST).contains(tokens));
         if believed.is_none() {
             notes.push(format!("{name} is no number of tokens"));
         }

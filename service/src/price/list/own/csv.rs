@@ -14,8 +14,18 @@ use std::collections::BTreeSet;
 
 /// Columns of the price.
 const OWN: [&str; 12] = [
-    "model", "provider", "currency", "kind", "markup_bps", "effective_from", "effective_until", "source", "sourced_on",
-    "note", "tier_by", "up_to",
+    "model",
+    "provider",
+    "currency",
+    "kind",
+    "markup_bps",
+    "effective_from",
+    "effective_until",
+    "source",
+    "sourced_on",
+    "note",
+    "tier_by",
+    "up_to",
 ];
 /// Service tiers, each with a column a rate.
 const CARDS: [&str; 3] = ["batch", "flex", "priority"];
@@ -77,10 +87,18 @@ fn header(reader: &mut Reader<&[u8]>) -> Result<Vec<String>> {
     for column in header {
         let multiplier = column.strip_prefix(MULTIPLIERS).is_some_and(|word| !word.is_empty());
         if !multiplier && !known.iter().any(|known| known == column) {
-            return Err(Error::malformed(format!("/{column}"), "unknown_field", format!("unknown column `{column}`")));
+            return Err(Error::malformed(
+                format!("/{column}"),
+                "unknown_field",
+                format!("unknown column `{column}`"),
+            ));
         }
         if !seen.insert(column) {
-            return Err(Error::malformed(format!("/{column}"), "invalid_csv", format!("two columns are called `{column}`")));
+            return Err(Error::malformed(
+                format!("/{column}"),
+                "invalid_csv",
+                format!("two columns are called `{column}`"),
+            ));
         }
     }
     Ok(header.iter().map(str::to_owned).collect())
@@ -141,19 +159,25 @@ fn malformed(error: &csv::Error) -> Error {
 }
 
 pub(super) fn write(prices: &[ListPrice]) -> Result<Vec<u8>> {
-    let words: BTreeSet<String> =
-        prices.iter().flat_map(|price| price.multipliers.keys()).map(|word| format!("{MULTIPLIERS}{word}")).collect();
+    let words: BTreeSet<String> = prices
+        .iter()
+        .flat_map(|price| price.multipliers.keys())
+        .map(|word| format!("{MULTIPLIERS}{word}"))
+        .collect();
     let columns: Vec<String> = columns().into_iter().chain(words).collect();
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(&columns).map_err(Error::internal)?;
     for price in prices {
-        let Value::Object(mut whole) = serde_json::to_value(price).map_err(Error::internal)? else { continue };
+        let Value::Object(mut whole) = serde_json::to_value(price).map_err(Error::internal)? else {
+            continue;
+        };
         let tiers = match whole.remove("tiers") {
             Some(Value::Array(tiers)) => tiers,
             _ => vec![Value::Object(Map::new())],
         };
         for tier in tiers {
-            let cells = columns.iter().map(|column| cell(&whole, column).or_else(|| cell(tier.as_object()?, column)));
+            let cells =
+                columns.iter().map(|column| cell(&whole, column).or_else(|| cell(tier.as_object()?, column)));
             writer.write_record(cells.map(Option::unwrap_or_default)).map_err(Error::internal)?;
         }
     }

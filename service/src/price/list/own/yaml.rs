@@ -7,7 +7,7 @@ use super::{
     fault::{self, fault},
     file::File,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, error::FieldError};
 use serde_saphyr::{DuplicateKeyPolicy, Error as Fault, Options};
 
 /// Values of a file; a price has some twenty.
@@ -21,12 +21,12 @@ pub(super) fn read(text: &str) -> Result<Vec<Placed>> {
         serde_path_to_error::deserialize::<_, File<ListPrice>>(reader).map_err(|error| {
             let path = error.path().clone();
             let error = error.into_inner();
-            faulty = Some(fault(&path, "", &said(&error)));
+            faulty = Some(fault(&path, "", &error.to_string()));
             error
         })
     });
     let file = file.map_err(|error| match faulty {
-        Some(fault) if is_value(&error) => fault::refusal(vec![fault]),
+        Some(fault) if is_value(&error) => fault::refusal(vec![in_line(&error, fault)]),
         _ => Error::malformed("", "invalid_yaml", format!("the file is not YAML: {error}")),
     })?;
     let under = if file.bare { "" } else { "/prices" };
@@ -66,9 +66,11 @@ fn is_value(error: &Fault) -> bool {
     )
 }
 
-/// What is wrong, and in which line.
-fn said(error: &Fault) -> String {
-    error.to_string()
+/// Which line of the file it is about.
+fn in_line(error: &Fault, fault: FieldError) -> FieldError {
+    let Some(place) = error.location() else { return fault };
+    let message = format!("line {}, column {}: {}", place.line(), place.column(), fault.message);
+    FieldError { message, ..fault }
 }
 
 pub(super) fn write(prices: Vec<ListPrice>) -> Result<Vec<u8>> {

@@ -1,0 +1,203 @@
+//! What a list changes in the price book of a scope. Prices in force never change and those made by hand always win: a
+//! new price is made from some moment on, or none.
+
+use super::{
+    Listed,
+    report::{ImportEntry, Outcome},
+};
+use crate::price::NewPrice;
+use chrono::{DateTime, Utc};
+use entity::{
+    id::PriceId,
+    price::{ActiveModel, Model},
+    status::{Origin, PriceKind},
+    terms::Terms,
+};
+use sea_orm::ActiveValue::Set;
+use std::collections::HashMap;
+
+/// A price that a list asks for.
+#[derive(Debug, Clone)]
+pub(super) struct Offer {
+    pub(super) row: ActiveModel,
+    /// What it charges.
+    charge: Charge,
+    /// From when on, if the list says so.
+    begin: Option<DateTime<Utc>>,
+    end: Option<DateTime<Utc>>,
+}
+
+/// An entry of a list, ready to be compared: the price that it asks for, or why it asks for none.
+#[derive(Debug, Clone)]
+pub(super) struct Candidate {
+    pub(super) listed: Listed,
+    pub(super) offer: Result<Offer, String>,
+}
+
+/// What a price charges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Charge {
+    kind: PriceKind,
+    terms: Terms,
+    currency: String,
+    markup_bps: i32,
+}
+
+/// Whom a price is for.
+type Key = (Option<String>, Option<String>);
+
+/// One price of a key and its term.
+#[derive(Debug)]
+struct Term {
+    id: Option<PriceId>,
+    begin: DateTime<Utc>,
+    end: Option<DateTime<Utc>>,
+    charge: Charge,
+    note: Option<String>,
+    manual: bool,
+}
+
+/// The prices of a scope by their keys.
+#[derive(Debug)]
+pub(super) struct PriceBook {
+    terms: HashMap<Key, Vec<Term>>,
+    now: DateTime<Utc>,
+}
+
+impl Candidate {
+    /// What an entry asks for. `currency` is that of prices that name none.
+    pub(super) fn new(mut listed: Listed, now: DateTime<Utc>, currency: &str) -> Self {
+        let offer = std::mem::replace(&mut listed.price, Err(String::new())).and_then(|price| {
+            let (begin, source, sourced_on) = (price.effective_from, price.source.clone(), price.sourced_on);
+            let currency = price.currency.clone().unwrap_or_else(|| currency.to_owned());
+            let mut row = NewPrice::from(price).checked(now).map_err(|error| error.to_string())?;
+            let charge = Charge {
+                kind: *row.kind.as_ref(),
+                terms: row.terms.as_ref().clone(),
+                currency: currency.clone(),
+                markup_bps: *row.markup_bps.as_ref(),
+            };
+            let end = *row.effective_until.as_ref();
+            let begin = begin.map(|_| *row.effective_from.as_ref());
+            (row.origin, row.currency, row.connection_id) = (Set(Origin::Import), Set(currency), Set(None));
+            (row.source, row.sourced_on) = (Set(source), Set(sourced_on));
+            Ok(Offer { row, charge, begin, end })
+        });
+        Self { listed, offer }
+    }
+}
+
+impl PriceBook {
+    /// The book of these rows.
+    pub(super) fn new(rows: Vec<Model>, now: DateTime<Utc>) -> Self {
+        let mut terms: HashMap<Key, Vec<Term>> = HashMap::new();
+        for row in rows {
+            let term = Term {
+                id: Some(row.id),
+                begin: row.effective_from,
+                end: row.effective_until,
+                charge: Charge {
+                    kind: row.kind,
+                    terms: row.terms,
+                    currency: row.currency,
+                    markup_bps: row.markup_bps,
+                },
+                note: row.note,
+                manual: row.origin == Origin::Manual,
+            };
+            terms.entry((row.provider, row.model)).or_default().push(term);
+        }
+        Self { terms, now }
+    }
+
+    /// What becomes of an entry, and the row to make for it. What is made is there for the entries after it.
+    pub(super) fn enter(&mut self, candidate: Candidate) -> (ImportEntry, Option<ActiveModel>) {
+        let Candidate { listed, offer } = candidate;
+        let mut entry = ImportEntry {
+            key: listed.key,
+            provider: listed.provider,
+            outcome: Outcome::Skipped,
+            price_id: None,
+            reason: None,
+            notes: listed.notes,
+        };
+        let decided = offer.and_then(|offer| self.decide(&offer).map(|(outcome, id)| (offer, outcome, id)));
+        match decided {
+            Err(reason) => {
+                entry.reason = Some(reason);
+                (entry, None)
+            }
+            Ok((_, Outcome::Unchanged, id)) => {
+                (entry.outcome, entry.price_id) = (Outcome::Unchanged, id);
+                (entry, None)
+            }
+            Ok((offer, outcome, _)) => {
+                entry.outcome = outcome;
+                (entry, Some(self.make(offer)))
+            }
+        }
+    }
+
+    fn decide(&self, offer: &Offer) -> Result<(Outcome, Option<PriceId>), String> {
+        let begin = offer.begin.unwrap_or(self.now);
+        if offer.end.is_some_and(|end| end <= begin) {
+            return Err("it would end before it begins".to_owned());
+        }
+        let terms = self.terms.get(&offer.key()).map_or(&[][..], Vec::as_slice);
+        let current = terms.iter().filter(|term| term.holds(begin)).max_by_key(|term| term.begin);
+        if let Some(current) = current {
+            if offer.is(current) {
+                return Ok((Outcome::Unchanged, current.id));
+            }
+            if current.manual {
+                return Err("a price made by hand holds; it wins".to_owned());
+            }
+        }
+        if let Some(other) = terms.iter().find(|term| term.excludes(begin, offer.end)) {
+            return Err(format!(
+                "it would overlap with a price of the same key from {}",
+                other.begin.to_rfc3339()
+            ));
+        }
+        let before = current.filter(|current| current.id.is_some());
+        Ok((if before.is_some() { Outcome::Changed } else { Outcome::Added }, None))
+    }
+
+    fn make(&mut self, offer: Offer) -> ActiveModel {
+        let begin = offer.begin.unwrap_or(self.now);
+        let key = offer.key();
+        let Offer { mut row, charge, end, .. } = offer;
+        let note = row.note.as_ref().clone();
+        row.effective_from = Set(begin);
+        self.terms.entry(key).or_default().push(Term { id: None, begin, end, charge, note, manual: false });
+        row
+    }
+}
+
+impl Offer {
+    fn key(&self) -> Key {
+        (self.row.provider.as_ref().clone(), self.row.model.as_ref().clone())
+    }
+
+    /// Whether a price is what is asked for already. A list that names a begin asks for all of a price, unless the
+    /// price begins then.
+    fn is(&self, term: &Term) -> bool {
+        let whole = || term.end == self.end && term.note == *self.row.note.as_ref();
+        self.charge == term.charge && self.begin.is_none_or(|begin| begin == term.begin || whole())
+    }
+}
+
+impl Term {
+    /// Whether a moment is in it.
+    fn holds(&self, moment: DateTime<Utc>) -> bool {
+        self.begin <= moment && self.end.is_none_or(|end| moment < end)
+    }
+
+    /// Whether no price of the key may have this term: it would begin at the same moment or within this one, which has
+    /// an end, or this one would begin within it.
+    fn excludes(&self, begin: DateTime<Utc>, end: Option<DateTime<Utc>>) -> bool {
+        let inside = self.end.is_some_and(|last| self.begin < begin && begin < last);
+        let around = end.is_some_and(|end| begin < self.begin && self.begin < end);
+        self.begin == begin || inside || around
+    }
+}

@@ -1,0 +1,160 @@
+//! Importing a price list: read and checked outside of any transaction, compared and applied within one. The same list
+//! again changes nothing.
+
+use super::{
+    Encoding, Listed,
+    diff::{Candidate, PriceBook},
+    litellm,
+    models::{self, Source},
+    own,
+    report::{ImportReport, ListFormat},
+};
+use crate::{
+    Ctx, Error, Result, Unit,
+    error::ConflictExt,
+    price::{create::default_currency, term},
+};
+use chrono::{DateTime, Utc};
+use entity::{
+    model,
+    price::{ActiveModel, Column, Entity},
+};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, Statement};
+use sha2::{Digest, Sha256};
+
+/// Prices of a scope that are compared.
+pub(super) const MOST: u64 = 1_000_000;
+
+/// A price list to import.
+#[derive(Debug)]
+pub struct PriceList<F> {
+    /// The file.
+    pub file: F,
+    /// Its format.
+    pub format: ListFormat,
+    /// How it is written.
+    pub encoding: Encoding,
+    /// Whether the facts that it tells of models are taken as well.
+    pub with_models: bool,
+}
+
+/// A list that has been read.
+struct Understood {
+    format: ListFormat,
+    sha256: String,
+    candidates: Vec<Candidate>,
+}
+
+/// Imports a price list into the scope's organization, or the platform. A dry run only tells what would happen.
+pub async fn import<F>(ctx: &Ctx, list: PriceList<F>, dry_run: bool) -> Result<ImportReport>
+where
+    F: AsRef<[u8]> + Send + 'static,
+{
+    let (now, currency) = (ctx.now().await?, default_currency(ctx).await?);
+    let with_models = list.with_models;
+    let list = tokio::task::spawn_blocking(move || understand(&list, now, &currency));
+    let list = list.await.map_err(Error::internal)??;
+    if dry_run { preview(ctx, list, with_models, now).await } else { apply(ctx, list, with_models).await }
+}
+
+fn understand<F: AsRef<[u8]>>(list: &PriceList<F>, now: DateTime<Utc>, currency: &str) -> Result<Understood> {
+    let file = list.file.as_ref();
+    let listed = match list.format {
+        ListFormat::Litellm => litellm::read(file)?,
+        ListFormat::Tollkeeper => own::read(file, list.encoding, now)?,
+    };
+    let digest = Sha256::digest(file);
+    Ok(Understood {
+        format: list.format,
+        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+        candidates: listed.into_iter().map(|listed| Candidate::new(listed, now, currency)).collect(),
+    })
+}
+
+impl Understood {
+    fn told(&self, with_models: bool) -> impl Iterator<Item = &Listed> {
+        self.candidates.iter().map(|candidate| &candidate.listed).filter(move |_| with_models)
+    }
+
+    fn report(&self, dry_run: bool) -> ImportReport {
+        ImportReport::new(self.format, self.sha256.clone(), dry_run)
+    }
+
+    fn source(&self, now: DateTime<Utc>) -> Source {
+        let name = format!("{} price list {}", self.format.word(), &self.sha256[..8]);
+        Source { name, day: now.date_naive() }
+    }
+}
+
+/// Prices of the scope itself, not of a connection.
+fn of_scope() -> Condition {
+    Condition::all().add(Column::ConnectionId.is_null())
+}
+
+async fn preview(ctx: &Ctx, list: Understood, with_models: bool, now: DateTime<Utc>) -> Result<ImportReport> {
+    let models = ctx.repository::<model::Entity>().all(Condition::all(), models::MOST).await?;
+    let mut report = list.report(true);
+    report.models = models::compare(models, list.told(with_models)).counts;
+    let rows = ctx.repository::<Entity>().all(of_scope(), MOST).await?;
+    let mut book = PriceBook::new(rows, now);
+    for candidate in list.candidates {
+        report.add(book.enter(candidate).0);
+    }
+    Ok(report)
+}
+
+async fn apply(ctx: &Ctx, list: Understood, with_models: bool) -> Result<ImportReport> {
+    let mut unit = ctx.begin().await?;
+    one_at_a_time(&unit).await?;
+    let source = list.source(unit.now);
+    let mut report = list.report(false);
+    let models = unit.read::<model::Entity>().all(Condition::all(), models::MOST).await?;
+    let changes = models::compare(models, list.told(with_models));
+    report.models = changes.counts;
+    changes.apply(&mut unit, &source).await?;
+    // From here on the prices of the scope are ours: nobody else's change of them is under way.
+    let now = term::lock(&unit).await?;
+    let rows = unit.read::<Entity>().all(of_scope(), MOST).await?;
+    let mut book = PriceBook::new(rows, now);
+    let mut made = Vec::new();
+    for candidate in list.candidates {
+        let (mut entry, row) = book.enter(candidate);
+        if let Some(row) = row {
+            let row = signed(row, &unit, &source);
+            entry.price_id = Some(*row.id.as_ref());
+            made.push(row);
+        }
+        report.add(entry);
+    }
+    if !made.is_empty() {
+        unit.repository::<Entity>().insert_all(made).await.conflict("price", "of the list")?;
+    }
+    if report.changes_something() {
+        let organization = ctx.scope.organization;
+        unit.audit("price.import", organization, report.summary());
+    }
+    unit.commit(report).await
+}
+
+/// The row with its id, and who says so and who made it.
+fn signed(mut row: ActiveModel, unit: &Unit<'_>, source: &Source) -> ActiveModel {
+    let name = row.source.take().flatten().unwrap_or_else(|| source.name.clone());
+    let day = row.sourced_on.take().flatten().unwrap_or(source.day);
+    (row.id, row.created_by) = (Set(unit.id()), Set(unit.ctx.actor.id.clone()));
+    (row.source, row.sourced_on) = (Set(Some(name)), Set(Some(day)));
+    row
+}
+
+/// Imports into one scope follow each other: two of the same list would make every model twice. On SQLite there is one
+/// writer anyway.
+async fn one_at_a_time(unit: &Unit<'_>) -> Result<()> {
+    if unit.tx.get_database_backend() == DatabaseBackend::Postgres {
+        let (high, low) = unit.ctx.scope.organization.uuid().as_u64_pair();
+        let turn = (high ^ low).cast_signed();
+        let sql = "SELECT pg_advisory_xact_lock($1)";
+        unit.tx
+            .execute_raw(Statement::from_sql_and_values(DatabaseBackend::Postgres, sql, [turn.into()]))
+            .await?;
+    }
+    Ok(())
+}
