@@ -12,7 +12,7 @@ use axum::{
 use serde::Deserialize;
 use service::{
     authz::{Permission, permit},
-    price::list::{self, Encoding, ImportReport, ListFormat, PriceList},
+    price::list::{self, Encoding, ImportReport, ListFormat, PriceFile, PriceList},
 };
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -32,6 +32,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct ImportQuery {
     /// What the file is: LiteLLM's list, as JSON, or our own format, as JSON, YAML or CSV by `Content-Type`.
+    #[serde(default)]
     #[param(inline)]
     format: ListFormat,
     /// Tells what would happen, and changes nothing.
@@ -44,6 +45,7 @@ struct ImportQuery {
 #[into_params(parameter_in = Query)]
 struct ExportQuery {
     /// How the file is written.
+    #[serde(default)]
     #[param(inline)]
     format: Encoding,
     /// Prices that are over, too.
@@ -81,7 +83,7 @@ fn price_list<P>(allow: &Allow<P>, query: &ImportQuery, upload: Upload) -> Resul
 /// Of LiteLLM's list, entries that cannot be taken exactly are skipped with the reason; a file of our own format is taken
 /// whole or not at all. At most 50 MiB and 20,000 entries.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/prices/import", tag = "prices", params(ImportQuery),
-    request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"), (String = "text/csv")),
+    request_body(content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")),
         description = "The price list."),
     responses((status = 200, description = "What became of each entry.", body = ImportReport),
         (status = 400, description = "`empty_body`, `invalid_encoding`, `invalid_yaml`, `invalid_csv`: the detail says where."),
@@ -101,7 +103,7 @@ async fn import_prices(
 /// was. The file imports as the same prices.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/prices/export", tag = "prices", params(ExportQuery),
     responses((status = 200, description = "The file.",
-        content((serde_json::Value = "application/json"), (String = "application/yaml"), (String = "text/csv")))))]
+        content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")))))]
 async fn export_prices(allow: Allow<permit::PricesRead>, Query(query): Query<ExportQuery>) -> Result<File> {
     Ok(file(query.format, list::export(&allow, query.format, query.history).await?))
 }
@@ -110,7 +112,7 @@ async fn export_prices(allow: Allow<permit::PricesRead>, Query(query): Query<Exp
 ///
 /// For operators. As for an organization.
 #[utoipa::path(post, path = "/v1/prices/import", tag = "prices", params(ImportQuery),
-    request_body(content((serde_json::Value = "application/json"), (String = "application/yaml"), (String = "text/csv")),
+    request_body(content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")),
         description = "The price list."),
     responses((status = 200, description = "What became of each entry.", body = ImportReport),
         (status = 400, description = "`empty_body`, `invalid_encoding`, `invalid_yaml`, `invalid_csv`: the detail says where."),
@@ -129,7 +131,7 @@ async fn import_platform_prices(
 /// For operators. As for an organization.
 #[utoipa::path(get, path = "/v1/prices/export", tag = "prices", params(ExportQuery),
     responses((status = 200, description = "The file.",
-        content((serde_json::Value = "application/json"), (String = "application/yaml"), (String = "text/csv")))))]
+        content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")))))]
 async fn export_platform_prices(
     allow: Allow<permit::PlatformCatalogue>,
     Query(query): Query<ExportQuery>,

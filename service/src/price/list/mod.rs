@@ -11,6 +11,7 @@ mod report;
 
 pub use export::export;
 pub use import::{PriceList, import};
+pub use own::PriceFile;
 pub use report::{ImportCounts, ImportEntry, ImportReport, ListFormat, Outcome};
 
 use super::{NewPrice, tariff::tariff};
@@ -26,10 +27,11 @@ const ENTRIES: usize = 20_000;
 const SOURCE: usize = 255;
 
 /// How a file of our own format is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
     /// JSON.
+    #[default]
     Json,
     /// YAML.
     Yaml,

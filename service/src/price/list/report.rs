@@ -5,12 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// The format of a price list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ListFormat {
     /// LiteLLM's public list of models and prices, as JSON.
     Litellm,
     /// Our own format, as JSON, YAML or CSV.
+    #[default]
     Tollkeeper,
 }
 

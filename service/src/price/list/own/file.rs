@@ -1,31 +1,31 @@
 //! [`File`]: the frame of a file in JSON or YAML: a list of prices, by itself or in an object with the version of the
 //! format.
 
-use super::super::ENTRIES;
+use super::super::{ENTRIES, ListPrice};
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 use std::{fmt, marker::PhantomData};
+use utoipa::ToSchema;
 
 /// The version of the format.
 const VERSION: u32 = 1;
 
-/// A file of prices.
-#[derive(Debug, Serialize)]
-pub(super) struct File<P> {
-    version: u32,
-    pub(super) prices: Vec<P>,
-    /// Whether the list stands by itself.
-    #[serde(skip)]
-    pub(super) bare: bool,
+/// A file of prices in our own format.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PriceFile {
+    /// The prices.
+    #[schema(max_items = 20_000)]
+    pub prices: Vec<ListPrice>,
 }
 
-impl<P> File<P> {
-    /// A file of these prices.
-    pub(super) fn new(prices: Vec<P>) -> Self {
-        Self { version: VERSION, prices, bare: false }
-    }
+/// A file as it is read.
+#[derive(Debug)]
+pub(super) struct File<P> {
+    pub(super) prices: Vec<P>,
+    /// Whether the list stands by itself.
+    pub(super) bare: bool,
 }
 
 impl<'de, P: Deserialize<'de>> Deserialize<'de> for File<P> {
@@ -44,7 +44,7 @@ impl<'de, P: Deserialize<'de>> Visitor<'de> for Frame<P> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<File<P>, A::Error> {
-        Ok(File { bare: true, ..File::new(prices(list)?) })
+        Ok(File { prices: prices(list)?, bare: true })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<File<P>, A::Error> {
@@ -61,7 +61,8 @@ impl<'de, P: Deserialize<'de>> Visitor<'de> for Frame<P> {
                 other => return Err(A::Error::unknown_field(other, &["version", "prices"])),
             }
         }
-        prices.map(File::new).ok_or_else(|| A::Error::missing_field("prices"))
+        let prices = prices.ok_or_else(|| A::Error::missing_field("prices"))?;
+        Ok(File { prices, bare: false })
     }
 }
 

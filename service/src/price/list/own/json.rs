@@ -4,7 +4,7 @@ use super::{
     super::{ListPrice, json_fault},
     Placed,
     fault::{self, Faulty, fault},
-    file::File,
+    file::{File, PriceFile},
 };
 use crate::{Error, Result};
 use serde_json::value::RawValue;
@@ -36,5 +36,5 @@ fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
 }
 
 pub(super) fn write(prices: Vec<ListPrice>) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(&File::new(prices)).map_err(Error::internal)
+    serde_json::to_vec_pretty(&PriceFile { prices }).map_err(Error::internal)
 }

@@ -13,6 +13,7 @@ use super::{Encoding, ListPrice, Listed};
 use crate::{Result, price::NewPrice};
 use chrono::{DateTime, Utc};
 use fault::Faulty;
+pub use file::PriceFile;
 
 /// A price, and where it stands in its file.
 struct Placed {

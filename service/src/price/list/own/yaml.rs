@@ -5,7 +5,7 @@ use super::{
     super::{ENTRIES, ListPrice},
     Placed,
     fault::{self, fault},
-    file::File,
+    file::{File, PriceFile},
 };
 use crate::{Error, Result, error::FieldError};
 use serde_saphyr::{DuplicateKeyPolicy, Error as Fault, Options};
@@ -74,5 +74,5 @@ fn in_line(error: &Fault, fault: FieldError) -> FieldError {
 }
 
 pub(super) fn write(prices: Vec<ListPrice>) -> Result<Vec<u8>> {
-    serde_saphyr::to_string(&File::new(prices)).map(String::into_bytes).map_err(Error::internal)
+    serde_saphyr::to_string(&PriceFile { prices }).map(String::into_bytes).map_err(Error::internal)
 }
