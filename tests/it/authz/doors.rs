@@ -125,7 +125,10 @@ const DOORS: &[(Door, &[&str])] = &[
             "delete_model_alias",
         ],
     ),
-    (Needs(Permission::PricesRead), &["list_prices", "get_price", "resolve_price", "quote_price", "export_prices"]),
+    (
+        Needs(Permission::PricesRead),
+        &["list_prices", "get_price", "resolve_price", "quote_price", "export_prices"],
+    ),
     (
         Needs(Permission::PricesWrite),
         &["create_price", "update_price", "delete_price", "end_price", "import_prices"],
