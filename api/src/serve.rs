@@ -103,7 +103,7 @@ async fn prepare(config: &Config, options: &Options, address: SocketAddr) -> any
 /// Gives the platform the providers, models and prices that ship with this binary, unless a newer one has been here.
 async fn stock(system: &Arc<System>) -> service::Result<()> {
     let platform = Ctx::internal(system, Scope::platform());
-    match catalogue::apply(&platform, &Catalogue::built_in()?, false).await? {
+    match catalogue::apply(&platform, &Catalogue::built_in()?).await? {
         Outcome::Applied(applied) => tracing::info!(
             version = applied.catalogue_version,
             models = applied.models.added,

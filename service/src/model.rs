@@ -30,31 +30,23 @@ use uuid::Uuid;
 
 /// The largest number of tokens that a model can be said to take.
 const TOKENS: i64 = 1_000_000_000_000;
-/// Parts of names that tell models which hold no conversations.
-const NO_CHAT: [&str; 22] = [
-    "embed",
-    "bge-",
-    "rerank",
-    "moderation",
-    "whisper",
-    "transcribe",
-    "tts",
-    "speech",
+/// What tells by a name that a model holds no conversations, wherever it stands in it.
+const NO_CHAT: [&str; 11] = [
     "dall-e",
     "dalle",
-    "gpt-image",
+    "embed",
     "imagen",
-    "image-generation",
-    "stable-diffusion",
-    "flux",
     "midjourney",
-    "sora",
-    "veo-",
-    "video-generation",
-    "music",
-    "lyria",
-    "ocr",
+    "moderation",
+    "rerank",
+    "speech",
+    "stable-diffusion",
+    "transcri",
+    "whisper",
 ];
+/// The same, as a word by itself.
+const NO_CHAT_WORDS: [&str; 10] =
+    ["bge", "flux", "image", "lyria", "music", "ocr", "sora", "tts", "veo", "video"];
 
 /// What a provider offers under one name.
 #[derive(Debug, Serialize, ToSchema)]
@@ -290,7 +282,8 @@ pub fn suitable_for_chat(name: &str, capabilities: &Capabilities) -> bool {
         return capabilities.chat;
     }
     let name = name.to_lowercase();
-    !NO_CHAT.iter().any(|part| name.contains(part))
+    let mut words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    !NO_CHAT.iter().any(|part| name.contains(part)) && !words.any(|word| NO_CHAT_WORDS.contains(&word))
 }
 
 #[cfg(test)]
@@ -300,7 +293,7 @@ mod tests {
     #[test]
     fn a_model_holds_conversations_unless_its_capabilities_or_its_name_say_otherwise() {
         let unknown = Capabilities::default();
-        for name in ["gpt-4o", "claude-opus-4-1", "something-new", "gpt-4o-audio-preview", "Flash"] {
+        for name in ["gpt-4o", "claude-opus-4-1", "something-new", "gpt-4o-audio-preview", "democracy-1"] {
             assert!(suitable_for_chat(name, &unknown), "{name}");
         }
         for name in [

@@ -1,15 +1,15 @@
 //! The built-in catalogue: applied at the start, once, by whoever comes first; what an operator has changed is left alone.
 
 use chrono::TimeDelta;
-use entity::{id::OrganizationId, org_head};
-use sea_orm::EntityTrait;
+use entity::{catalogue_state, id::OrganizationId, org_head};
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
 use service::{
     Ctx, Error,
     catalogue::{Catalogue, Outcome, apply},
     scope::Scope,
 };
-use tests::{TestApp, on_both};
+use tests::{Backend, TestApp, on_both, server::Installation};
 
 const MODELS: &str = "/v1/models";
 const PROVIDERS: &str = "/v1/providers";
@@ -38,7 +38,7 @@ fn small(version: i64, dated: &str, rate: &str) -> Value {
 
 async fn attempt(app: &TestApp, catalogue: &Value) -> Result<Outcome, Error> {
     let platform = Ctx::internal(&app.system, Scope::platform());
-    apply(&platform, &Catalogue::read(&catalogue.to_string()).unwrap(), false).await
+    apply(&platform, &Catalogue::read(&catalogue.to_string()).unwrap()).await
 }
 
 /// Applies a catalogue; what that changed.
@@ -277,3 +277,49 @@ on_both!(an_operator_sees_the_catalogue_and_brings_back_what_was_deleted, |app| 
         client.post(APPLY, json!({})).await.problem(403, "forbidden");
     }
 });
+
+#[tokio::test]
+async fn a_server_that_starts_has_the_catalogue() {
+    for backend in [Backend::Sqlite, Backend::Postgres] {
+        let installation = Installation::new(backend).await.with_owner();
+        let server = installation.serve().await;
+        let token = server.sign_in().await;
+        let (status, body) = server.get(STATUS, Some(&token)).await;
+        assert_eq!((status, &body["applied_version"]), (200, &json!(1)), "{body}");
+        assert_eq!(body["models"], json!({"catalogue": 218, "manual": 0, "import": 0}));
+        assert!(server.log().contains("catalogue applied"), "{}", server.log());
+        server.kill();
+        let again = installation.serve().await;
+        assert!(!again.log().contains("catalogue applied"), "{}", again.log());
+        assert_eq!(again.get(STATUS, Some(&token)).await.1, body);
+        drop(again);
+        installation.remove().await;
+    }
+}
+
+#[tokio::test]
+async fn servers_that_start_at_once_apply_it_once() {
+    let installation = Installation::new(Backend::Postgres).await.with_owner();
+    let servers = futures_util::future::join_all((0..4).map(|_| installation.serve())).await;
+    let applied = servers.iter().filter(|server| server.log().contains("catalogue applied")).count();
+    assert_eq!(applied, 1);
+    drop(servers);
+    installation.remove().await;
+}
+
+#[tokio::test]
+async fn a_server_of_an_older_release_leaves_a_newer_catalogue_alone() {
+    let installation = Installation::new(Backend::Sqlite).await.with_owner();
+    installation.serve().await.kill();
+    let url = format!("sqlite://{}", installation.directory().join("tollkeeper.db").display());
+    let db = sea_orm::Database::connect(url).await.unwrap();
+    let newer = catalogue_state::ActiveModel { id: Set(1), version: Set(1_000_000), ..Default::default() };
+    catalogue_state::Entity::update(newer).exec(&db).await.unwrap();
+    db.close().await.unwrap();
+    let server = installation.serve().await;
+    assert!(server.log().contains("the catalogue of a newer release"), "{}", server.log());
+    let token = server.sign_in().await;
+    let (_, body) = server.get(STATUS, Some(&token)).await;
+    assert_eq!(body["applied_version"], 1_000_000);
+    assert_eq!(server.post(APPLY, Some(&token), &json!({})).await.0, 409);
+}

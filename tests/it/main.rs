@@ -8,6 +8,7 @@ mod authz;
 mod binary;
 mod canary;
 mod catalogue;
+mod catalogue_figures;
 mod check;
 mod crash;
 mod cursors;

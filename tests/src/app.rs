@@ -247,7 +247,7 @@ impl TestApp {
     /// a public list, in force since 2026-07-24. Without this a test starts with an empty price book.
     pub async fn with_catalogue(&self) {
         let platform = Ctx::internal(&self.system, Scope::platform());
-        catalogue::apply(&platform, &Catalogue::built_in().unwrap(), false).await.unwrap();
+        catalogue::apply(&platform, &Catalogue::built_in().unwrap()).await.unwrap();
     }
 
     fn caller(&self, credential: Credential) -> Client {

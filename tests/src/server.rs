@@ -256,11 +256,19 @@ impl Server {
 
     /// Sends a POST with a bearer token; status and body.
     pub async fn post(&self, path: &str, bearer: Option<&str>, body: &Value) -> (u16, Value) {
-        let mut request = reqwest::Client::new().post(self.url(path)).json(body);
-        if let Some(bearer) = bearer {
-            request = request.bearer_auth(bearer);
-        }
-        let reply = request.send().await.unwrap();
-        (reply.status().as_u16(), reply.json().await.unwrap_or_default())
+        send(reqwest::Client::new().post(self.url(path)).json(body), bearer).await
     }
+
+    /// Sends a GET with a bearer token; status and body.
+    pub async fn get(&self, path: &str, bearer: Option<&str>) -> (u16, Value) {
+        send(reqwest::Client::new().get(self.url(path)), bearer).await
+    }
+}
+
+async fn send(mut request: reqwest::RequestBuilder, bearer: Option<&str>) -> (u16, Value) {
+    if let Some(bearer) = bearer {
+        request = request.bearer_auth(bearer);
+    }
+    let reply = request.send().await.unwrap();
+    (reply.status().as_u16(), reply.json().await.unwrap_or_default())
 }

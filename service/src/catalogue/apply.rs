@@ -60,24 +60,40 @@ pub struct Changes {
     pub kept: u64,
 }
 
-/// Applies a catalogue to the platform, unless it is there already or a later one is; `again` applies one that is there
-/// already once more.
-pub async fn apply(ctx: &Ctx, catalogue: &Catalogue, again: bool) -> Result<Outcome> {
-    let mut unit = ctx.begin().await?;
+/// Applies a catalogue to the platform, unless it is there already or a later one is.
+pub async fn apply(ctx: &Ctx, catalogue: &Catalogue) -> Result<Outcome> {
+    let unit = ctx.begin().await?;
     let state = state::lock(&unit).await?;
     if state.version > catalogue.version {
         return Ok(Outcome::Older(state.version));
     }
-    if state.version == catalogue.version && state.digest == catalogue.digest && !again {
+    if state.version == catalogue.version && state.digest == catalogue.digest {
         return Ok(Outcome::Current);
     }
+    write(unit, catalogue).await.map(Outcome::Applied)
+}
+
+/// Applies the catalogue of this release once more: what was deleted since is there again.
+pub async fn restore(ctx: &Ctx) -> Result<Applied> {
+    let catalogue = Catalogue::built_in()?;
+    let unit = ctx.begin().await?;
+    let state = state::lock(&unit).await?;
+    if state.version > catalogue.version {
+        let detail =
+            format!("the installation has version {} of the catalogue, of a newer release", state.version);
+        return Err(Error::InvalidState("catalogue_older", detail.into()));
+    }
+    write(unit, &catalogue).await
+}
+
+async fn write(mut unit: Unit<'_>, catalogue: &Catalogue) -> Result<Applied> {
     state::save(&unit, catalogue).await?;
     let providers = providers(&mut unit, catalogue).await?;
     let models = models(&mut unit, catalogue).await?;
     let prices = prices(&mut unit, catalogue).await?;
     let applied = Applied { catalogue_version: catalogue.version, providers, models, prices };
     unit.audit("catalogue.apply", "catalogue", json!(applied));
-    unit.commit(applied).await.map(Outcome::Applied)
+    unit.commit(applied).await
 }
 
 async fn providers(unit: &mut Unit<'_>, catalogue: &Catalogue) -> Result<Changes> {

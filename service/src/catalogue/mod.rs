@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-pub use apply::{Applied, Changes, Outcome, apply};
+pub use apply::{Applied, Changes, Outcome, apply, restore};
 
 /// What ships with this release. `cargo run -p catalogue -- write` makes it.
 const BUILT_IN: &str = include_str!("catalogue.json");
@@ -170,17 +170,4 @@ async fn origins<E: Scoped>(ctx: &Ctx, column: E::Column) -> Result<Origins> {
         manual: of(Origin::Manual).await?,
         import: of(Origin::Import).await?,
     })
-}
-
-/// Applies the catalogue of this release once more: what was deleted since is there again.
-pub async fn restore(ctx: &Ctx) -> Result<Applied> {
-    match apply(ctx, &Catalogue::built_in()?, true).await? {
-        Outcome::Applied(applied) => Ok(applied),
-        Outcome::Current => Err(Error::internal("a catalogue that is applied again is never current")),
-        Outcome::Older(version) => {
-            let detail =
-                format!("the installation has version {version} of the catalogue, of a newer release");
-            Err(Error::InvalidState("catalogue_older", detail.into()))
-        }
-    }
 }
