@@ -291,7 +291,7 @@ async fn a_server_that_starts_has_the_catalogue() {
         server.kill();
         let again = installation.serve().await;
         assert!(!again.log().contains("catalogue applied"), "{}", again.log());
-        assert_eq!(again.get(STATUS, Some(&token)).await.1, body);
+        assert_eq!(again.get(STATUS, Some(&again.sign_in().await)).await.1, body);
         drop(again);
         installation.remove().await;
     }
