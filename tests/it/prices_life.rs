@@ -55,10 +55,12 @@ on_both!(a_planned_price_is_changed_field_by_field, |app| {
         let changed = owner.patch(&price, change).if_match(expected["version"].as_i64().unwrap()).await.ok();
         for (field, value) in shown.as_object().unwrap() {
             // A rate, a tier or a multiplier that is not there is absent; everything else is null.
-            let absent = value.is_null() && !matches!(field.as_str(), "model" | "provider" | "note" | "effective_until");
-            match absent {
-                true => drop(expected.as_object_mut().unwrap().remove(field)),
-                false => expected[field] = value.clone(),
+            let absent =
+                value.is_null() && !matches!(field.as_str(), "model" | "provider" | "note" | "effective_until");
+            if absent {
+                expected.as_object_mut().unwrap().remove(field);
+            } else {
+                expected[field] = value.clone();
             }
         }
         expected["version"] = json!(version + 2);

@@ -41,17 +41,18 @@ async fn assert_legal(app: &TestApp, model: &str) {
 
 on_both!(of_racing_prices_that_begin_at_one_moment_one_is_made, |app| {
     let (here, there) = (app.owner(), app.second_instance().await.owner());
-    let racing = |n: u32| if n % 2 == 0 { &here } else { &there };
-    let requests = (0..30).map(|n| racing(n).post(PRICES, cent("a", Some(at(&app, 1)), None))).collect();
+    let price = cent("a", Some(at(&app, 1)), None);
+    let requests = (0..15).flat_map(|_| [here.post(PRICES, &price), there.post(PRICES, &price)]).collect();
     one_wins(requests, &[(409, "duplicate")]).await;
     assert_legal(&app, "a").await;
 });
 
 on_both!(of_racing_prices_whose_terms_overlap_one_is_made, |app| {
     let (here, there) = (app.owner(), app.second_instance().await.owner());
-    let racing = |n: i64| if n % 2 == 0 { &here } else { &there };
     let term = |n: i64| cent("a", Some(at(&app, n)), Some(at(&app, 40 + n)));
-    one_wins((0..30).map(|n| racing(n).post(PRICES, term(n))).collect(), &[(409, "overlap")]).await;
+    let requests =
+        (0..15).flat_map(|n| [here.post(PRICES, term(n)), there.post(PRICES, term(20 + n))]).collect();
+    one_wins(requests, &[(409, "overlap")]).await;
     assert_legal(&app, "a").await;
 });
 

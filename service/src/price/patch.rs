@@ -15,62 +15,62 @@ changes_rates! {
     /// What to change of a price that is not in force yet. An absent field is kept; a rate that is null is a rate that
     /// the price no longer has.
     #[derive(Debug, Default, Deserialize, ToSchema)]
-    #[serde(deny_unknown_fields, default)]
+    #[serde(deny_unknown_fields)]
     pub struct PricePatch {
         /// A model, or a glob of models; null = the default price.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<String>, max_length = 255, example = "gpt-4o")]
         pub model: Option<Option<String>>,
         /// The provider it is for; null = whoever serves the model.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<String>, max_length = 64, example = "openai")]
         pub provider: Option<Option<String>>,
         /// ISO 4217.
-        #[serde(deserialize_with = "crate::validate::present")]
+        #[serde(default, deserialize_with = "crate::validate::present")]
         #[schema(nullable = false, example = "USD")]
         pub currency: Option<String>,
         /// What a team is charged above cost, in hundredths of a percent.
-        #[serde(deserialize_with = "crate::validate::present")]
+        #[serde(default, deserialize_with = "crate::validate::present")]
         #[schema(nullable = false, minimum = 0, maximum = 1_000_000)]
         pub markup_bps: Option<i32>,
         /// In force from this moment on.
-        #[serde(deserialize_with = "crate::validate::present")]
+        #[serde(default, deserialize_with = "crate::validate::present")]
         #[schema(nullable = false)]
         pub effective_from: Option<DateTime<Utc>>,
         /// In force up to but not including this moment; null = until the next price of the same key begins.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<DateTime<Utc>>)]
         pub effective_until: Option<Option<DateTime<Utc>>>,
         /// A remark, at most 1024 characters; null = none.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<String>, max_length = 1024)]
         pub note: Option<Option<String>>,
         /// How it charges.
-        #[serde(deserialize_with = "crate::validate::present")]
+        #[serde(default, deserialize_with = "crate::validate::present")]
         #[schema(nullable = false)]
         pub kind: Option<PriceKind>,
         /// Rates in a batch, all of them; null = as in the standard tier.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<RateCard>)]
         pub batch: Option<Option<RateCard>>,
         /// Rates when there is room, all of them; null = as in the standard tier.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<RateCard>)]
         pub flex: Option<Option<RateCard>>,
         /// Rates before others, all of them; null = as in the standard tier.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<RateCard>)]
         pub priority: Option<Option<RateCard>>,
         /// What the tiers of a tiered price are of.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<TierBy>)]
         pub tier_by: Option<Option<TierBy>>,
         /// The tiers of a tiered price, all of them, in order of their sizes.
-        #[serde(with = "serde_with::rust::double_option")]
+        #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<Vec<Tier>>)]
         pub tiers: Option<Option<Vec<Tier>>>,
         /// What the whole cost is multiplied by in a region or at a speed, all of it.
-        #[serde(deserialize_with = "crate::validate::present")]
+        #[serde(default, deserialize_with = "crate::validate::present")]
         #[schema(nullable = false, example = json!({"eu": "1.1"}))]
         pub multipliers: Option<BTreeMap<String, Multiplier>>,
     }

@@ -67,7 +67,7 @@ macro_rules! with_changes {
         pub struct $name {
             $($own)*
             $(#[doc = $about]
-            #[serde(with = "serde_with::rust::double_option")]
+            #[serde(default, with = "serde_with::rust::double_option")]
             #[schema(value_type = Option<$crate::price::tariff::$unit>)]
             pub $rate: Option<Option<$crate::price::tariff::$unit>>,)*
         }
