@@ -245,3 +245,27 @@ on_both!(a_large_book_is_read_page_by_page_and_whole, |app| {
     }
     assert_eq!(app.system.books.work().rows(), 2500);
 });
+
+on_both!(models_that_are_not_in_the_catalogue_cost_as_much_as_their_family, |app| {
+    app.with_catalogue().await;
+    let owner = app.owner();
+    for (model, input, output, cache_read) in [
+        ("claude-opus-99", "5", "25", "0.5"),
+        ("claude-99-sonnet-20990101", "3", "15", "0.3"),
+        ("us.anthropic.claude-haiku-99-v1:0", "1", "5", "0.1"),
+        ("Claude", "3", "15", "0.3"),
+    ] {
+        let found = resolve(&owner, &format!("model={model}")).await;
+        assert_eq!(found["step"], "family", "{model}");
+        let price = &found["price"];
+        assert_eq!(
+            [&price["input"], &price["output"], &price["cache_read"]],
+            [input, output, cache_read],
+            "{model}"
+        );
+        assert_eq!(price["origin"], "catalogue");
+    }
+    let known = resolve(&owner, "model=claude-opus-5").await;
+    assert_eq!((&known["step"], &known["price"]["input"]), (&json!("platform_model"), &json!("5")));
+    assert_eq!(resolve(&owner, "model=llama-9").await["price"], Value::Null, "of no family");
+});

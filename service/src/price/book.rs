@@ -118,33 +118,33 @@ pub struct Book {
 
 impl Book {
     /// The prices of the scope itself.
-    pub fn own(&self) -> &Shelves {
+    pub(super) fn own(&self) -> &Shelves {
         &self.own
     }
 
     /// The prices of one connection.
-    pub fn connection(&self, id: ConnectionId) -> Option<&Shelves> {
+    pub(super) fn connection(&self, id: ConnectionId) -> Option<&Shelves> {
         self.connections.get(&id)
     }
 
     /// Models by their likeness.
-    pub fn families(&self) -> &Families {
+    pub(super) fn families(&self) -> &Families {
         &self.families
     }
 
     /// Where an alias leads.
-    pub fn alias(&self, name: &str) -> Option<&str> {
+    pub(super) fn alias(&self, name: &str) -> Option<&str> {
         self.aliases.get(name).map(AsRef::as_ref)
     }
 
     /// What is known of a model at its provider; where no provider is named, at the first by name.
-    pub fn model(&self, asked: Asked<'_>) -> Option<&ModelFacts> {
+    pub fn model(&self, model: &str, provider: Option<&str>) -> Option<&ModelFacts> {
         let at = |model: &str, provider: Option<&str>| {
-            let models = self.models.get(model)?.iter();
-            models.clone().find(|(name, _)| provider.is_none_or(|p| p == &**name)).map(|(_, facts)| facts)
+            let mut models = self.models.get(model)?.iter();
+            models.find(|(name, _)| provider.is_none_or(|p| p == &**name)).map(|(_, facts)| facts)
         };
-        let in_name = || asked.split().and_then(|(provider, rest)| at(rest, Some(provider)));
-        at(asked.model, asked.provider).or_else(in_name)
+        let in_name = Asked { model, provider }.split();
+        at(model, provider).or_else(|| in_name.and_then(|(provider, rest)| at(rest, Some(provider))))
     }
 
     /// How many rows of the database it was made of.
@@ -245,5 +245,60 @@ impl Binder {
             Families::default()
         };
         Book { own, connections, families, ..self.book }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use entity::id::ModelId;
+
+    fn row(provider: &str, name: &str, max_output_tokens: i64) -> model::Model {
+        model::Model {
+            id: ModelId::new(uuid::Uuid::nil()),
+            organization_id: OrganizationId::PLATFORM,
+            provider: provider.into(),
+            name: name.into(),
+            capabilities: Capabilities::default(),
+            context_window: None,
+            max_output_tokens: Some(max_output_tokens),
+            deprecated: false,
+            deprecated_on: None,
+            origin: Origin::Manual,
+            source: None,
+            sourced_on: None,
+            version: 1,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_model_is_found_at_its_provider() {
+        for turned in [false, true] {
+            let mut rows =
+                [row("openai", "gpt-4o", 1), row("azure", "gpt-4o", 2), row("azure", "azure/o3", 3)];
+            if turned {
+                rows.reverse();
+            }
+            let mut binder = Binder::default();
+            rows.into_iter().for_each(|row| binder.model(row));
+            let book = binder.finish(OrganizationId::PLATFORM);
+            assert_eq!(book.rows(), 3);
+            for (model, provider, expected) in [
+                ("gpt-4o", Some("openai"), Some(1)),
+                ("gpt-4o", Some("azure"), Some(2)),
+                ("gpt-4o", Some("groq"), None),
+                ("gpt-4o", None, Some(2)),
+                ("openai/gpt-4o", None, Some(1)),
+                ("openai/gpt-4o", Some("openai"), None),
+                ("azure/o3", None, Some(3)),
+                ("azure/o3", Some("azure"), Some(3)),
+                ("o3", None, None),
+            ] {
+                let found = book.model(model, provider).and_then(|facts| facts.max_output_tokens);
+                assert_eq!(found, expected, "{model} {provider:?}");
+            }
+        }
     }
 }
