@@ -49,6 +49,17 @@ pub fn path(operation: &Operation, organization: &str, value: impl Fn(&str) -> S
     path
 }
 
+/// The query parameters that must be there, as the end of a path.
+pub fn query(document: &Value, operation: &Operation) -> String {
+    let parameters = operation.parameters("query").into_iter();
+    let pair = |parameter: &Value| {
+        let value = smallest(document, &parameter["schema"], &nobodys);
+        format!("{}={}", parameter["name"].as_str().unwrap(), value.as_str().unwrap())
+    };
+    let pairs: Vec<String> = parameters.filter(|p| p["required"] == true).map(pair).collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
 /// The smallest value that a schema takes.
 pub fn smallest(document: &Value, schema: &Value, ids: Ids<'_>) -> Value {
     let schema = resolve(document, some(schema));

@@ -3,7 +3,7 @@
 
 use super::{
     ask::{
-        Ids, Operation, ask, body_schema, document, nobodys, operations, path, path_ids, prefix, said,
+        Ids, Operation, ask, body_schema, document, nobodys, operations, path, path_ids, prefix, query, said,
         smallest,
     },
     doors::{Door, door},
@@ -83,7 +83,7 @@ on_both!(rows_of_another_organization_are_not_there, |app| {
     // And what was reached for is still as it was.
     for (operation, _) in inside(&document).iter().filter(|(operation, _)| operation.method == "GET") {
         let path = path(operation, "acme", |name| own(&document, operation, &theirs, name));
-        acme.get(&path).await.ok();
+        acme.get(&format!("{path}{}", query(&document, operation))).await.ok();
     }
 });
 
@@ -172,8 +172,11 @@ on_both!(ids_of_another_organization_in_a_query_are_ids_of_nothing, |app| {
             let text = parameter["schema"]["type"] == "string" && parameter["schema"].get("enum").is_none();
             let prefixes: Vec<&str> = match prefix(&document, &parameter["schema"]) {
                 Some(prefix) => vec![prefix],
-                // Texts that may name anything, such as the subject of an audit event.
-                None if text => theirs.ids.keys().map(String::as_str).collect(),
+                // Texts that may name anything, such as the subject of an audit event. One that must be there, such as a
+                // model, is what the question is about.
+                None if text && parameter["required"] != true => {
+                    theirs.ids.keys().map(String::as_str).collect()
+                }
                 None => continue,
             };
             for prefix in prefixes {
