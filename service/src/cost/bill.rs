@@ -7,14 +7,15 @@ use entity::{
     money::{Nanos, Rate},
     terms::{Band, Component, Rates, ServiceTier, Terms, TierBy},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use std::collections::BTreeSet;
 use utoipa::ToSchema;
 
 /// Hundredths of a percent in one.
 const BASIS: i128 = 10_000;
 
 /// How a call was served, as far as it is charged for that.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Manner {
     /// How urgently.
     pub service_tier: ServiceTier,
@@ -109,11 +110,6 @@ impl Bill {
         self.unpriced.is_empty()
     }
 
-    /// The cost.
-    pub fn cost(&self) -> Nanos {
-        self.cost
-    }
-
     /// What a team is charged: the exact cost and the markup, rounded once by itself.
     pub fn charge(&self, markup_bps: i32) -> Result<Nanos> {
         let share = Exact::new(BASIS + i128::from(markup_bps), 4);
@@ -188,28 +184,19 @@ fn multipliers(terms: &Terms, manner: &Manner) -> Vec<Applied> {
     named.into_iter().filter_map(applied).collect()
 }
 
-/// What was used and ought to have a rate. A price per token ought to have one for every class; a price per unit charges
-/// for its units alone, and where none of them is reported of a call that has tokens, nobody counted them. Other prices
-/// charge for what they name and for nothing else.
+/// What was used and ought to have a rate, so that nothing is free in silence. A price per token ought to have one for
+/// every class of tokens. And a call of which nothing at all is charged has a price of another kind, such as tokens at a
+/// price per image; unless it is flat or by the request, which charges for no more than it says.
 fn unpriced(terms: &Terms, usage: &Usage, lines: &[Line]) -> Vec<Component> {
-    let has_rate = |of: fn(Component) -> bool| {
-        let rates = terms.bands.iter().flat_map(|band| band.rates.values());
-        rates.flat_map(|Rates(rates)| rates.keys()).any(|component| of(*component))
+    let rates = terms.bands.iter().flat_map(|band| band.rates.values());
+    let rated: BTreeSet<Component> = rates.flat_map(|Rates(rates)| rates.keys().copied()).collect();
+    let by_token = rated.iter().any(|component| component.is_token());
+    let by_request = rated.contains(&Component::Request);
+    let nothing = lines.is_empty() && !rated.is_empty() && !by_request;
+    let charged = |component| lines.iter().any(|line| line.component == component);
+    let ought = |component: Component| {
+        component != Component::Request && (nothing || by_token && component.is_token())
     };
-    let used = |component: &Component| usage.get(*component) > 0;
-    if has_rate(Component::is_token) {
-        let charged = |component: &Component| lines.iter().any(|line| line.component == *component);
-        let tokens = Component::EVERY.into_iter().filter(|component| component.is_token());
-        return tokens.filter(used).filter(|component| !charged(component)).collect();
-    }
-    if has_rate(|component| component == Component::Request) || usage.total_tokens() == 0 {
-        return Vec::new();
-    }
-    let units: Vec<Component> = [Component::Image, Component::Second, Component::Character]
-        .into_iter()
-        .filter(|unit| {
-            terms.bands.iter().flat_map(|band| band.rates.values()).any(|Rates(r)| r.contains_key(unit))
-        })
-        .collect();
-    if units.iter().any(used) { Vec::new() } else { units }
+    let used = Component::EVERY.into_iter().filter(|component| usage.get(*component) > 0);
+    used.filter(|component| ought(*component) && !charged(*component)).collect()
 }

@@ -42,11 +42,10 @@ fn prompt(object: &Object<'_>, whole: u64, tools: u64) -> Result<Prompt> {
     let cached = object.part("cachedContentTokenCount", whole)?;
     let asked = media(object, "promptTokensDetails", whole - tools)?;
     let read = media(object, "toolUsePromptTokensDetails", tools)?;
-    let media_cached = media(object, "cacheTokensDetails", cached)?;
+    let kept = media(object, "cacheTokensDetails", cached)?;
     let media = Media { audio: asked.audio + read.audio, image: asked.image + read.image };
     // Of media in the cache that the prompt does not tell of, nothing needs to be taken away.
-    let cached_media =
-        Media { audio: media_cached.audio.min(media.audio), image: media_cached.image.min(media.image) };
+    let cached_media = Media { audio: kept.audio.min(media.audio), image: kept.image.min(media.image) };
     Ok(Prompt { whole, cached, media, cached_media, ..Prompt::default() })
 }
 

@@ -83,6 +83,8 @@ impl Format {
                     "cache_read_input_tokens",
                     "cache_creation",
                     "server_tool_use",
+                    "inference_geo",
+                    "iterations",
                 ],
             ),
             (

@@ -1,7 +1,7 @@
 //! [`Object`]: a JSON object of counts, with its place. `null` is absent. A count is a whole number from 0 to [`MOST`];
 //! anything else is refused by its JSON pointer.
 
-use crate::{Error, Result, cost::MOST, error::FieldError};
+use crate::{Error, Result, cost::MOST, validate::escaped};
 use entity::money::{DecimalFault, scaled};
 use serde_json::{Map, Value};
 
@@ -13,11 +13,10 @@ pub(super) struct Object<'v> {
 
 impl<'v> Object<'v> {
     pub(super) fn of(value: &'v Value, at: &str) -> Result<Self> {
-        let fields = value.as_object();
-        if fields.is_none() {
-            return Err(Error::invalid(at, "invalid_value", "expected an object"));
+        match value {
+            Value::Object(fields) => Ok(Self { fields: Some(fields), at: at.to_owned() }),
+            _ => Err(Error::invalid(at, "invalid_value", "expected an object")),
         }
-        Ok(Self { fields, at: at.to_owned() })
     }
 
     /// Whether it has a field, be it null.
@@ -36,7 +35,7 @@ impl<'v> Object<'v> {
         let Value::Number(number) = value else {
             return Err(self.wrong(field, "invalid_value", "expected a whole number"));
         };
-        // Some providers write 17 as 17.0; read digit by digit, it is no float.
+        // Some write 17 as 17.0. Of whole numbers up to `MOST`, JSON's own reading loses no digit either way.
         let fault = match scaled(&number.to_string(), 0).map(u64::try_from) {
             Ok(Ok(count)) if count <= MOST => return Ok(Some(count)),
             Err(DecimalFault::TooPrecise(_)) => ("invalid_value", "expected a whole number".to_owned()),
@@ -49,19 +48,19 @@ impl<'v> Object<'v> {
     pub(super) fn part(&self, field: &str, whole: u64) -> Result<u64> {
         let part = self.count(field)?.unwrap_or(0);
         if part > whole {
-            return Err(self.wrong(
-                field,
-                "inconsistent",
-                format!("is more than the {whole} that it is part of"),
-            ));
+            let message = format!("is more than the {whole} that it is part of");
+            return Err(self.wrong(field, "inconsistent", message));
         }
         Ok(part)
     }
 
-    /// The object in a field.
+    /// The object in a field; one that says nothing, if there is none.
     pub(super) fn object(&self, field: &str) -> Result<Self> {
         let at = self.pointer(field);
-        self.value(field).map_or(Ok(Self { fields: None, at: at.clone() }), |value| Self::of(value, &at))
+        match self.value(field) {
+            Some(value) => Self::of(value, &at),
+            None => Ok(Self { fields: None, at }),
+        }
     }
 
     /// The objects of the list in a field.
@@ -87,8 +86,7 @@ impl<'v> Object<'v> {
 
     /// A field that the format does not know.
     pub(super) fn unknown(&self, field: &str) -> Error {
-        let pointer = self.pointer(field);
-        Error::Malformed(FieldError { pointer, code: "unknown_field", message: "unknown field".into() })
+        Error::malformed(self.pointer(field), "unknown_field", "unknown field")
     }
 
     /// Which of two names of a field it uses; the first if none.
@@ -99,7 +97,7 @@ impl<'v> Object<'v> {
     /// The JSON pointer of a field.
     pub(super) fn pointer(&self, field: &str) -> String {
         let spelled = self.get(field).map_or(field, |(spelled, _)| spelled);
-        format!("{}/{}", self.at, spelled.replace('~', "~0").replace('/', "~1"))
+        format!("{}/{}", self.at, escaped(spelled))
     }
 
     fn value(&self, field: &str) -> Option<&'v Value> {

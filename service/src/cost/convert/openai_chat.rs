@@ -43,16 +43,27 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
 
 fn prompt(object: &Object<'_>, whole: u64) -> Result<Prompt> {
     let details = object.object("prompt_tokens_details")?;
-    // Beside OpenAI's own place: DeepSeek's, and Moonshot's.
-    let cached =
-        [(&details, "cached_tokens"), (object, "prompt_cache_hit_tokens"), (object, "cached_tokens")];
-    let cached = first(&cached, whole)?;
-    let written = [(&details, "cache_write_tokens"), (&details, "cache_creation_tokens")];
-    let written = first(&written, whole - cached)?;
-    // How long those live, LiteLLM and OpenRouter pass on from Anthropic.
+    // Beside OpenAI's own place: DeepSeek's, Moonshot's, and Anthropic's names as gateways pass them on.
+    let cached = first(
+        &[
+            (&details, "cached_tokens"),
+            (object, "prompt_cache_hit_tokens"),
+            (object, "cached_tokens"),
+            (object, "cache_read_input_tokens"),
+        ],
+        whole,
+    )?;
+    let written = first(
+        &[
+            (&details, "cache_write_tokens"),
+            (&details, "cache_creation_tokens"),
+            (&details, "cache_creation_input_tokens"),
+            (object, "cache_creation_input_tokens"),
+        ],
+        whole - cached,
+    )?;
     let lives = [details.object("cache_creation_token_details")?, object.object("cache_creation")?];
-    let hour = "ephemeral_1h_input_tokens";
-    let written_1h = first(&[(&lives[0], hour), (&lives[1], hour)], written)?;
+    let written_1h = first(&lives.each_ref().map(|lives| (lives, "ephemeral_1h_input_tokens")), written)?;
     let audio = details.part("audio_tokens", whole)?;
     let image = details.part("image_tokens", whole - audio)?;
     let media = Media { audio, image };

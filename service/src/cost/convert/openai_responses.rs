@@ -41,7 +41,7 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
 /// from text in the input and knows no cache.
 fn draws(object: &Object<'_>, input: &Object<'_>) -> bool {
     let output = object.has("output_tokens_details") || object.has("output_token_details");
-    input.has("image_tokens") && !input.has("cached_tokens") && !output
+    input.has("image_tokens") && input.has("text_tokens") && !input.has("cached_tokens") && !output
 }
 
 fn prompt(input: &Object<'_>, whole: u64) -> Result<Prompt> {

@@ -27,11 +27,17 @@ proptest! {
 
     #[test]
     fn whatever_can_be_stated_costs_what_it_costs_or_is_refused(
-        terms in terms(ANYTHING), usage in usage(ANYTHING), manner in manner()
+        terms in terms(ANYTHING), usage in usage(ANYTHING), manner in manner(), markup in any::<i32>()
     ) {
         let (exact, _) = cost(&terms, &usage, &manner);
         match bill(&terms, &usage, &manner) {
-            Ok(bill) => prop_assert_eq!(rational(bill.cost.0), half_even(&(exact * power(9)))),
+            Ok(bill) => {
+                prop_assert_eq!(rational(bill.cost.0), half_even(&(&exact * power(9))));
+                if let Ok(charge) = bill.charge(markup) {
+                    let share = rational(10_000 + i128::from(markup)) / rational(10_000);
+                    prop_assert_eq!(rational(charge.0), half_even(&(exact * share * power(9))));
+                }
+            }
             // A millionth of a call that costs more than a thousand million is not computed either.
             Err(error) => {
                 prop_assert!(matches!(error, crate::Error::Invalid(_)));
@@ -214,17 +220,23 @@ fn no_rate_is_not_a_free_one() {
 
 #[test]
 fn a_price_without_rates_for_tokens_charges_for_what_it_names() {
-    let tokens = [(Input, 10), (Output, 10), (Request, 1)];
     let unpriced = |rates: &[(Component, i64)], counts: &[(Component, u64)]| {
         let terms = at(rates.iter().copied());
         bill(&terms, &used(counts.iter().copied()), &standard()).unwrap().unpriced
     };
-    assert_eq!(unpriced(&[(Request, 5)], &tokens), []);
+    let tokens = [(Input, 10), (Output, 10), (Request, 1)];
     assert_eq!(unpriced(&[], &tokens), [], "flat");
-    assert_eq!(unpriced(&[(Image, 5), (Second, 5)], &tokens), [Image, Second], "nobody counted them");
-    assert_eq!(unpriced(&[(Image, 5)], &[(Input, 10), (Image, 2)]), []);
-    assert_eq!(unpriced(&[(Image, 5)], &[(Request, 1)]), []);
+    assert_eq!(unpriced(&[(Request, 5)], &tokens), []);
+    assert_eq!(unpriced(&[(Request, 5)], &tokens[..2]), [], "no request, no charge");
     assert_eq!(unpriced(&[(Image, 5), (Request, 5)], &tokens), []);
+    assert_eq!(unpriced(&[(Image, 5)], &[(Input, 10), (Image, 2)]), []);
+    assert_eq!(unpriced(&[(Image, 0)], &[(Input, 10), (Image, 2)]), [], "free");
+    assert_eq!(unpriced(&[(Image, 5)], &[(Request, 1)]), []);
+    // Charged by what nobody counted.
+    assert_eq!(unpriced(&[(Image, 5), (Second, 5)], &tokens), [Input, Output]);
+    assert_eq!(unpriced(&[(Image, 5)], &[(Second, 9)]), [Second]);
+    assert_eq!(unpriced(&[(Input, 5)], &[(Second, 9), (Request, 1)]), [Second]);
+    assert_eq!(unpriced(&[(Input, 5)], &[(Second, 9), (Input, 1)]), []);
 }
 
 #[test]

@@ -139,6 +139,11 @@ fn those_who_speak_openais_format() {
     });
     says(&mistral, Format::OpenaiChat, &[(Input, 4), (Output, 635), (Second, 203)]);
     says(&json!({"prompt_audio_seconds": 2}), Format::OpenaiChat, &[(Second, 2)]);
+    let passed_on = json!({
+        "prompt_tokens": 50, "completion_tokens": 1, "total_tokens": 51,
+        "cache_read_input_tokens": 20, "cache_creation_input_tokens": 15,
+    });
+    says(&passed_on, Format::OpenaiChat, &[(Input, 15), (CacheRead, 20), (CacheWrite, 15), (Output, 1)]);
     let moonshot =
         json!({"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40, "cached_tokens": 10});
     says(&moonshot, Format::OpenaiChat, &[(Input, 9), (CacheRead, 10), (Output, 21)]);
@@ -177,6 +182,10 @@ fn openai_responses() {
         "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
     });
     says(&image, Format::OpenaiResponses, &[(Input, 10), (ImageInput, 40), (ImageOutput, 50)]);
+    let seen = json!({
+        "total_tokens": 100, "input_tokens": 50, "output_tokens": 50, "input_tokens_details": {"image_tokens": 40},
+    });
+    says(&seen, Format::OpenaiResponses, &[(Input, 10), (ImageInput, 40), (Output, 50)]);
     let told = json!({
         "total_tokens": 100, "input_tokens": 50, "output_tokens": 50,
         "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
@@ -213,6 +222,11 @@ fn anthropic() {
         "cache_read_input_tokens": null, "cache_creation": null, "service_tier": null, "inference_geo": null,
     });
     says(&nulls, Format::Anthropic, &[(Input, 10), (Output, 5)]);
+    let thinking = json!({
+        "input_tokens": 10, "output_tokens": 5, "output_tokens_details": {"thinking_tokens": 4},
+        "inference_geo": "global",
+    });
+    says(&thinking, Format::Anthropic, &[(Input, 10), (Output, 1), (Reasoning, 4)]);
     let by_life = json!({"output_tokens": 1, "cache_creation": {"ephemeral_1h_input_tokens": 7}});
     says(&by_life, Format::Anthropic, &[(CacheWrite1h, 7), (Output, 1)]);
     let by_sum = json!({"input_tokens": 1, "cache_creation_input_tokens": 7});

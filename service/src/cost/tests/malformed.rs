@@ -103,6 +103,8 @@ fn a_part_is_not_more_than_its_whole() {
             json!({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 6}}),
             "/prompt_tokens_details/cached_tokens",
         ),
+        // A prompt that leaves out what was cached is none of this format's; it would be free.
+        (json!({"prompt_tokens": 5, "cache_read_input_tokens": 6}), "/cache_read_input_tokens"),
         (json!({"prompt_tokens": 5, "prompt_cache_hit_tokens": 6}), "/prompt_cache_hit_tokens"),
         (
             json!({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 3, "cache_write_tokens": 3}}),

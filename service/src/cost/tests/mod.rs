@@ -27,8 +27,8 @@ struct Size {
     rate: i64,
     factor: i64,
 }
-/// Millions of tokens at up to a thousand a million, and multipliers of up to ten.
-const PLAUSIBLE: Size = Size { quantity: 10_000_000, rate: 1_000_000_000_000, factor: 10_000_000 };
+/// Millions of tokens at up to a hundred a million, and multipliers of up to three.
+const PLAUSIBLE: Size = Size { quantity: 10_000_000, rate: 100_000_000_000, factor: 3_000_000 };
 const ANYTHING: Size = Size { quantity: MOST, rate: i64::MAX, factor: 1_000_000_000 };
 
 fn component() -> impl Strategy<Value = Component> {

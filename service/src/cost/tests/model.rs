@@ -6,22 +6,26 @@ use super::*;
 pub(super) fn cost(terms: &Terms, usage: &Usage, manner: &Manner) -> (BigRational, Vec<Component>) {
     let band = band(terms, usage);
     let mut sum = rational(0);
-    let mut without = Vec::new();
+    let (mut charged, mut without) = (false, Vec::new());
     for component in Component::EVERY {
         match rate(band, component, manner.service_tier) {
-            Some(rate) => sum += rational(usage.get(component)) * rational(rate) / power(15),
+            Some(rate) if usage.get(component) > 0 => {
+                sum += rational(usage.get(component)) * rational(rate) / power(15);
+                charged = true;
+            }
+            Some(_) => {}
             None if usage.get(component) > 0 => without.push(component),
             None => {}
         }
     }
-    let unpriced = if has(terms, &Component::EVERY[..10]) {
-        without.into_iter().filter(|component| Component::EVERY[..10].contains(component)).collect()
-    } else if usage.total_tokens() == 0 || has(terms, &[Component::Request]) {
+    let by_token = has(terms, &Component::EVERY[..10]);
+    let unpriced = if !has(terms, &Component::EVERY) {
         vec![]
+    } else if charged || has(terms, &[Component::Request]) {
+        let tokens = without.into_iter().filter(|component| Component::EVERY[..10].contains(component));
+        tokens.filter(|_| by_token).collect()
     } else {
-        let units = [Component::Image, Component::Second, Component::Character];
-        let rated: Vec<Component> = units.into_iter().filter(|unit| has(terms, &[*unit])).collect();
-        if rated.iter().all(|unit| usage.get(*unit) == 0) { rated } else { vec![] }
+        without.into_iter().filter(|component| *component != Component::Request).collect()
     };
     (sum * factor(terms, manner), unpriced)
 }
