@@ -15,6 +15,7 @@ const MODELS: &str = "/v1/models";
 const PROVIDERS: &str = "/v1/providers";
 const PRICES: &str = "/v1/prices";
 const STATUS: &str = "/v1/catalogue";
+const RESOLVE: &str = "/v1/organizations/default/prices/resolve";
 const APPLY: &str = "/v1/catalogue/apply";
 /// What ships with the server.
 const BUILT_IN: &str = include_str!("../../service/src/catalogue/catalogue.json");
@@ -276,6 +277,46 @@ on_both!(an_operator_sees_the_catalogue_and_brings_back_what_was_deleted, |app| 
         client.get(STATUS).await.problem(403, "forbidden");
         client.post(APPLY, json!({})).await.problem(403, "forbidden");
     }
+});
+
+on_both!(every_price_of_the_catalogue_is_found_by_its_name_alone, |app| {
+    app.with_catalogue().await;
+    let viewer = app.viewer().await;
+    let shipped: Value = serde_json::from_str(BUILT_IN).unwrap();
+    for price in shipped["prices"].as_array().unwrap() {
+        let [model, provider] = ["model", "provider"].map(|field| price[field].as_str().unwrap());
+        for query in [format!("model={model}"), format!("model={model}&provider={provider}")] {
+            let found = viewer.get(&format!("{RESOLVE}?{query}")).await.ok();
+            let price = ["model", "provider", "scope", "origin"].map(|field| &found["price"][field]);
+            assert_eq!(price, [model, provider, "platform", "catalogue"], "{query}: {found}");
+        }
+    }
+    let before = viewer.get(&format!("{RESOLVE}?model=gpt-4o&at=2026-07-23T23:59:59.999999Z")).await.ok();
+    assert_eq!(before["price"], Value::Null, "it has its day");
+    let call = json!({"model": "gpt-4o", "usage": {"input_tokens": 1000, "output_tokens": 500}});
+    let quote = viewer.post("/v1/organizations/default/prices/quote", call).await.ok();
+    assert_eq!(quote["cost"], "0.007500000", "2.5 and 10 dollars a million");
+});
+
+on_both!(a_newer_price_holds_on_every_instance_at_once, |app| {
+    let second = app.second_instance().await.viewer().await;
+    let price = async || second.get(&format!("{RESOLVE}?model=one")).await.ok()["price"]["input"].clone();
+    assert_eq!(price().await, Value::Null);
+    applied(&app, &small(1, "2026-07-24", "2.5")).await;
+    assert_eq!(price().await, "2.5");
+    applied(&app, &small(2, "2026-09-01", "1.5")).await;
+    assert_eq!(price().await, "1.5");
+});
+
+on_both!(a_price_that_was_ended_stays_ended, |app| {
+    let operator = app.operator().await;
+    applied(&app, &small(1, "2026-07-24", "2.5")).await;
+    let price = one(&app, PRICES, "model", "one").await;
+    operator.post(&format!("{}/end", at(PRICES, &price)), json!({})).if_match(1).await.ok();
+    app.clock.advance(TimeDelta::days(1));
+    assert_eq!(applied(&app, &small(2, "2026-09-01", "9")).await["prices"], changes(0, 0, 1, 1));
+    let found = app.owner().get(&format!("{RESOLVE}?model=one")).await.ok();
+    assert_eq!(found["price"], Value::Null);
 });
 
 #[tokio::test]
