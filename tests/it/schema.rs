@@ -76,6 +76,7 @@ fn word(kind: &Type) -> &'static str {
         Type::Integer => "int4",
         Type::BigInteger => "int8",
         Type::JsonBinary => "jsonb",
+        Type::Date => "date",
         Type::TimestampWithTimeZone => "timestamptz",
         Type::Binary(_) | Type::VarBinary(_) | Type::Blob => "bytea",
         other => panic!("a column of an unforeseen type: {other:?}"),
