@@ -79,6 +79,31 @@ fn entries(report: &Value) -> &[Value] {
     report["entries"].as_array().unwrap()
 }
 
+on_both!(what_is_imported_resolves_by_its_name_in_the_list, |app| {
+    let owner = app.owner();
+    let mut list: Value = serde_json::from_str(PUBLIC).unwrap();
+    for name in
+        ["azure/gpt-4o", "openrouter/anthropic/claude-sonnet-4.5", "us.amazon.nova-lite-v1:0", "ünïcødé/模型"]
+    {
+        list[name] = entry("2.5e-6");
+    }
+    let report = litellm(&owner, &list).await.ok();
+    let made = entries(&report).iter().filter(|entry| entry["outcome"] == "added");
+    let mut resolved = 0;
+    for entry in made {
+        let query = escaped(entry["key"].as_str().unwrap());
+        let found = owner.get(&format!("{PRICES}/resolve?model={query}")).await.ok();
+        assert_eq!(found["price"]["id"], entry["price_id"], "{}", entry["key"]);
+        resolved += 1;
+    }
+    assert_eq!(resolved, 221);
+});
+
+/// A text as it stands in a query.
+fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 on_both!(one_event_tells_of_an_import, |app| {
     let owner = app.owner();
     litellm(&owner, &json!({ "a": entry("1e-6"), "b": entry("1e-6") })).await.ok();

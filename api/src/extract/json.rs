@@ -188,8 +188,11 @@ impl Call {
 
     /// Answers from the stored reply, if the call was made before with this body; else notes that it is being made.
     pub(super) async fn once(self, body: &Bytes, status: StatusCode) -> Result<(), Refusal> {
-        let (Some(key), Some(ctx)) = (self.key, self.ctx) else { return Ok(()) };
-        let ticket = ticket(&ctx, &key, (&self.method, &self.uri), body)?;
+        let Self { ctx: Some(ctx), key: Some(key), method, uri } = self else { return Ok(()) };
+        let (asker, body) = (ctx.clone(), body.clone());
+        // A large file takes a while to digest.
+        let ticket = tokio::task::spawn_blocking(move || ticket(&asker, &key, (&method, &uri), &body));
+        let ticket = ticket.await.map_err(service::Error::internal)??;
         if let Some(stored) = idempotency::recall(&ctx, &ticket).await? {
             let mut response = reply(status, stored);
             let name = HeaderName::from_static("idempotent-replayed");

@@ -146,12 +146,13 @@ impl ListPrice {
     }
 }
 
-/// The file as text.
+/// The file as text, without the mark that some programs put before it.
 fn text(file: &[u8]) -> Result<&str> {
-    std::str::from_utf8(file).map_err(|error| {
+    let text = std::str::from_utf8(file).map_err(|error| {
         let detail = format!("the file is not UTF-8 from byte {} on", error.valid_up_to());
         Error::malformed("", "invalid_encoding", detail)
-    })
+    })?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
 /// What is no JSON is told with its line and column; what is JSON of another shape is an unacceptable value.

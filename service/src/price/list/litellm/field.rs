@@ -49,8 +49,11 @@ pub(super) enum Meaning<'f> {
 
 /// The rates that have a place. One of a query is one of a request: whoever asks once has one query.
 const RATES: [(&str, Component, Side); 25] = {
-    use Component::*;
-    use Side::*;
+    use Component::{
+        AudioInput, AudioOutput, CacheRead, CacheWrite, Character, Image, ImageInput, ImageOutput, Input,
+        Output, Reasoning, Request, Second,
+    };
+    use Side::{Answer, Call, Prompt};
     [
         ("input_cost_per_token", Input, Prompt),
         ("input_cost_per_token_cache_hit", CacheRead, Prompt),

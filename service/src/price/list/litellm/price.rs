@@ -154,7 +154,7 @@ impl<'f> Sheet<'f, '_> {
         let mode = find(fields, "mode").and_then(Field::text).unwrap_or_default();
         if ["chat", "completion", "responses", "embedding", "rerank", "moderation"].contains(&&*mode) {
             let computing = |stated: &Stated<'_>| {
-                stated.place.component == Component::Second && stated.name.ends_with("put_cost_per_second")
+                ["input_cost_per_second", "output_cost_per_second"].contains(&&*stated.name)
             };
             self.leave_where(computing, |_| "no usage reports the time of computing".to_owned());
         }
@@ -202,8 +202,12 @@ impl<'f> Sheet<'f, '_> {
             let mut stated = self.stated.iter().filter(|stated| stated.place.component.is_token() == token);
             stated.any(|stated| !is_zero(&stated.number))
         };
-        if !charged(true) && charged(false) {
-            self.stated.retain(|stated| !stated.place.component.is_token());
+        if charged(true) || !charged(false) {
+            return;
+        }
+        let before = self.stated.len();
+        self.stated.retain(|stated| !stated.place.component.is_token());
+        if self.stated.len() < before {
             self.notes.push("tokens are not charged".to_owned());
         }
     }

@@ -83,6 +83,9 @@ fn the_three_encodings_say_the_same() {
     assert_eq!(prices(CSV, Encoding::Csv), json);
     let bare = JSON.trim_start_matches("{\"version\": 1, \"prices\": ").trim_end_matches('}');
     assert_eq!(prices(bare, Encoding::Json), json);
+    for (file, encoding) in [(JSON, Encoding::Json), (YAML, Encoding::Yaml), (CSV, Encoding::Csv)] {
+        assert_eq!(prices(&format!("\u{feff}{file}"), encoding), json);
+    }
 }
 
 #[test]

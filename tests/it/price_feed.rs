@@ -1,1 +1,0 @@
-//! price_feed
