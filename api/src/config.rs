@@ -5,7 +5,12 @@ mod layers;
 mod parse;
 
 use api::state::HttpSettings;
-use service::{password::Password, secrets::Versions};
+use chrono::TimeDelta;
+use service::{
+    password::Password,
+    price::{feed::FeedSource, list::ListFormat},
+    secrets::Versions,
+};
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use layers::Flags;
@@ -28,7 +33,7 @@ const fn secret(name: &'static str, about: &'static str) -> Setting {
     Setting { name, secret: true, about }
 }
 
-const SETTINGS: [Setting; 19] = [
+const SETTINGS: [Setting; 22] = [
     secret("database-url", "sqlite://<file> or postgres://…"),
     open("listen", "Address of the API; port 0 takes a free one"),
     open(
@@ -50,8 +55,14 @@ const SETTINGS: [Setting; 19] = [
     open("request-timeout-seconds", "Longest time a request may take"),
     open("shutdown-grace-seconds", "How long running requests may finish after SIGTERM"),
     open("password-workers", "Passwords checked at a time"),
+    secret("price-feed-url", "A price list that the installation's prices are kept up to date from"),
+    open("price-feed-format", "litellm or tollkeeper"),
+    open("price-feed-interval-seconds", "How often the price feed is asked"),
     open("state-dir", "Where the setup token is left when the database is no file"),
 ];
+
+/// How long the answer of the price feed may take.
+const FEED_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Which database.
 #[derive(Clone)]
@@ -133,6 +144,8 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Passwords checked at a time.
     pub password_workers: usize,
+    /// Where the installation's prices are kept up to date from.
+    pub price_feed: Option<FeedSource>,
     /// Where a setup token is left when the database is no file.
     pub state_dir: PathBuf,
 }
@@ -191,6 +204,7 @@ impl Config {
             password_workers: from
                 .take("password-workers", parse::number(1, 256))
                 .map_or_else(default_workers, |workers| workers as usize),
+            price_feed: price_feed(&mut from),
             state_dir: from.take("state-dir", parse::path).unwrap_or_else(std::env::temp_dir),
             http,
             database,
@@ -230,6 +244,13 @@ fn secrets(from: &mut Layers, database: &Database) -> GivenSecrets {
         pepper: take("key-pepper"),
         signing: take("token-signing-key"),
     }
+}
+
+fn price_feed(from: &mut Layers) -> Option<FeedSource> {
+    let format = from.take("price-feed-format", parse::list_format).unwrap_or(ListFormat::Litellm);
+    let interval = from.take("price-feed-interval-seconds", parse::number(60, 2_592_000)).unwrap_or(6 * 3600);
+    let url = from.take("price-feed-url", parse::url)?;
+    Some(FeedSource { url, format, interval: TimeDelta::seconds(interval.into()), patience: FEED_PATIENCE })
 }
 
 fn bootstrap(from: &mut Layers) -> Option<(String, Password)> {

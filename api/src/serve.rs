@@ -18,6 +18,7 @@ use service::{
     catalogue::{self, Catalogue, Outcome},
     checks,
     db::Db,
+    price::feed::Feed,
     scope::Scope,
 };
 use std::{
@@ -120,7 +121,8 @@ async fn stock(system: &Arc<System>) -> service::Result<()> {
 
 fn state(config: &Config, system: Arc<System>) -> anyhow::Result<AppState> {
     let metrics = Some(recorder(&system)?);
-    Ok(AppState { metrics, ..AppState::new(system, config.http.clone()) })
+    let feed = config.price_feed.clone().map(Feed::new).transpose()?.unwrap_or_default();
+    Ok(AppState { metrics, feed, ..AppState::new(system, config.http.clone()) })
 }
 
 fn recorder(system: &System) -> anyhow::Result<PrometheusHandle> {

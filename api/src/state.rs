@@ -2,7 +2,7 @@
 
 use crate::middleware::throttle::Throttle;
 use ipnet::IpNet;
-use service::{System, meter::Meter};
+use service::{System, meter::Meter, price::feed::Feed};
 use std::{
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -42,6 +42,8 @@ pub struct AppState {
     pub system: Arc<System>,
     /// Decides.
     pub meter: Meter,
+    /// Where the installation's prices are kept up to date from.
+    pub feed: Feed,
     /// Admin requests of each principal.
     pub throttle: Arc<Throttle>,
     /// Settings.
@@ -59,6 +61,7 @@ impl AppState {
     pub fn new(system: Arc<System>, settings: HttpSettings) -> Self {
         Self {
             meter: Meter::start(system.clone()),
+            feed: Feed::default(),
             throttle: Arc::new(Throttle::new(settings.admin_rate)),
             settings: Arc::new(settings),
             metrics: None,

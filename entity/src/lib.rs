@@ -25,6 +25,7 @@ pub mod organization;
 pub mod password_reset;
 pub mod policy_log;
 pub mod price;
+pub mod price_feed;
 pub mod provider;
 pub mod refresh_token;
 pub mod secret;

@@ -12,6 +12,7 @@ mod m20261121_000002_create_keys;
 mod m20261121_000003_create_sign_in;
 mod m20261121_000004_create_ledger;
 mod m20261121_000005_create_prices;
+mod m20261121_000006_create_price_feed;
 
 /// Applies and reverts the migrations, in order.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000003_create_sign_in::Migration),
             Box::new(m20261121_000004_create_ledger::Migration),
             Box::new(m20261121_000005_create_prices::Migration),
+            Box::new(m20261121_000006_create_price_feed::Migration),
         ]
     }
 }

@@ -36,6 +36,7 @@ mod outage;
 mod owners;
 mod passwords;
 mod price_export;
+mod price_feed;
 mod price_import;
 mod price_quote;
 mod price_resolve;

@@ -5,8 +5,8 @@ use crate::teams::{id, make};
 use entity::{
     admin_token, audit_event, catalogue_state, credential_activity, gateway_token, idempotency_record,
     invitation, key_secret, login_throttle, membership, model, model_alias, org_head, organization,
-    password_reset, policy_log, price, provider, refresh_token, secret_check, service_account, session,
-    status::TeamRole, team, team_member, user_account, virtual_key,
+    password_reset, policy_log, price, price_feed, provider, refresh_token, secret_check, service_account,
+    session, status::TeamRole, team, team_member, user_account, virtual_key,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use migration::{Migrator, MigratorTrait};
@@ -56,6 +56,7 @@ fn tables() -> Vec<Table> {
         table(password_reset::Entity),
         table(policy_log::Entity),
         table(price::Entity),
+        table(price_feed::Entity),
         table(provider::Entity),
         table(refresh_token::Entity),
         table(secret_check::Entity),

@@ -19,6 +19,7 @@ use service::{
     catalogue::{self, Catalogue},
     clock::{Clock, Entropy},
     db::Db,
+    price::feed::{Feed, FeedSource},
     scope::Scope,
     secrets::{Key32, Secrets, Versions},
     system::Settings,
@@ -138,6 +139,13 @@ impl TestApp {
         let mut settings = settings();
         change(&mut settings);
         Self { state: AppState::new(self.system.clone(), settings), ..self.clone() }.routed()
+    }
+
+    /// The same instance with a price feed.
+    #[must_use]
+    pub fn with_feed(&self, source: FeedSource) -> Self {
+        let feed = Feed::new(source).unwrap();
+        Self { state: AppState { feed, ..self.state.clone() }, ..self.clone() }.routed()
     }
 
     /// Where its database is.

@@ -2,7 +2,7 @@
 
 use super::{Database, LogFormat};
 use ipnet::IpNet;
-use service::password::Password;
+use service::{password::Password, price::list::ListFormat};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -75,6 +75,22 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("expected text or json".into()),
+    }
+}
+
+/// An address that can be fetched.
+pub(super) fn url(text: &str) -> Parsed<String> {
+    let uri = text.parse::<axum::http::Uri>().ok();
+    let fits =
+        uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
+    if fits { Ok(text.to_owned()) } else { Err("expected https://host/path".into()) }
+}
+
+pub(super) fn list_format(text: &str) -> Parsed<ListFormat> {
+    match text {
+        "litellm" => Ok(ListFormat::Litellm),
+        "tollkeeper" => Ok(ListFormat::Tollkeeper),
+        _ => Err("expected litellm or tollkeeper".into()),
     }
 }
 

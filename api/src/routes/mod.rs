@@ -16,6 +16,7 @@ mod members;
 mod model_aliases;
 mod models;
 mod organizations;
+mod price_feed;
 mod price_lists;
 mod price_questions;
 mod prices;
@@ -39,6 +40,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(prices::router())
         .merge(price_questions::router())
         .merge(price_lists::router())
+        .merge(price_feed::router())
         .merge(models::router())
         .merge(model_aliases::router())
         .merge(providers::router())

@@ -8,6 +8,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(45);
+/// How often it is looked whether it is time to ask the price feed.
+const FEED: Duration = Duration::from_secs(60);
 
 /// Starts the jobs; they end with `stop`.
 pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {
@@ -16,6 +18,8 @@ pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {
     tracker.spawn(every(FLUSH, stop.clone(), move || flush(flushing.clone())));
     let keeping = state.clone();
     tracker.spawn(every(HOUSEKEEPING, stop.clone(), move || keep(keeping.clone())));
+    let feeding = state.clone();
+    tracker.spawn(every(FEED, stop.clone(), move || feed(feeding.clone())));
     tracker
 }
 
@@ -38,6 +42,12 @@ async fn every<F: Future<Output = ()>>(period: Duration, stop: CancellationToken
 async fn flush(state: AppState) {
     if let Err(error) = activity::flush(&state.system).await {
         tracing::warn!(%error, "last uses could not be written; they are kept for the next time");
+    }
+}
+
+async fn feed(state: AppState) {
+    if let Err(error) = state.feed.turn(&state.system).await {
+        tracing::warn!(%error, "the price feed could not be asked");
     }
 }
 

@@ -6,6 +6,7 @@ pub mod books;
 mod create;
 mod edit;
 mod family;
+pub mod feed;
 pub mod list;
 mod patch;
 pub mod question;

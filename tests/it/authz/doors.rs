@@ -175,6 +175,8 @@ const DOORS: &[(Door, &[&str])] = &[
             "delete_platform_price",
             "end_platform_price",
             "import_platform_prices",
+            "get_price_feed",
+            "refresh_price_feed",
             "export_platform_prices",
         ],
     ),
