@@ -170,7 +170,7 @@ on_both!(a_feed_that_fails_leaves_the_last_good_list, |app| {
 });
 
 on_both!(an_operator_asks_the_feed_at_once, |app| {
-    app.owner().post(&format!("{FEED}/refresh"), ()).await.problem(409, "no_price_feed");
+    app.owner().post(&format!("{FEED}/refresh"), json!({})).await.problem(409, "no_price_feed");
     assert_eq!(app.owner().get(FEED).await.ok()["configured"], false);
     let server = Server::start().await;
     let app = app.with_feed(server.source());
