@@ -30,18 +30,3 @@ impl FromRequestParts<AppState> for IfMatch {
         })
     }
 }
-
-/// The version in `If-Match`, which this operation requires: 428 without.
-#[derive(Debug, Clone, Copy)]
-pub struct MustMatch(pub i64);
-
-impl FromRequestParts<AppState> for MustMatch {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
-        let IfMatch(version) = IfMatch::from_request_parts(parts, state).await?;
-        let detail = "send the version that you have seen as If-Match";
-        let missing = || Problem::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail);
-        version.map(Self).ok_or_else(missing)
-    }
-}
