@@ -157,7 +157,8 @@ fn resolutions(organization: OrganizationId) {
     let now = Utc::now();
     let prices = prices(organization, now);
     let texts = |name: &dyn Fn(usize) -> String| (0..MODELS).map(name).collect::<Vec<_>>();
-    let exact = texts(&name);
+    // Every tenth has a glob only.
+    let exact = texts(&|n| name(n - usize::from(n % 10 == 9)));
     let map: HashMap<String, usize> = exact.iter().cloned().zip(0..).collect();
     let ceiling = rate(&exact, |model| {
         black_box(map.get(model));
