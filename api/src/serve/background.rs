@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const FLUSH: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(45);
 /// How often it is looked whether it is time to ask the price feed.
-const FEED: Duration = Duration::from_secs(60);
+const FEED: Duration = Duration::from_mins(1);
 
 /// Starts the jobs; they end with `stop`.
 pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {

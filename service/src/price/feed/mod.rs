@@ -11,6 +11,7 @@ use entity::price_feed::Model;
 use fetch::Fetched;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
+use state::Outcome;
 use std::{sync::Arc, time::Duration};
 use utoipa::ToSchema;
 
@@ -113,13 +114,13 @@ impl Source {
     async fn ask(&self, ctx: &Ctx, known: Model) -> Result<()> {
         let answer = fetch::fetch(&self.client, &self.given.url, known.etag.as_deref()).await;
         let outcome = match answer {
-            Ok(Fetched::Same) => Ok(None),
+            Ok(Fetched::Same) => Outcome::Same,
             Ok(Fetched::List { file, encoding, etag }) => match self.import(ctx, file, encoding).await {
-                Ok(()) => Ok(Some(etag)),
+                Ok(()) => Outcome::Imported(etag),
                 Err(error) if error.is_unavailable() => return Err(error),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Outcome::Failed(error.to_string()),
             },
-            Err(fault) => Err(fault),
+            Err(fault) => Outcome::Failed(fault),
         };
         state::note(ctx, known, outcome).await
     }

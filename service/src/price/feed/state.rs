@@ -48,18 +48,24 @@ pub(super) async fn claim(
     Ok(mine.exec_with_returning(db).await?.into_iter().next())
 }
 
-/// Notes what came of a turn: nothing new, the tag of a list that was imported, or what went wrong.
+/// What came of a turn.
+pub(super) enum Outcome {
+    /// The list of the last time.
+    Same,
+    /// A list that was imported, and its tag.
+    Imported(Option<String>),
+    /// Nothing that could be imported, and why.
+    Failed(String),
+}
+
+/// Notes what came of a turn.
 #[expect(clippy::disallowed_methods, reason = "the installation's own row, which has no tenant")]
-pub(super) async fn note(
-    ctx: &Ctx,
-    known: Model,
-    outcome: std::result::Result<Option<Option<String>>, String>,
-) -> Result<()> {
+pub(super) async fn note(ctx: &Ctx, known: Model, outcome: Outcome) -> Result<()> {
     let mut noted = ActiveModel { fault: Set(None), ..Default::default() };
     match outcome {
-        Ok(None) => {}
-        Ok(Some(etag)) => (noted.etag, noted.imported_at) = (Set(etag), Set(known.checked_at)),
-        Err(fault) => {
+        Outcome::Same => {}
+        Outcome::Imported(etag) => (noted.etag, noted.imported_at) = (Set(etag), Set(known.checked_at)),
+        Outcome::Failed(fault) => {
             tracing::warn!(fault, "the price feed could not be read; the last good prices stay");
             noted.fault = Set(Some(fault.chars().filter(|c| !c.is_control()).take(FAULT).collect()));
         }
