@@ -168,9 +168,10 @@ async fn fail(run: &mut Run, (me, key, gateway): &(String, String, String)) {
 /// ways, as its bytes fall.
 fn forms(secret: &str) -> Vec<String> {
     // The id and the checksum of a token, and what a JWT says, are no secrets.
-    let secret = match secret.split('_').collect::<Vec<_>>()[..] {
-        [_, _, secret, _] => secret,
-        _ => secret.rsplit('.').next().unwrap(),
+    let secret = match (secret.rsplit_once('.'), &secret.split('_').collect::<Vec<_>>()[..]) {
+        (Some((_, signature)), _) => signature,
+        (None, [_, _, secret, _]) => secret,
+        (None, _) => secret,
     };
     let bytes = secret.as_bytes();
     let each = |form: fn(&u8) -> String| bytes.iter().map(form).collect::<Vec<_>>().concat();

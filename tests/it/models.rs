@@ -239,7 +239,8 @@ on_both!(models_are_found_by_what_they_are_and_can, |app| {
     make(&operator, PLATFORM, "x", "theirs").await;
     assert_eq!(names(&operator, &format!("{PLATFORM}?provider=x&name_prefix=th")).await, ["theirs"]);
     assert!(names(&operator, &format!("{PLATFORM}?capability=vision")).await.is_empty());
-    owner.get(&format!("{MODELS}?capability=telepathy")).await.problem(400, "invalid_parameter");
+    let unknown = owner.get(&format!("{MODELS}?capability=telepathy")).await;
+    assert_eq!(unknown.problem(400, "invalid_parameter")["errors"][0]["pointer"], "?capability");
     operator.get(&format!("{PLATFORM}?scope=organization")).await.problem(400, "unknown_parameter");
 });
 

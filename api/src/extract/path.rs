@@ -32,15 +32,20 @@ impl<T: DeserializeOwned> FromRequestParts<AppState> for Query<T> {
         let query = parts.uri.query().unwrap_or_default();
         // No text that a database keeps contains NUL, and Postgres does not even take the question.
         if query.contains("%00") {
-            return Err(refuse("must not contain NUL"));
+            return Err(refuse("", "must not contain NUL"));
         }
-        serde_urlencoded::from_str(query).map(Self).map_err(|error| refuse(&error.to_string()))
+        let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+        let read = serde_path_to_error::deserialize(reader);
+        read.map(Self).map_err(|error| refuse(&error.path().to_string(), &error.inner().to_string()))
     }
 }
 
-fn refuse(message: &str) -> Problem {
-    let name = message.split('`').nth(1).unwrap_or_default();
-    let code = if message.starts_with("unknown field") { "unknown_parameter" } else { "invalid_parameter" };
+/// Refuses what a parameter says. One that is unknown or missing is named by the message, any other by its place.
+fn refuse(place: &str, message: &str) -> Problem {
+    let unknown = message.starts_with("unknown field");
+    let named = unknown || message.starts_with("missing field");
+    let name = if named { message.split('`').nth(1).unwrap_or_default() } else { place };
+    let code = if unknown { "unknown_parameter" } else { "invalid_parameter" };
     let fault = FieldError { pointer: format!("?{name}"), code, message: message.to_owned() };
     Problem::new(StatusCode::BAD_REQUEST, code, message.to_owned()).with([fault])
 }

@@ -70,9 +70,10 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// The provider that the model's name begins with, and the rest, where no provider is named apart.
+    /// The provider that the model's name begins with, and the rest, unless another provider is named apart.
     pub fn split(self) -> Option<(&'a str, &'a str)> {
-        self.model.split_once('/').filter(|_| self.provider.is_none())
+        let same = |(name, _): &(&str, &str)| self.provider.is_none_or(|provider| provider == *name);
+        self.model.split_once('/').filter(same)
     }
 
     fn provider_in_name(self) -> Option<&'a str> {
@@ -129,12 +130,9 @@ impl Shelves {
 
     /// Prices for this model at this provider, the name as it is written first.
     pub fn provider_model<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
-        let (provider, rest) = match (asked.provider, asked.split()) {
-            (Some(provider), _) => (Some(provider), None),
-            (None, Some((provider, rest))) => (Some(provider), self.exact(rest)),
-            (None, None) => (None, None),
-        };
+        let provider = asked.provider.or(asked.provider_in_name());
         let written = self.exact(asked.model);
+        let rest = asked.split().and_then(|(_, rest)| self.exact(rest));
         let short = asked.provider.and_then(|_| self.short.get(asked.model));
         let shelves = [written, rest, short].into_iter().flatten();
         shelves.filter_map(move |shelf| provider.and_then(|provider| shelf.of(Some(provider))))

@@ -251,6 +251,9 @@ fn a_list_key_is_found_as_it_is_written_and_by_its_parts() {
     assert_eq!(won(&prices, wanted("azure/gpt-4o", None)), Some(2), "as it is written");
     assert_eq!(won(&prices, wanted("gpt-4o", Some("azure"))), Some(1), "as it is written");
     let prices = books(&[ours(1, Some("azure"), "gpt-4o")], &[]);
+    assert_eq!(won(&prices, wanted("azure/gpt-4o", Some("azure"))), Some(1), "named twice");
+    assert_eq!(won(&prices, wanted("azure/gpt-4o", Some("groq"))), None);
+    let prices = books(&[ours(1, Some("azure"), "gpt-4o")], &[]);
     assert_eq!(won(&prices, wanted("azure/gpt-4o", None)), Some(1));
 }
 

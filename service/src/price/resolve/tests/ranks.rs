@@ -14,7 +14,8 @@ fn rank(row: &price::Model, wanted: &Wanted<'_>) -> Option<impl Ord + use<>> {
     };
     let (asked, model) = (wanted.model, row.model.as_deref()?);
     let provider = row.provider.as_deref();
-    let in_name = asked.split_once('/').filter(|_| wanted.provider.is_none());
+    let in_name =
+        asked.split_once('/').filter(|(name, _)| wanted.provider.is_none_or(|named| named == *name));
     let named = wanted.provider.or(in_name.map(|(provider, _)| provider));
     let with_provider = wanted.provider.map(|provider| format!("{provider}/{asked}"));
     let last = (Reverse(usize::MAX), String::new(), false, None);
@@ -22,8 +23,11 @@ fn rank(row: &price::Model, wanted: &Wanted<'_>) -> Option<impl Ord + use<>> {
         if model == asked {
             return Some((scope, 0, 0, last));
         }
-        if in_name.is_some_and(|(_, rest)| rest == model) || with_provider.as_deref() == Some(model) {
+        if in_name.is_some_and(|(_, rest)| rest == model) {
             return Some((scope, 0, 1, last));
+        }
+        if with_provider.as_deref() == Some(model) {
+            return Some((scope, 0, 2, last));
         }
     }
     if provider.is_some() && wanted.provider.is_some() && provider != wanted.provider {
