@@ -268,4 +268,6 @@ on_both!(models_that_are_not_in_the_catalogue_cost_as_much_as_their_family, |app
     let known = resolve(&owner, "model=claude-opus-5").await;
     assert_eq!((&known["step"], &known["price"]["input"]), (&json!("platform_model"), &json!("5")));
     assert_eq!(resolve(&owner, "model=llama-9").await["price"], Value::Null, "of no family");
+    let whisper = resolve(&owner, "model=gpt-realtime-whisper").await;
+    assert_eq!(whisper["price"], Value::Null, "it is known, and what it costs cannot be kept exactly");
 });

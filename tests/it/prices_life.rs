@@ -281,6 +281,15 @@ on_both!(an_end_does_not_reach_over_what_begins_before_it, |app| {
     end(&past, 1, 1).await.problem(409, "price_ended");
 });
 
+on_both!(a_price_in_whose_place_another_is_ends_before_that_one, |app| {
+    let owner = app.owner();
+    let old = path(&make(&owner, "a", Some(at(&app, -2)), None).await);
+    make(&owner, "a", Some(at(&app, -1)), Some(at(&app, 1))).await;
+    let end = |hours: i64| owner.post(&format!("{old}/end"), json!({"at": at(&app, hours)})).if_match(1);
+    end(2).await.problem(409, "overlap");
+    end(0).await.ok();
+});
+
 on_both!(what_somebody_changed_is_no_lists_price_any_more, |app| {
     let ctx = Ctx::internal(&app.system, Scope::all(app.organization));
     let planned = make(&app.owner(), "template", Some(at(&app, 9)), None).await;

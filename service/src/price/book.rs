@@ -291,7 +291,7 @@ mod tests {
                 ("gpt-4o", Some("groq"), None),
                 ("gpt-4o", None, Some(2)),
                 ("openai/gpt-4o", None, Some(1)),
-                ("openai/gpt-4o", Some("openai"), None),
+                ("openai/gpt-4o", Some("openai"), Some(1)),
                 ("azure/o3", None, Some(3)),
                 ("azure/o3", Some("azure"), Some(3)),
                 ("o3", None, None),

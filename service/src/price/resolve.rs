@@ -192,8 +192,13 @@ impl Prices {
         scopes.into_iter().flatten().flat_map(move |(steps, prices)| rungs(steps, prices, asked))
     }
 
-    /// The platform's price of the model that is most like it.
+    /// The platform's price of the model that is most like it. A model that is known has no price for a reason, such as one
+    /// that cannot be kept exactly: no other model's stands in for it.
     fn guess(&self, asked: Asked<'_>, at: DateTime<Utc>) -> Option<Winner> {
+        let known = |book: &Book| book.model(asked.model, asked.provider).is_some();
+        if known(&self.organization) || known(&self.platform) {
+            return None;
+        }
         let prices = self.platform.own();
         let accept = |model: &str| {
             let shelf = prices.exact(model)?;

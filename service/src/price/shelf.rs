@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
+    iter,
     sync::Arc,
 };
 
@@ -146,12 +147,16 @@ impl Shelves {
             None => provider.is_none() || provider != in_name,
         };
         let all = self.exact(asked.model).into_iter().flat_map(Shelf::all);
-        all.filter(move |(provider, _)| suits(*provider)).map(|(_, history)| history)
+        let written = all.filter(move |(provider, _)| suits(*provider)).map(|(_, history)| history);
+        let rest = asked.split().and_then(|(_, rest)| self.exact(rest)?.of(None));
+        written.chain(rest)
     }
 
-    /// Prices of globs that match, the longest literal first.
+    /// Prices of globs that match, the longest literal first; at the same glob, the name as it is written first.
     pub fn glob<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
-        self.globs.matching(asked.model).flat_map(move |shelf| shelf.suiting(asked.provider))
+        let rest = asked.split().map(|(provider, rest)| (rest, Some(provider)));
+        let names = iter::once((asked.model, asked.provider)).chain(rest);
+        self.globs.matching(names).flat_map(|(shelf, provider)| shelf.suiting(provider))
     }
 
     /// Default prices: the provider's, then the general one.
@@ -164,7 +169,8 @@ impl Shelves {
     /// Prices that would suit if they were not another provider's than the one named.
     pub fn elsewhere<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
         let exact = self.exact(asked.model).into_iter();
-        let all = exact.chain(self.globs.matching(asked.model)).flat_map(Shelf::all);
+        let globs = self.globs.matching([(asked.model, ())]).map(|(shelf, ())| shelf);
+        let all = exact.chain(globs).flat_map(Shelf::all);
         let other =
             move |name: Option<&str>| name.is_some() && asked.provider.is_some() && name != asked.provider;
         all.filter(move |(provider, _)| other(*provider)).map(|(_, history)| history)
@@ -199,11 +205,18 @@ impl Globs {
         begins.filter_map(|(length, heads)| heads.get(model.get(..*length)?)).flatten().copied()
     }
 
-    fn matching(&self, model: &str) -> impl Iterator<Item = &Shelf> {
-        let mut places: Vec<usize> =
-            self.tried(model).filter(|place| meter::matches(&self.all[*place].0, model)).collect();
-        places.sort_unstable();
-        places.into_iter().map(|place| &self.all[place].1)
+    /// The globs that match one of these names, each with what goes with the name.
+    fn matching<'n, T: Copy>(
+        &self,
+        names: impl IntoIterator<Item = (&'n str, T)>,
+    ) -> impl Iterator<Item = (&Shelf, T)> {
+        let matches = |place: &usize, name: &str| meter::matches(&self.all[*place].0, name);
+        let places = names.into_iter().enumerate().flat_map(|(n, (name, with))| {
+            self.tried(name).filter(move |place| matches(place, name)).map(move |place| (place, n, with))
+        });
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable_by_key(|(place, n, _)| (*place, *n));
+        places.into_iter().map(|(place, _, with)| (&self.all[place].1, with))
     }
 }
 
@@ -232,7 +245,7 @@ mod tests {
         let globs = globs(["*", "gpt-*", "*-mini", "gpt-4o*", "gpt-4o-*i", "g*p*t*"].map(Into::into));
         let order: Vec<&str> = globs.all.iter().map(|(glob, _)| &**glob).collect();
         assert_eq!(order, ["gpt-4o-*i", "gpt-4o*", "*-mini", "gpt-*", "g*p*t*", "*"]);
-        assert_eq!(globs.matching("gpt-4o-mini").count(), 6);
-        assert_eq!(globs.matching("o3-mini").count(), 2);
+        assert_eq!(globs.matching([("gpt-4o-mini", ())]).count(), 6);
+        assert_eq!(globs.matching([("o3-mini", ())]).count(), 2);
     }
 }

@@ -4,7 +4,7 @@
 use crate::{Error, Result, Unit, head};
 use chrono::{DateTime, Utc};
 use entity::price::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, Condition, Value, sea_query::SimpleExpr};
+use sea_orm::{ColumnTrait, Condition, ExprTrait, Value, sea_query::SimpleExpr};
 
 /// Keeps everybody else from changing the prices of the scope until the unit ends. The time from then on: what is in
 /// force by it stays so, and a term that is free stays free.
@@ -13,14 +13,17 @@ pub(super) async fn lock(unit: &Unit<'_>) -> Result<DateTime<Utc>> {
     unit.ctx.system.clock.now(&unit.tx).await
 }
 
-/// Refuses a price that begins within the term of another one of its key, or within whose term, from `since` on,
-/// another one begins. To be asked under the lock, of a row that is written already.
+/// Refuses a price that begins within the term of another one of its key, or within whose term another one begins that
+/// is in force at some moment from `since` on. To be asked under the lock, of a row that is written already.
 pub(super) async fn check(unit: &Unit<'_>, row: &Model, since: DateTime<Utc>) -> Result<()> {
     let begin = row.effective_from;
     let around = Condition::all().add(Column::EffectiveFrom.lt(begin)).add(Column::EffectiveUntil.gt(begin));
-    let within = row
-        .effective_until
-        .map(|end| Condition::all().add(Column::EffectiveFrom.gte(since)).add(Column::EffectiveFrom.lt(end)));
+    let lasts = Column::EffectiveUntil.is_null().or(Column::EffectiveUntil.gt(since));
+    let within = row.effective_until.filter(|end| *end > since).map(|end| {
+        let begins =
+            Condition::all().add(Column::EffectiveFrom.gte(begin)).add(Column::EffectiveFrom.lt(end));
+        begins.add(Column::EffectiveFrom.gte(since).or(lasts))
+    });
     let others = same_key(row).add(Column::Id.ne(row.id));
     let overlap = Condition::any().add(around).add_option(within);
     let Some(other) = unit.read::<Entity>().first(others.add(overlap)).await? else { return Ok(()) };

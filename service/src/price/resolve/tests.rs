@@ -253,6 +253,18 @@ fn a_list_key_is_found_as_it_is_written_and_by_its_parts() {
     let prices = books(&[ours(1, Some("azure"), "gpt-4o")], &[]);
     assert_eq!(won(&prices, wanted("azure/gpt-4o", Some("azure"))), Some(1), "named twice");
     assert_eq!(won(&prices, wanted("azure/gpt-4o", Some("groq"))), None);
+}
+
+#[test]
+fn a_provider_in_the_name_is_as_good_as_one_that_is_named() {
+    let rows = [ours(1, None, "gpt-4o"), ours(2, None, "gpt-*"), platforms(3, Some("openai"), "gpt-4o")];
+    let prices = books(&rows, &[]);
+    for asked in [wanted("gpt-4o", None), wanted("gpt-4o", Some("openai")), wanted("openai/gpt-4o", None)] {
+        assert_eq!(won(&prices, asked), Some(1), "the organization's comes first");
+    }
+    let prices = books(&rows[1..], &[]);
+    assert_eq!(won(&prices, wanted("openai/gpt-4o", None)), Some(2));
+    assert_eq!(won(&prices, wanted("gpt-4o", Some("openai"))), Some(2));
     let prices = books(&[ours(1, Some("azure"), "gpt-4o")], &[]);
     assert_eq!(won(&prices, wanted("azure/gpt-4o", None)), Some(1));
 }

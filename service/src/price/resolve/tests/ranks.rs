@@ -18,7 +18,7 @@ fn rank(row: &price::Model, wanted: &Wanted<'_>) -> Option<impl Ord + use<>> {
         asked.split_once('/').filter(|(name, _)| wanted.provider.is_none_or(|named| named == *name));
     let named = wanted.provider.or(in_name.map(|(provider, _)| provider));
     let with_provider = wanted.provider.map(|provider| format!("{provider}/{asked}"));
-    let last = (Reverse(usize::MAX), String::new(), false, None);
+    let last = (Reverse(usize::MAX), String::new(), false, false, None);
     if named.is_some() && provider == named {
         if model == asked {
             return Some((scope, 0, 0, last));
@@ -34,12 +34,20 @@ fn rank(row: &price::Model, wanted: &Wanted<'_>) -> Option<impl Ord + use<>> {
         return None;
     }
     if model == asked {
-        return Some((scope, 1, 0, (Reverse(0), String::new(), false, row.provider.clone())));
+        return Some((scope, 1, 0, (Reverse(0), String::new(), false, false, row.provider.clone())));
     }
-    let general = wanted.provider.is_some() && provider.is_none();
+    if provider.is_none() && in_name.is_some_and(|(_, rest)| rest == model) {
+        return Some((scope, 1, 1, last));
+    }
     let literal = Reverse(model.chars().filter(|c| *c != '*').count());
-    let matches = model.contains('*') && crate::meter::matches(model, asked);
-    matches.then(|| (scope, 2, 0, (literal, model.to_owned(), general, row.provider.clone())))
+    let glob = |name: &str| model.contains('*') && crate::meter::matches(model, name);
+    let text = |rest: bool, general: bool| (literal, model.to_owned(), rest, general, row.provider.clone());
+    if glob(asked) {
+        return Some((scope, 2, 0, text(false, wanted.provider.is_some() && provider.is_none())));
+    }
+    let (name, rest) = in_name?;
+    let suits = provider.is_none_or(|provider| provider == name);
+    (suits && glob(rest)).then(|| (scope, 2, 0, text(true, provider.is_none())))
 }
 
 fn in_force(row: &price::Model, rows: &[price::Model], at: DateTime<Utc>) -> bool {
