@@ -7,15 +7,13 @@ pub(super) fn cost(terms: &Terms, usage: &Usage, manner: &Manner) -> (BigRationa
     let band = band(terms, usage);
     let mut sum = rational(0);
     let (mut charged, mut without) = (false, Vec::new());
-    for component in Component::EVERY {
+    for component in Component::EVERY.into_iter().filter(|component| usage.get(*component) > 0) {
         match rate(band, component, manner.service_tier) {
-            Some(rate) if usage.get(component) > 0 => {
+            Some(rate) => {
                 sum += rational(usage.get(component)) * rational(rate) / power(15);
                 charged = true;
             }
-            Some(_) => {}
-            None if usage.get(component) > 0 => without.push(component),
-            None => {}
+            None => without.push(component),
         }
     }
     let by_token = has(terms, &Component::EVERY[..10]);
