@@ -23,8 +23,8 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
         }
     }
     let reading = Reading::new(Format::Anthropic, usage).served(object, "service_tier")?;
-    let region = object.text("inference_geo")?.map(str::to_owned);
-    let speed = object.text("speed")?.map(str::to_owned);
+    let region = object.word("inference_geo")?;
+    let speed = object.word("speed")?;
     Ok(Reading { region, speed, ..reading })
 }
 

@@ -1,8 +1,11 @@
-//! [`Object`]: a JSON object of counts, with its place. `null` is absent. A count is a whole number from 0 to [`MOST`];
-//! anything else is refused by its JSON pointer.
+//! [`Object`]: a JSON object of counts, with its place. `null` is absent. A count is a whole number from 0 to [`MOST`],
+//! written as one; anything else is refused by its JSON pointer.
 
-use crate::{Error, Result, cost::MOST, validate::escaped};
-use entity::money::{DecimalFault, scaled};
+use crate::{
+    Error, Result,
+    cost::MOST,
+    validate::{Faults, escaped},
+};
 use serde_json::{Map, Value};
 
 /// An object, or the absence of one, which says nothing.
@@ -32,16 +35,13 @@ impl<'v> Object<'v> {
     /// How many, if it says.
     pub(super) fn count(&self, field: &str) -> Result<Option<u64>> {
         let Some(value) = self.value(field) else { return Ok(None) };
-        let Value::Number(number) = value else {
-            return Err(self.wrong(field, "invalid_value", "expected a whole number"));
-        };
-        // Some write 17 as 17.0. Of whole numbers up to `MOST`, JSON's own reading loses no digit either way.
-        let fault = match scaled(&number.to_string(), 0).map(u64::try_from) {
-            Ok(Ok(count)) if count <= MOST => return Ok(Some(count)),
-            Err(DecimalFault::TooPrecise(_)) => ("invalid_value", "expected a whole number".to_owned()),
-            _ => ("out_of_range", format!("must be between 0 and {MOST}")),
-        };
-        Err(self.wrong(field, fault.0, fault.1))
+        // What has a point or an exponent was rounded when it was parsed, and may have been no whole number.
+        if !value.is_u64() && !value.is_i64() {
+            return Err(self.wrong(field, "invalid_value", "must be a whole number"));
+        }
+        let count = value.as_u64().filter(|count| *count <= MOST);
+        let out_of_range = || self.wrong(field, "out_of_range", format!("must be between 0 and {MOST}"));
+        count.ok_or_else(out_of_range).map(Some)
     }
 
     /// How many of `whole` it says are of one kind; none if it does not say.
@@ -77,6 +77,16 @@ impl<'v> Object<'v> {
             value.as_str().ok_or_else(|| self.wrong(field, "invalid_value", "expected a text"))
         };
         self.value(field).map(text).transpose()
+    }
+
+    /// The word in a field, in lower case.
+    pub(super) fn word(&self, field: &str) -> Result<Option<String>> {
+        let Some(text) = self.text(field)? else { return Ok(None) };
+        let word = text.trim().to_ascii_lowercase();
+        let mut faults = Faults::default();
+        faults.word(&self.pointer(field), &word);
+        faults.finish()?;
+        Ok(Some(word))
     }
 
     /// What is wrong with a field.

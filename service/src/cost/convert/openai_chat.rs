@@ -43,8 +43,9 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
 
 fn prompt(object: &Object<'_>, whole: u64) -> Result<Prompt> {
     let details = object.object("prompt_tokens_details")?;
-    // Beside OpenAI's own place: DeepSeek's, Moonshot's, and Anthropic's names as gateways pass them on.
-    let cached = first(
+    // Beside OpenAI's own place: DeepSeek's, Moonshot's, and Anthropic's names as gateways pass them on, counted within the
+    // prompt here.
+    let cached = agreed(
         &[
             (&details, "cached_tokens"),
             (object, "prompt_cache_hit_tokens"),
@@ -53,7 +54,7 @@ fn prompt(object: &Object<'_>, whole: u64) -> Result<Prompt> {
         ],
         whole,
     )?;
-    let written = first(
+    let written = agreed(
         &[
             (&details, "cache_write_tokens"),
             (&details, "cache_creation_tokens"),
@@ -63,19 +64,26 @@ fn prompt(object: &Object<'_>, whole: u64) -> Result<Prompt> {
         whole - cached,
     )?;
     let lives = [details.object("cache_creation_token_details")?, object.object("cache_creation")?];
-    let written_1h = first(&lives.each_ref().map(|lives| (lives, "ephemeral_1h_input_tokens")), written)?;
+    let written_1h = agreed(&lives.each_ref().map(|lives| (lives, "ephemeral_1h_input_tokens")), written)?;
     let audio = details.part("audio_tokens", whole)?;
     let image = details.part("image_tokens", whole - audio)?;
     let media = Media { audio, image };
     Ok(Prompt { whole, cached, written: written - written_1h, written_1h, media, ..Prompt::default() })
 }
 
-/// The part that the first of these fields tells. Who says it twice says the same.
-fn first(fields: &[(&Object<'_>, &str)], whole: u64) -> Result<u64> {
+/// The part that these fields tell, each as good as another; none if none does. Who tells it twice tells the same.
+fn agreed(fields: &[(&Object<'_>, &str)], whole: u64) -> Result<u64> {
+    let mut told = None;
     for (object, field) in fields {
-        if object.count(field)?.is_some() {
-            return object.part(field, whole);
+        if object.count(field)?.is_none() {
+            continue;
+        }
+        let part = object.part(field, whole)?;
+        let before = *told.get_or_insert(part);
+        if part != before {
+            let message = format!("contradicts the {before} that stands elsewhere for the same");
+            return Err(object.wrong(field, "inconsistent", message));
         }
     }
-    Ok(0)
+    Ok(told.unwrap_or(0))
 }

@@ -93,8 +93,9 @@ impl Stated {
     ///
     /// The total is what is charged, so it decides whether reasoning is part of the completion (OpenAI) or comes on top
     /// (xAI, which speaks OpenAI's format; Google, mostly). What a total holds beyond prompt and completion, where no
-    /// reasoning is named, is reasoning (Google's endpoint in OpenAI's format). A total without any sides is halved, the
-    /// odd token to the completion, as nothing is known that would be better. Any other total contradicts its parts.
+    /// reasoning is named, is reasoning (Google's endpoint in OpenAI's format). A side that is not told is what the other
+    /// leaves of the total. A total without any sides is halved, the odd token to the completion, as nothing is known that
+    /// would be better. Any other total contradicts its parts.
     pub(super) fn sides(&self) -> Result<Option<Sides>> {
         let [reasoning_at, total_at] = &self.at;
         let sides = match (self.total, self.prompt, self.completion) {
@@ -117,9 +118,13 @@ impl Stated {
     }
 
     fn by_convention(&self) -> Sides {
-        let apart = if self.convention == Reasoning::Apart { self.reasoning } else { 0 };
-        let completion = self.completion.unwrap_or(0) + apart;
+        let completion = self.completion.unwrap_or(0) + self.apart();
         Sides { prompt: self.prompt.unwrap_or(0), completion, reasoning: self.reasoning }
+    }
+
+    /// The reasoning that comes on top of the completion, where no total tells.
+    fn apart(&self) -> u64 {
+        if self.convention == Reasoning::Apart { self.reasoning } else { 0 }
     }
 
     fn halved(&self, total: u64) -> Sides {
@@ -127,7 +132,7 @@ impl Stated {
     }
 
     fn by_total(&self, total: u64) -> Option<Sides> {
-        let prompt = self.prompt.unwrap_or(0);
+        let prompt = self.prompt.or_else(|| self.left_by_completion(total))?;
         let completion = total.checked_sub(prompt)?;
         let reasoning = match completion.checked_sub(self.completion.unwrap_or(completion))? {
             0 => self.reasoning,
@@ -135,5 +140,11 @@ impl Stated {
             _ => return None,
         };
         Some(Sides { prompt, completion, reasoning })
+    }
+
+    /// What the completion leaves of a total; one that leaves no room for reasoning on top holds it.
+    fn left_by_completion(&self, total: u64) -> Option<u64> {
+        let rest = total.checked_sub(self.completion?)?;
+        Some(rest.checked_sub(self.apart()).unwrap_or(rest))
     }
 }

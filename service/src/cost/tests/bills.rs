@@ -7,6 +7,7 @@ use super::{
 use Component::{
     CacheRead, CacheWrite, CacheWrite1h, Character, Image, Input, Output, Reasoning, Request, Second,
 };
+use serde_json::{Value, json};
 
 /// A dollar a million tokens.
 const DOLLAR: i64 = 1_000_000_000;
@@ -237,6 +238,22 @@ fn a_price_without_rates_for_tokens_charges_for_what_it_names() {
     assert_eq!(unpriced(&[(Image, 5)], &[(Second, 9)]), [Second]);
     assert_eq!(unpriced(&[(Input, 5)], &[(Second, 9), (Request, 1)]), [Second]);
     assert_eq!(unpriced(&[(Input, 5)], &[(Second, 9), (Input, 1)]), []);
+}
+
+#[test]
+fn a_call_of_which_nothing_is_charged_is_unpriced() {
+    let unpriced = |rates: &[(Component, i64)], object: Value| {
+        let usage = read(&object, None, "").unwrap().usage;
+        let bill = bill(&at(rates.iter().copied()), &usage, &standard()).unwrap();
+        assert_eq!((bill.is_priced(), bill.cost), (false, Nanos::ZERO), "{object}");
+        bill.unpriced
+    };
+    let listened = json!({"prompt_audio_seconds": 600, "prompt_tokens": 0, "completion_tokens": 0});
+    assert_eq!(
+        unpriced(&[(Input, 5 * DOLLAR), (CacheRead, DOLLAR), (Output, 10 * DOLLAR)], listened),
+        [Second]
+    );
+    assert_eq!(unpriced(&[(Image, DOLLAR)], json!({"seconds": 60})), [Second]);
 }
 
 #[test]

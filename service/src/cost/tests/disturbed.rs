@@ -31,6 +31,8 @@ fn sound() -> Vec<Value> {
             "toolUsePromptTokensDetails": [{"modality": "IMAGE", "tokenCount": 2}],
             "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 6}]}),
         json!({"promptTokenCount": 9, "candidatesTokenCount": 8, "thoughtsTokenCount": 3}),
+        json!({"candidatesTokenCount": 8, "thoughtsTokenCount": 3, "totalTokenCount": 17}),
+        json!({"completion_tokens": 8, "total_tokens": 17, "cache_read_input_tokens": 3, "cache_creation_input_tokens": 2}),
         json!({"billed_units": {"input_tokens": 9, "output_tokens": 8}, "tokens": {"input_tokens": 11, "output_tokens": 9},
             "cached_tokens": 4}),
     ]
@@ -66,9 +68,7 @@ fn disturb(value: &mut Value, nth: &mut usize, with: &Value) {
 /// All tokens that an object of a provider says it used.
 fn told(object: &Value, format: Format) -> u64 {
     let count = |object: &Value, pointer: &str| match object.pointer(pointer) {
-        Some(Value::Number(number)) => {
-            Some(number.to_string().trim_end_matches(".0").parse::<u64>().unwrap_or(0))
-        }
+        Some(Value::Number(number)) => number.as_u64(),
         _ => None,
     };
     let sum =

@@ -144,6 +144,11 @@ fn those_who_speak_openais_format() {
         "cache_read_input_tokens": 20, "cache_creation_input_tokens": 15,
     });
     says(&passed_on, Format::OpenaiChat, &[(Input, 15), (CacheRead, 20), (CacheWrite, 15), (Output, 1)]);
+    let gateway = json!({
+        "prompt_tokens": 100, "completion_tokens": 0, "total_tokens": 100,
+        "cache_read_input_tokens": 40, "cache_creation_input_tokens": 20,
+    });
+    says(&gateway, Format::OpenaiChat, &[(Input, 40), (CacheRead, 40), (CacheWrite, 20)]);
     let moonshot =
         json!({"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40, "cached_tokens": 10});
     says(&moonshot, Format::OpenaiChat, &[(Input, 9), (CacheRead, 10), (Output, 21)]);
@@ -154,8 +159,27 @@ fn a_total_alone_is_halved() {
     says(&json!({"total_tokens": 10}), Format::OpenaiChat, &[(Input, 5), (Output, 5)]);
     says(&json!({"total_tokens": 11}), Format::OpenaiChat, &[(Input, 5), (Output, 6)]);
     says(&json!({"totalTokenCount": 1}), Format::Gemini, &[(Output, 1)]);
-    // Of what is not said, the total leaves the rest.
+}
+
+#[test]
+fn a_total_and_one_side_tell_the_other() {
     says(&json!({"prompt_tokens": 4, "total_tokens": 11}), Format::OpenaiChat, &[(Input, 4), (Output, 7)]);
+    let counts = [(Input, 100), (Output, 50)];
+    says(&json!({"completion_tokens": 50, "total_tokens": 150}), Format::OpenaiChat, &counts);
+    says(&json!({"output_tokens": 50, "total_tokens": 150}), Format::OpenaiResponses, &counts);
+    says(&json!({"candidatesTokenCount": 50, "totalTokenCount": 150}), Format::Gemini, &counts);
+    says(&json!({"completion_tokens": 50, "total_tokens": 50}), Format::OpenaiChat, &[(Output, 50)]);
+    let details = json!({
+        "completion_tokens": 50, "total_tokens": 150,
+        "prompt_tokens_details": {"cached_tokens": 40}, "completion_tokens_details": {"reasoning_tokens": 20},
+    });
+    let counts = [(Input, 60), (CacheRead, 40), (Output, 30), (Reasoning, 20)];
+    says(&details, Format::OpenaiChat, &counts);
+    // Google's thoughts come on top, as far as the total has room for them.
+    let thoughts =
+        |total: u64| json!({"candidatesTokenCount": 50, "thoughtsTokenCount": 20, "totalTokenCount": total});
+    says(&thoughts(150), Format::Gemini, &[(Input, 80), (Output, 50), (Reasoning, 20)]);
+    says(&thoughts(50), Format::Gemini, &[(Output, 30), (Reasoning, 20)]);
 }
 
 #[test]
@@ -175,7 +199,6 @@ fn openai_responses() {
     });
     says(&transcription, Format::OpenaiResponses, &[(AudioInput, 14), (Output, 45)]);
     says(&json!({"type": "duration", "seconds": 9}), Format::OpenaiResponses, &[(Second, 9)]);
-    says(&json!({"type": "duration", "seconds": 9.0}), Format::OpenaiResponses, &[(Second, 9)]);
     // The images API: all of the output is an image, unless the details tell more.
     let image = json!({
         "total_tokens": 100, "input_tokens": 50, "output_tokens": 50,
@@ -217,6 +240,16 @@ fn anthropic() {
     let reading = read(&message, None, "").unwrap();
     assert_eq!(reading.service_tier, Some(ServiceTier::Batch));
     assert_eq!((reading.region.as_deref(), reading.speed.as_deref()), (Some("us"), Some("fast")));
+    for (geo, region) in [
+        (json!("US"), Some("us")),
+        (json!(" Eu-West.1\n"), Some("eu-west.1")),
+        (json!("not_available"), Some("not_available")),
+        (json!(null), None),
+    ] {
+        let message = json!({"input_tokens": 10, "inference_geo": geo, "speed": "Fast "});
+        let reading = read(&message, None, "").unwrap();
+        assert_eq!((reading.region.as_deref(), reading.speed.as_deref()), (region, Some("fast")), "{geo}");
+    }
     let nulls = json!({
         "input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": null,
         "cache_read_input_tokens": null, "cache_creation": null, "service_tier": null, "inference_geo": null,
@@ -307,8 +340,8 @@ fn cohere() {
         "tokens": {"input_tokens": 7596, "output_tokens": 645},
     });
     says(&chat, Format::Cohere, &[(Input, 6772), (Output, 248)]);
-    let floats = json!({"billed_units": {"input_tokens": 5.0, "output_tokens": 418.0}, "tokens": null});
-    says(&floats, Format::Cohere, &[(Input, 5), (Output, 418)]);
+    let billed = json!({"billed_units": {"input_tokens": 5, "output_tokens": 418}, "tokens": null});
+    says(&billed, Format::Cohere, &[(Input, 5), (Output, 418)]);
     says(
         &json!({"tokens": {"input_tokens": 4, "output_tokens": 2}}),
         Format::Cohere,

@@ -12,6 +12,11 @@ fn faults(object: &Value, format: Option<Format>) -> Vec<FieldError> {
     }
 }
 
+/// A number as it was written.
+fn written(number: &str) -> Value {
+    serde_json::from_str(number).unwrap()
+}
+
 /// An object has one fault, of this code at this place under `/usage`.
 fn refused(object: &Value, pointer: &str, code: &str) {
     let faults = faults(object, None);
@@ -29,13 +34,17 @@ fn a_count_is_a_whole_number_that_is_not_too_large() {
         (json!({"tokens": 10}), "invalid_value"),
         (json!(1.5), "invalid_value"),
         (json!(1e-3), "invalid_value"),
+        (json!(17.0), "invalid_value"),
+        (json!(-1.0), "invalid_value"),
+        (json!(1e300), "invalid_value"),
+        (written("1e3"), "invalid_value"),
+        // Once parsed, these are 5 and a power of ten.
+        (written("4.9999999999999999999"), "invalid_value"),
+        (written("100000000000000000000000000000"), "invalid_value"),
         (json!(-1), "out_of_range"),
-        (json!(-1.0), "out_of_range"),
         (json!(MOST + 1), "out_of_range"),
         (json!(u64::MAX), "out_of_range"),
         (json!(i64::MIN), "out_of_range"),
-        (json!(1e300), "out_of_range"),
-        (serde_json::from_str("100000000000000000000000000000").unwrap(), "out_of_range"),
     ] {
         refused(&json!({"prompt_tokens": value}), "/prompt_tokens", code);
         refused(&json!({"input_tokens": value}), "/input_tokens", code);
@@ -44,9 +53,11 @@ fn a_count_is_a_whole_number_that_is_not_too_large() {
         refused(&json!({"prompt_token_count": value}), "/prompt_token_count", code);
         refused(&json!({"billed_units": {"output_tokens": value}}), "/billed_units/output_tokens", code);
     }
-    for value in [json!(MOST), json!(0), json!(-0.0), json!(1_000_000_000_000.0)] {
-        assert!(read(&json!({"prompt_tokens": value}), None, "").is_ok(), "{value}");
+    for value in [json!(MOST), json!(0), json!(0i64), json!(null)] {
+        assert!(read(&json!({"prompt_tokens": value, "completion_tokens": 1}), None, "").is_ok(), "{value}");
     }
+    let fault = &faults(&json!({"prompt_tokens": 17.0}), None)[0];
+    assert_eq!(fault.message, "must be a whole number");
 }
 
 #[test]
@@ -193,9 +204,39 @@ fn a_total_does_not_contradict_its_parts() {
     for object in [chat(14, 0), chat(0, 0), chat(9, 3), chat(16, 3), chat(19, 3)] {
         refused(&object, "/total_tokens", "inconsistent");
     }
+    refused(&json!({"completion_tokens": 50, "total_tokens": 49}), "/total_tokens", "inconsistent");
     let google = json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "toolUsePromptTokenCount": 3,
         "thoughtsTokenCount": 2, "totalTokenCount": 17});
     refused(&google, "/totalTokenCount", "inconsistent");
+}
+
+#[test]
+fn who_tells_a_part_twice_tells_the_same() {
+    let chat = |details: Value, field: &str, count: u64| json!({"prompt_tokens": 100, "prompt_tokens_details": details, field: count});
+    for (field, detail) in [
+        ("cache_read_input_tokens", "cached_tokens"),
+        ("prompt_cache_hit_tokens", "cached_tokens"),
+        ("cache_creation_input_tokens", "cache_creation_tokens"),
+        ("cache_creation_input_tokens", "cache_write_tokens"),
+    ] {
+        assert!(read(&chat(json!({detail: 20}), field, 20), None, "").is_ok(), "{field}");
+        for other in [0, 19, 21] {
+            refused(&chat(json!({detail: 20}), field, other), &format!("/{field}"), "inconsistent");
+            refused(&chat(json!({detail: other}), field, 20), &format!("/{field}"), "inconsistent");
+        }
+    }
+}
+
+#[test]
+fn a_region_and_a_speed_are_short_words() {
+    let message = |field: &str, value: Value| json!({"input_tokens": 1, "cache_creation": {}, field: value});
+    let long = "x".repeat(65);
+    for field in ["inference_geo", "speed"] {
+        for text in ["", " ", "u s", "eu\0", "süd", "美国", "a/b", long.as_str()] {
+            refused(&message(field, json!(text)), &format!("/{field}"), "invalid_value");
+        }
+        refused(&message(field, json!(5)), &format!("/{field}"), "invalid_value");
+    }
 }
 
 #[test]
