@@ -38,6 +38,7 @@ mod passwords;
 mod price_export;
 mod price_feed;
 mod price_import;
+mod price_import_terms;
 mod price_quote;
 mod price_resolve;
 mod prices;

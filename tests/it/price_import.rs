@@ -252,25 +252,6 @@ on_both!(what_cannot_be_read_is_refused_whole, |app| {
     assert_eq!(state(&app).await, before);
 });
 
-on_both!(terms_do_not_overlap, |app| {
-    let owner = app.owner();
-    let price = |from: &str, until: Value, input: &str| json!({"model": "m", "kind": "per_token", "input": input, "effective_from": from, "effective_until": until});
-    let (march, june) = ("2027-03-01T00:00:00Z", "2027-06-01T00:00:00Z");
-    let list = json!([
-        price(march, json!(june), "1"),
-        price("2027-04-01T00:00:00Z", Value::Null, "2"),
-        price("2027-02-01T00:00:00Z", json!("2027-03-02T00:00:00Z"), "3"),
-        price(march, Value::Null, "4"),
-        price(june, Value::Null, "5"),
-        price("2027-01-01T00:00:00Z", Value::Null, "6")
-    ]);
-    let report = file(&owner, "format=tollkeeper", &list.to_string()).await.ok();
-    let outcomes: Vec<&str> =
-        entries(&report).iter().map(|entry| entry["outcome"].as_str().unwrap()).collect();
-    assert_eq!(outcomes, ["added", "skipped", "skipped", "skipped", "added", "added"]);
-    assert_eq!(file(&owner, "format=tollkeeper", &list.to_string()).await.ok()["counts"], counts(0, 0, 3, 3));
-});
-
 on_both!(a_call_is_made_once, |app| {
     let owner = app.owner();
     let list = json!({ "a": entry("1e-6") });

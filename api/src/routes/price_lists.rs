@@ -80,8 +80,8 @@ fn price_list<P>(allow: &Allow<P>, query: &ImportQuery, upload: Upload) -> Resul
 ///
 /// The file is the body. Prices made by hand always win, prices in force never change: where the list has another one, a
 /// new price takes its place from now on, or from the list's own `effective_from`. The same list again changes nothing.
-/// Of LiteLLM's list, entries that cannot be taken exactly are skipped with the reason; a file of our own format is taken
-/// whole or not at all. At most 50 MiB and 20,000 entries.
+/// Of LiteLLM's list, entries that cannot be taken exactly are skipped with the reason; a file of our own format
+/// with a fault is not taken at all. At most 50 MiB and 100,000 entries.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/prices/import", tag = "prices", params(ImportQuery),
     request_body(content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")),
         description = "The price list."),
@@ -100,10 +100,11 @@ async fn import_prices(
 /// Export prices
 ///
 /// The organization's own prices, those of connections left out: what is in force or will be, or everything there ever
-/// was. The file imports as the same prices.
+/// was. The file imports as the same prices; more than 100,000 are refused.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/prices/export", tag = "prices", params(ExportQuery),
     responses((status = 200, description = "The file.",
-        content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")))))]
+        content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv"))),
+        (status = 422, description = "`invalid`: more prices than a file holds, at `?history`.")))]
 async fn export_prices(allow: Allow<permit::PricesRead>, Query(query): Query<ExportQuery>) -> Result<File> {
     Ok(file(query.format, list::export(&allow, query.format, query.history).await?))
 }
@@ -131,7 +132,8 @@ async fn import_platform_prices(
 /// For operators. As for an organization.
 #[utoipa::path(get, path = "/v1/prices/export", tag = "prices", params(ExportQuery),
     responses((status = 200, description = "The file.",
-        content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")))))]
+        content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv"))),
+        (status = 422, description = "`invalid`: more prices than a file holds, at `?history`.")))]
 async fn export_platform_prices(
     allow: Allow<permit::PlatformCatalogue>,
     Query(query): Query<ExportQuery>,

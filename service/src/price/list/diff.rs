@@ -143,17 +143,18 @@ impl PriceBook {
         if offer.end.is_some_and(|end| end <= begin) {
             return Err("it would end before it begins".to_owned());
         }
-        let terms = self.terms.get(&offer.key()).map_or(&[][..], Vec::as_slice);
+        let terms = self.terms_of(&offer.key());
         let current = terms.iter().filter(|term| term.holds(begin)).max_by_key(|term| term.begin);
-        if let Some(current) = current {
-            if offer.is(current) {
-                return Ok((Outcome::Unchanged, current.id));
-            }
-            if current.manual {
-                return Err("a price made by hand holds; it wins".to_owned());
-            }
+        if let Some(current) = current.filter(|current| offer.is(current)) {
+            return Ok((Outcome::Unchanged, current.id));
         }
-        if let Some(other) = terms.iter().find(|term| term.excludes(begin, offer.end)) {
+        if current.is_some_and(|current| current.manual) || self.is_held_by_hand(offer, begin) {
+            return Err("a price made by hand holds; it wins".to_owned());
+        }
+        if terms.iter().any(|term| term.id.is_some() && term.held_between(begin, self.now)) {
+            return Err("it would begin in the past, where another price was in force".to_owned());
+        }
+        if let Some(other) = terms.iter().find(|term| term.excludes(begin, offer.end, self.now)) {
             return Err(format!(
                 "it would overlap with a price of the same key from {}",
                 other.begin.to_rfc3339()
@@ -161,6 +162,18 @@ impl PriceBook {
         }
         let before = current.filter(|current| current.id.is_some());
         Ok((if before.is_some() { Outcome::Changed } else { Outcome::Added }, None))
+    }
+
+    fn terms_of(&self, key: &Key) -> &[Term] {
+        self.terms.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a price made by hand for the model at every provider holds, or will: the price of one provider would be
+    /// found before it.
+    fn is_held_by_hand(&self, offer: &Offer, begin: DateTime<Utc>) -> bool {
+        let (provider, model) = offer.key();
+        let terms = self.terms_of(&(None, model));
+        provider.is_some() && terms.iter().any(|term| term.manual && term.meets(begin, offer.end))
     }
 
     fn make(&mut self, offer: Offer) -> ActiveModel {
@@ -193,11 +206,22 @@ impl Term {
         self.begin <= moment && self.end.is_none_or(|end| moment < end)
     }
 
-    /// Whether no price of the key may have this term: it would begin at the same moment or within this one, which has
-    /// an end, or this one would begin within it.
-    fn excludes(&self, begin: DateTime<Utc>, end: Option<DateTime<Utc>>) -> bool {
+    /// Whether some moment is in both.
+    fn meets(&self, begin: DateTime<Utc>, end: Option<DateTime<Utc>>) -> bool {
+        self.end.is_none_or(|last| begin < last) && end.is_none_or(|end| self.begin < end)
+    }
+
+    /// Whether it was in force at some moment from `begin` on and before `now`.
+    fn held_between(&self, begin: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        begin < now && self.meets(begin, Some(now))
+    }
+
+    /// Whether no price of the key may have this term: it would begin at the same moment or, if both go on from now,
+    /// within this one, which has an end, or this one would begin within it.
+    fn excludes(&self, begin: DateTime<Utc>, end: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+        let go_on = [self.end, end].into_iter().flatten().all(|end| now < end);
         let inside = self.end.is_some_and(|last| self.begin < begin && begin < last);
         let around = end.is_some_and(|end| begin < self.begin && self.begin < end);
-        self.begin == begin || inside || around
+        self.begin == begin || go_on && (inside || around)
     }
 }

@@ -21,8 +21,8 @@ use entity::json::Capabilities;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Entries of a list.
-const ENTRIES: usize = 20_000;
+/// Entries of a list, whether it is read or written.
+const ENTRIES: usize = 100_000;
 /// Characters of a source.
 const SOURCE: usize = 255;
 

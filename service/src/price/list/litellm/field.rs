@@ -182,9 +182,13 @@ pub(super) fn place(name: &str) -> Option<Place> {
     Some(Place { component, side, service, above: above.unwrap_or_default() })
 }
 
-/// `…_above_200k_tokens`: the rest of the name, and 200,000.
+/// `…_above_200k_tokens`, `…_above_1m`, `…_above_512`: the rest of the name, and how many tokens that is.
 fn threshold(name: &str) -> Option<(&str, i64)> {
     let (rest, end) = name.rsplit_once("_above_")?;
-    let thousands: u32 = end.strip_suffix("k_tokens")?.parse().ok()?;
-    (thousands > 0).then(|| (rest, i64::from(thousands) * 1000))
+    let end = end.strip_suffix("_tokens").unwrap_or(end);
+    let units = [('k', 1000), ('m', 1_000_000)];
+    let unit = units.iter().find_map(|(unit, size)| Some((end.strip_suffix(*unit)?, *size)));
+    let (number, size) = unit.unwrap_or((end, 1));
+    let number: u32 = number.parse().ok()?;
+    (number > 0).then(|| (rest, i64::from(number) * size))
 }

@@ -1,6 +1,6 @@
 //! One test a rule, on shapes of the public list.
 
-use super::{super::Facts, Listed, entry, read};
+use super::{super::Facts, ENTRIES, Listed, entry, read};
 use crate::{Error, price::tariff::PerMillion};
 use entity::money::Rate;
 use proptest::prelude::*;
@@ -87,6 +87,29 @@ fn rates_of_large_prompts_make_complete_bands() {
         band(None, "9", "22.5", "12"),
     ];
     assert_eq!(price["tiers"], json!(expected));
+}
+
+#[test]
+fn the_size_of_large_prompts_is_written_in_many_ways() {
+    for (size, tokens) in [
+        ("512", 512),
+        ("512_tokens", 512),
+        ("200k", 200_000),
+        ("200k_tokens", 200_000),
+        ("1m", 1_000_000),
+        ("1m_tokens", 1_000_000),
+    ] {
+        let listed =
+            listed(&format!(r#""input_cost_per_token": 1e-6, "input_cost_per_token_above_{size}": 2e-6"#));
+        let price = serde_json::to_value(listed.price.unwrap()).unwrap();
+        let bands = json!([{ "up_to": tokens, "input": "1" }, { "up_to": null, "input": "2" }]);
+        assert_eq!((&price["tiers"], listed.notes.len()), (&bands, 0), "{size}");
+    }
+    for size in ["0", "0k_tokens", "k", "720p", "1g", "-1k"] {
+        let listed =
+            listed(&format!(r#""input_cost_per_token": 1e-6, "input_cost_per_token_above_{size}": 2e-6"#));
+        assert_eq!((listed.price.unwrap().tiers, listed.notes.len()), (None, 1), "{size}");
+    }
 }
 
 #[test]
@@ -352,7 +375,7 @@ fn what_is_no_list_says_where() {
     }
     assert!(matches!(read(b"[]"), Err(Error::Invalid(_))));
     assert!(matches!(read(b"{\"\xff\": 1}"), Err(Error::Malformed(_))));
-    let many: String = (0..20_001).map(|n| format!("\"m{n}\":{{}},")).collect();
+    let many: String = (0..=ENTRIES).map(|n| format!("\"m{n}\":{{}},")).collect();
     assert!(matches!(read(format!("{{{}}}", many.trim_end_matches(',')).as_bytes()), Err(Error::Invalid(_))));
 }
 

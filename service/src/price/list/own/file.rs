@@ -16,7 +16,7 @@ const VERSION: u32 = 1;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PriceFile {
     /// The prices.
-    #[schema(max_items = 20_000)]
+    #[schema(max_items = 100_000)]
     pub prices: Vec<ListPrice>,
 }
 

@@ -1,6 +1,9 @@
 //! One file in three encodings, and everything that may be wrong with one.
 
-use super::{super::Encoding, ListPrice, read, write};
+use super::{
+    super::{ENTRIES, Encoding},
+    ListPrice, read, write,
+};
 use crate::{Error, error::FieldError};
 use chrono::{DateTime, Utc};
 
@@ -182,14 +185,43 @@ fn tiers_follow_each_other_in_csv() {
         [("not_allowed", "/prices/0/tiers/0/up_to".to_owned())]
     );
     let two =
-        prices(&format!("{header}a,tiered,1,1000\na,tiered,2,\na,tiered,3,5\na,tiered,4,\n"), Encoding::Csv);
+        prices(&format!("{header}a,tiered,1,1000\na,tiered,2,\nb,tiered,3,5\nb,tiered,4,\n"), Encoding::Csv);
     assert_eq!(two.iter().map(|price| price.tiers.as_ref().unwrap().len()).collect::<Vec<_>>(), [2, 2]);
 }
 
 #[test]
 fn a_list_without_end_is_refused() {
-    let many = "[".to_owned() + &"{},".repeat(20_000) + "{}]";
+    let many = "[".to_owned() + &"{},".repeat(ENTRIES) + "{}]";
     assert_eq!(told(&many, Encoding::Json).len(), 1);
-    let rows = "kind,model\n".to_owned() + &"flat,a\n".repeat(20_001);
+    let rows = "kind,model\n".to_owned() + &"flat,a\n".repeat(ENTRIES + 1);
     assert_eq!(faults(&rows, Encoding::Csv)[0].code, "too_many");
+}
+
+#[test]
+fn what_would_be_too_long_to_read_is_not_written() {
+    let mut prices = vec![ListPrice { model: Some("a".to_owned()), ..ListPrice::default() }; ENTRIES + 1];
+    for encoding in [Encoding::Json, Encoding::Yaml, Encoding::Csv] {
+        let refused = write(prices.clone(), encoding);
+        assert!(
+            matches!(&refused, Err(Error::Invalid(faults)) if faults[0].pointer == "?history" && faults[0].code == "too_many")
+        );
+    }
+    prices.pop();
+    assert!(write(prices, Encoding::Json).is_ok());
+}
+
+#[test]
+fn two_prices_of_one_key_begin_at_different_moments() {
+    let price = |from: &str, more: &str| format!(r#"{{"model": "a", "kind": "flat"{from}{more}}}"#);
+    let noon = r#", "effective_from": "2027-01-01T12:00:00.0000001Z""#;
+    let same_noon = r#", "effective_from": "2027-01-01T13:00:00+01:00""#;
+    let remark = r#", "note": "another""#;
+    for other in [price("", remark), price(noon, r#", "provider": "p""#), price(noon, "")] {
+        let file = format!("[{}, {other}]", price(noon, ""));
+        assert_eq!(prices(&file, Encoding::Json).len(), 2, "{file}");
+    }
+    for [first, other] in [[noon, same_noon], ["", ""]] {
+        let file = format!("[{}, {}]", price(first, ""), price(other, remark));
+        assert_eq!(told(&file, Encoding::Json), [("duplicate", "/1".to_owned())], "{file}");
+    }
 }
