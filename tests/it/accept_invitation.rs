@@ -152,7 +152,17 @@ on_both!(an_owner_who_is_no_owner_any_more_makes_none, |app| {
 });
 
 on_both!(an_invitation_goes_with_the_admin_token_that_made_it, |app| {
-    let reads = ["organization", "members", "teams", "team_members", "service_accounts", "keys", "audit"];
+    let reads = [
+        "organization",
+        "members",
+        "teams",
+        "team_members",
+        "service_accounts",
+        "keys",
+        "prices",
+        "models",
+        "audit",
+    ];
     let reads = reads.map(|what| format!("{what}:read"));
     let permissions: Vec<_> = reads.into_iter().chain(["members:write".to_owned()]).collect();
     let new = json!({ "name": "ci", "permissions": permissions });

@@ -130,7 +130,8 @@ on_both!(nobody_invites_to_more_than_they_have, |app| {
     app.anonymous().post(INVITATIONS, invite("viewer")).await.problem(401, "unauthenticated");
 
     let tokens = "/v1/organizations/default/admin-tokens";
-    let body = json!({"name": "ci", "permissions": ["members:write", "organization:read"]});
+    let permissions = ["members:write", "organization:read", "prices:read", "models:read"];
+    let body = json!({"name": "ci", "permissions": permissions});
     let made = owner.post(tokens, body).await.created();
     let robot = app.client(made["secret"].as_str().unwrap());
     for role in ["owner", "admin", "billing", "viewer"] {

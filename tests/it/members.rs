@@ -261,7 +261,8 @@ on_both!(nothing_of_a_membership_outlives_it, |app| {
     let person = app.admin().await;
     let place = format!("/v1/organizations/default/teams/{team}/members");
     owner.post(&place, json!({"user_id": person.user_id, "role": "admin"})).await.created();
-    let secret = token(&person, &["organization:read", "members:read", "members:write"]).await;
+    let permissions = ["organization:read", "members:read", "members:write", "prices:read", "models:read"];
+    let secret = token(&person, &permissions).await;
     let robot = app.client(&secret);
     let invite = |email: &str| json!({"email": email, "role": "member"});
     let invitations = "/v1/organizations/default/invitations";
@@ -303,7 +304,8 @@ on_both!(everybody_may_leave, |app| {
 on_both!(a_token_gives_no_more_than_it_carries, |app| {
     let owner = app.owner();
     let person = app.member().await;
-    let narrow = app.client(token(&owner, &["members:write", "organization:read"]).await);
+    let permissions = ["members:write", "organization:read", "prices:read", "models:read"];
+    let narrow = app.client(token(&owner, &permissions).await);
     narrow.get(MEMBERS).await.problem(403, "forbidden");
     for role in ["owner", "admin", "billing", "viewer"] {
         narrow.patch(&path(&person), json!({"role": role})).await.problem(403, "forbidden");
