@@ -106,6 +106,19 @@ fn those_who_speak_openais_format() {
     // Google's endpoint names no reasoning; the total holds it.
     let google = json!({"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623});
     says(&google, Format::OpenaiChat, &[(Input, 20), (Output, 198), (Reasoning, 405)]);
+    // Mistral charges for audio by the second; only its total holds the tokens of it.
+    let mistral = json!({
+        "prompt_audio_seconds": 203, "prompt_tokens": 4, "total_tokens": 3264, "completion_tokens": 635,
+    });
+    says(&mistral, Format::OpenaiChat, &[(Input, 4), (Output, 635), (Second, 203)]);
+    says(&json!({"prompt_audio_seconds": 2}), Format::OpenaiChat, &[(Second, 2)]);
+    let moonshot =
+        json!({"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40, "cached_tokens": 10});
+    says(&moonshot, Format::OpenaiChat, &[(Input, 9), (CacheRead, 10), (Output, 21)]);
+}
+
+#[test]
+fn gateways_that_pass_openais_format_on() {
     let litellm = json!({
         "prompt_tokens": 98805, "completion_tokens": 5120, "total_tokens": 103_925,
         "prompt_tokens_details": {
@@ -133,12 +146,6 @@ fn those_who_speak_openais_format() {
     });
     says(&openrouter, Format::OpenaiChat, &[(Input, 94), (CacheWrite, 40), (CacheWrite1h, 60), (Output, 2)]);
     assert_eq!(read(&openrouter, None, "").unwrap().service_tier, Some(ServiceTier::Priority));
-    // Mistral charges for audio by the second; only its total holds the tokens of it.
-    let mistral = json!({
-        "prompt_audio_seconds": 203, "prompt_tokens": 4, "total_tokens": 3264, "completion_tokens": 635,
-    });
-    says(&mistral, Format::OpenaiChat, &[(Input, 4), (Output, 635), (Second, 203)]);
-    says(&json!({"prompt_audio_seconds": 2}), Format::OpenaiChat, &[(Second, 2)]);
     let passed_on = json!({
         "prompt_tokens": 50, "completion_tokens": 1, "total_tokens": 51,
         "cache_read_input_tokens": 20, "cache_creation_input_tokens": 15,
@@ -149,9 +156,6 @@ fn those_who_speak_openais_format() {
         "cache_read_input_tokens": 40, "cache_creation_input_tokens": 20,
     });
     says(&gateway, Format::OpenaiChat, &[(Input, 40), (CacheRead, 40), (CacheWrite, 20)]);
-    let moonshot =
-        json!({"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40, "cached_tokens": 10});
-    says(&moonshot, Format::OpenaiChat, &[(Input, 9), (CacheRead, 10), (Output, 21)]);
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn an_object_that_says_nothing_is_refused() {
 }
 
 #[test]
-fn a_part_is_not_more_than_its_whole() {
+fn a_part_is_not_more_than_its_whole_in_chats() {
     for (object, pointer) in [
         (
             json!({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 6}}),
@@ -142,6 +142,14 @@ fn a_part_is_not_more_than_its_whole() {
             json!({"total_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}}),
             "/completion_tokens_details/reasoning_tokens",
         ),
+    ] {
+        refused(&object, pointer, "inconsistent");
+    }
+}
+
+#[test]
+fn a_part_is_not_more_than_its_whole_elsewhere_either() {
+    for (object, pointer) in [
         (
             json!({"input_tokens": 5, "input_tokens_details": {"cached_tokens": 6}}),
             "/input_tokens_details/cached_tokens",
