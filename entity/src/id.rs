@@ -212,6 +212,14 @@ kinds! {
     Price, PriceId, "price";
     /// A configured upstream of an organization.
     Connection, ConnectionId, "conn";
+    /// One secret of a connection.
+    Credential, CredentialId, "cred";
+    /// A limit.
+    Limit, LimitId, "lim";
+    /// An authorized call.
+    Reservation, ReservationId, "res";
+    /// What the attempts of one call used.
+    UsageEvent, UsageEventId, "evt";
 }
 
 impl OrganizationId {

@@ -9,6 +9,10 @@ use utoipa::ToSchema;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult, ToSchema)]
 pub struct Texts(pub Vec<String>);
 
+/// Percentages, such as 80.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult, ToSchema)]
+pub struct Percentages(pub Vec<i32>);
+
 /// Labels, such as a cost centre: text → text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult, ToSchema)]
 #[schema(example = json!({"cost_centre": "4711"}))]

@@ -1,4 +1,4 @@
-//! The one lock of an organization: its policy version and the end of its audit chain.
+//! The one lock of an organization: its policy version, the clock of its decisions, and the end of its audit chain.
 
 use crate::id::OrganizationId;
 use sea_orm::entity::prelude::*;
@@ -17,6 +17,10 @@ pub struct Model {
     pub tag: i64,
     /// The oldest version from which the policy log is complete.
     pub log_floor: i64,
+    /// The time of the last decision: time never goes back for an organization.
+    pub last_t: DateTimeUtc,
+    /// No hold of the organization is to be released before this; none = none is to be released at all.
+    pub next_release_at: Option<DateTimeUtc>,
     /// Number of the last audit event.
     pub audit_seq: i64,
     /// Hash of the last audit event, 32 bytes.

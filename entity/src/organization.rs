@@ -30,6 +30,10 @@ pub struct Model {
     pub default_currency: String,
     /// What happens to calls for which no price is found.
     pub unpriced_policy: UnpricedPolicy,
+    /// The cap on completions of calls that state none; none = the model's own.
+    pub default_max_output_tokens: Option<i64>,
+    /// Seconds after which what an unresolved call holds is released; none = never.
+    pub release_after: Option<i64>,
     /// Optimistic-locking version, 1 at creation.
     pub version: i64,
     /// When it was made.

@@ -117,3 +117,139 @@ text_enum! {
         Allow,
     }
 }
+text_enum! {
+    /// Whose calls a limit counts.
+    SubjectKind {
+        /// Every call of the organization.
+        Organization,
+        /// Calls with the keys of a team.
+        Team,
+        /// Calls with those keys of a team that one person issued.
+        Member,
+        /// Calls with the keys that a person owns.
+        User,
+        /// Calls with the keys that a service account owns.
+        ServiceAccount,
+        /// Calls with one key.
+        Key,
+        /// Calls that name a provider connection.
+        Connection,
+    }
+}
+text_enum! {
+    /// Whom a template is counted for, each by itself.
+    Each {
+        /// Every key under the subject.
+        Key,
+        /// Every person under the subject.
+        Member,
+        /// Every service account under the subject.
+        ServiceAccount,
+    }
+}
+text_enum! {
+    /// What a limit counts.
+    Metric {
+        /// Calls.
+        Requests,
+        /// Tokens of every class.
+        Tokens,
+        /// Tokens of the prompt, cached ones too.
+        InputTokens,
+        /// Tokens of the completion, reasoning too.
+        OutputTokens,
+        /// What calls cost, in the limit's currency.
+        Cost,
+        /// Calls that are open at the same time.
+        Concurrency,
+    }
+}
+text_enum! {
+    /// How long a limit counts before it begins anew.
+    Period {
+        /// One call by itself: a cap, which counts nothing.
+        Request,
+        /// A minute.
+        Minute,
+        /// An hour.
+        Hour,
+        /// A day.
+        Day,
+        /// A week, from Monday.
+        Week,
+        /// A month.
+        Month,
+        /// Three months, from January, April, July and October.
+        Quarter,
+        /// A year.
+        Year,
+        /// For ever.
+        Total,
+    }
+}
+text_enum! {
+    /// What comes of a limit that a call does not fit.
+    Mode {
+        /// The call is denied.
+        Block,
+        /// The call is allowed, and the answer says so.
+        Warn,
+        /// The call is allowed, and only counted as one that would have been denied.
+        Shadow,
+    }
+}
+text_enum! {
+    /// Who set a limit, and so may change it.
+    SetBy {
+        /// Who administers the organization.
+        Organization,
+        /// Who administers a team: below what the organization set.
+        Team,
+    }
+}
+text_enum! {
+    /// What became of an authorized call.
+    ReservationState {
+        /// It holds its worst case.
+        Held,
+        /// What it used is known.
+        Settled,
+        /// It did not happen.
+        Voided,
+    }
+}
+text_enum! {
+    /// How a call went.
+    #[derive(Default)]
+    UsageStatus {
+        /// As it should.
+        #[default]
+        Success,
+        /// The provider failed.
+        Error,
+        /// The client went away.
+        Aborted,
+        /// It was not sent to the provider.
+        Skipped,
+    }
+}
+text_enum! {
+    /// How usage came to be known.
+    UsageOrigin {
+        /// A call that was authorized was settled.
+        Authorize,
+        /// A proxy asked, and its request was counted.
+        Check,
+        /// A gateway reported a call that was not authorized here.
+        Usage,
+    }
+}
+text_enum! {
+    /// What a sum of usage is of.
+    Grain {
+        /// An hour.
+        Hour,
+        /// A day.
+        Day,
+    }
+}

@@ -13,6 +13,8 @@ mod m20261121_000003_create_sign_in;
 mod m20261121_000004_create_ledger;
 mod m20261121_000005_create_prices;
 mod m20261121_000006_create_price_feed;
+mod m20261125_000007_create_limits;
+mod m20261125_000008_create_usage;
 
 /// Applies and reverts the migrations, in order.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000004_create_ledger::Migration),
             Box::new(m20261121_000005_create_prices::Migration),
             Box::new(m20261121_000006_create_price_feed::Migration),
+            Box::new(m20261125_000007_create_limits::Migration),
+            Box::new(m20261125_000008_create_usage::Migration),
         ]
     }
 }

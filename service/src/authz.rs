@@ -120,6 +120,14 @@ matrix! {
         All All No No No | No No | No;
     GatewayTokensWrite "gateway_tokens:write" "make and delete gateway tokens":
         All All No No No | No No | No;
+    LimitsRead "limits:read" "read limits and what they have counted":
+        All All Own All All | Team No | No;
+    LimitsWrite "limits:write" "make, change, reset and delete limits":
+        All All No No No | Team No | No;
+    UsageRead "usage:read" "read usage, costs and reservations":
+        All All Own All All | Team No | No;
+    ReservationsWrite "reservations:write" "settle and void reservations that are unresolved":
+        All All No No No | Team No | No;
     PricesRead "prices:read" "read prices and work out what a call costs":
         All All All All All | No No | No;
     PricesWrite "prices:write" "make, schedule, end and import prices":

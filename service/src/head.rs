@@ -40,10 +40,12 @@ pub enum PolicyKind {
     GatewayToken,
     /// The price book: prices, models and aliases, remembered as a whole.
     PriceBook,
+    /// The limits of a subject, remembered as a set.
+    Limits,
 }
 
 impl PolicyKind {
-    const WORDS: [(Self, &'static str); 9] = [
+    const WORDS: [(Self, &'static str); 10] = [
         (Self::All, "all"),
         (Self::Organization, "organization"),
         (Self::Team, "team"),
@@ -53,11 +55,17 @@ impl PolicyKind {
         (Self::Key, "key"),
         (Self::GatewayToken, "gateway_token"),
         (Self::PriceBook, "price_book"),
+        (Self::Limits, "limits"),
     ];
 
     /// Whether it is remembered as a whole: one more row changes it, and its rows are not told apart.
     pub(crate) fn is_whole(self) -> bool {
         self == Self::PriceBook
+    }
+
+    /// Whether it is a set: one more row changes it.
+    pub(crate) fn is_set(self) -> bool {
+        self == Self::Limits
     }
 
     /// The word in the log.
@@ -89,6 +97,7 @@ pub(crate) async fn open<C: ConnectionTrait>(db: &C, organization: OrganizationI
         log_floor: Set(0),
         audit_seq: Set(0),
         audit_hash: Set(vec![0; 32]),
+        ..Default::default()
     };
     org_head::Entity::insert(head).exec_without_returning(db).await?;
     Ok(())

@@ -50,6 +50,10 @@ pub trait Scoped: EntityTrait {
 
     /// The identifier of a row.
     fn id_of(row: &Self::Model) -> Self::Id;
+    /// What the policy caches call a row by: itself, or the thing whose set it is in.
+    fn concerns(row: &Self::Model) -> Uuid {
+        Self::id_of(row).into()
+    }
     /// Columns that tell who a person is. The audit log leaves them out, so that erasing a person breaks no chain.
     fn is_personal(_column: &Self::Column) -> bool {
         false

@@ -5,15 +5,17 @@ use crate::{
     repository::{Offered, Scoped, Versioned},
 };
 use entity::{
-    admin_token, gateway_token, id, invitation, key_secret, membership, model, model_alias, organization,
-    password_reset, price, provider, refresh_token, service_account, session, status::Standing, team,
-    team_member, user_account, virtual_key,
+    admin_token, gateway_token, id, invitation, key_secret, limit, limit_window, membership, model,
+    model_alias, organization, password_reset, price, provider, refresh_token, reservation, service_account,
+    session,
+    status::{Standing, SubjectKind},
+    team, team_member, usage_event, user_account, virtual_key,
 };
-use sea_orm::{ColumnTrait, Condition, sea_query::Expr};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
 
 macro_rules! scoped {
     ($table:ident, $id:ty, $field:ident: $column:ident, $kind:literal, $policy:expr, $organization:expr
-     $(, personal $personal:pat)? $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
+     $(, concerns $concerns:ident)? $(, personal $personal:pat)? $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
         impl Scoped for $table::Entity {
             type Id = $id;
             const KIND: &'static str = $kind;
@@ -23,6 +25,9 @@ macro_rules! scoped {
             fn id_of(row: &Self::Model) -> Self::Id {
                 row.$field
             }
+            $(fn concerns(row: &Self::Model) -> uuid::Uuid {
+                row.$concerns
+            })?
             $(fn is_personal(column: &Self::Column) -> bool {
                 use $table::Column::*;
                 matches!(column, $personal)
@@ -99,8 +104,35 @@ scoped!(model, id::ModelId, id: Id, "model", Some(PolicyKind::PriceBook), Some(m
 scoped!(model_alias, id::ModelAliasId, id: Id, "model alias", Some(PolicyKind::PriceBook),
     Some(model_alias::Column::OrganizationId));
 scoped!(price, id::PriceId, id: Id, "price", Some(PolicyKind::PriceBook), Some(price::Column::OrganizationId));
+// What a team's administrator reaches: the limits of the team, of its keys and of its people in it. A person reaches the own
+// ones.
+scoped!(limit, id::LimitId, id: Id, "limit", Some(PolicyKind::Limits), Some(limit::Column::OrganizationId),
+    concerns subject_id,
+    live Condition::all().add(limit::Column::DeletedAt.is_null()),
+    within |teams, user| limits_within(teams, user));
+// The windows of a limit are within reach if the limit is: a use-case finds the limit first, and narrows to it.
+scoped!(limit_window, id::LimitId, limit_id: LimitId, "window", None, Some(limit_window::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+scoped!(reservation, id::ReservationId, id: Id, "reservation", None, Some(reservation::Column::OrganizationId),
+    within |teams, user| teams_or_user(reservation::Column::TeamId, teams, reservation::Column::UserId, user));
+scoped!(usage_event, id::ReservationId, id: Id, "usage event", None, Some(usage_event::Column::OrganizationId),
+    within |teams, user| teams_or_user(usage_event::Column::TeamId, teams, usage_event::Column::UserId, user));
 
-versioned!(organization user_account membership team team_member service_account virtual_key admin_token
+fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
+    let of = |kind: SubjectKind| Condition::all().add(limit::Column::SubjectKind.eq(kind));
+    let subject = limit::Column::SubjectId;
+    let team_ids = || teams.iter().copied();
+    let keys = teams_or_user(virtual_key::Column::TeamId, teams, virtual_key::Column::UserId, user);
+    #[expect(clippy::disallowed_methods, reason = "a part of the condition that the repository puts on")]
+    let keys = virtual_key::Entity::find().select_only().column(virtual_key::Column::Id).filter(keys);
+    Condition::any()
+        .add(of(SubjectKind::Team).add(subject.is_in(team_ids())))
+        .add(of(SubjectKind::Member).add(limit::Column::TeamId.is_in(team_ids())))
+        .add(of(SubjectKind::Key).add(subject.in_subquery(keys.into_query())))
+        .add_option(user.map(|user| of(SubjectKind::User).add(subject.eq(user))))
+}
+
+versioned!(limit organization user_account membership team team_member service_account virtual_key admin_token
     gateway_token invitation provider model model_alias price);
 
 impl Offered for provider::Entity {

@@ -101,15 +101,16 @@ impl<'c> Unit<'c> {
         self.audit(action, id, detail);
     }
 
-    pub(crate) fn changed<E: Scoped>(&mut self, subject: Uuid) {
+    pub(crate) fn changed<E: Scoped>(&mut self, row: &E::Model) {
         if let Some(kind) = E::POLICY {
-            self.policy(kind, if kind.is_whole() { Uuid::nil() } else { subject });
+            self.policy(kind, if kind.is_whole() { Uuid::nil() } else { E::concerns(row) });
         }
     }
 
-    pub(crate) fn made<E: Scoped>(&mut self) {
-        if let Some(kind) = E::POLICY.filter(|kind| kind.is_whole()) {
-            self.policy(kind, Uuid::nil());
+    /// A new row changes what is remembered only where it is one of several that are remembered together.
+    pub(crate) fn made<E: Scoped>(&mut self, row: &E::Model) {
+        if E::POLICY.is_some_and(|kind| kind.is_whole() || kind.is_set()) {
+            self.changed::<E>(row);
         }
     }
 

@@ -132,6 +132,8 @@ impl Stage {
             max_key_lifetime: None,
             default_currency: "USD".into(),
             unpriced_policy: UnpricedPolicy::Refuse,
+            default_max_output_tokens: None,
+            release_after: Some(86_400),
             version: 1,
             created_at: now,
             updated_at: now,
@@ -142,6 +144,8 @@ impl Stage {
             policy_version: 0,
             tag: 0,
             log_floor: 0,
+            last_t: DateTime::UNIX_EPOCH,
+            next_release_at: None,
             audit_seq: 0,
             audit_hash: vec![0; 32],
         };

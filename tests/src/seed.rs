@@ -38,6 +38,7 @@ pub(crate) async fn organization(system: &System, slug: &str) -> OrganizationId 
         log_floor: Set(0),
         audit_seq: Set(0),
         audit_hash: Set(vec![0; 32]),
+        ..Default::default()
     };
     org_head::Entity::insert(head).exec_without_returning(&system.db.writer).await.unwrap();
     id

@@ -216,7 +216,7 @@ impl Cache {
             PolicyKind::Key => self.keys.remove(&KeyId::new(subject)),
             PolicyKind::GatewayToken => self.tokens.remove(&GatewayTokenId::new(subject)),
             // The price book is remembered by whoever resolves prices.
-            PolicyKind::PriceBook | PolicyKind::All => {}
+            PolicyKind::PriceBook | PolicyKind::Limits | PolicyKind::All => {}
         }
     }
 }

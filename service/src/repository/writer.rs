@@ -53,7 +53,7 @@ where
         }
         let row = E::insert(cut(row)).exec_with_returning(&self.unit.tx).await?;
         self.unit.audit_change::<E>("create", E::id_of(&row), None, Some(&row));
-        self.unit.made::<E>();
+        self.unit.made::<E>(&row);
         Ok(row)
     }
 
@@ -65,7 +65,7 @@ where
         let rows = update.filter(E::ID.eq(id)).exec_with_returning(&self.unit.tx).await?;
         let after = rows.into_iter().next().ok_or(Error::NotFound(E::KIND))?;
         self.unit.audit_change::<E>(action, id, Some(&before), Some(&after));
-        self.unit.changed::<E>(id.into());
+        self.unit.changed::<E>(&after);
         Ok(after)
     }
 
@@ -76,7 +76,7 @@ where
         let delete = E::delete_many().filter(scope::<E>(self.unit.ctx)).filter(self.narrowed.clone());
         delete.filter(E::ID.eq(id)).exec(&self.unit.tx).await?;
         self.unit.audit_change::<E>("delete", id, Some(&row), None);
-        self.unit.changed::<E>(id.into());
+        self.unit.changed::<E>(&row);
         Ok(row)
     }
 
@@ -87,7 +87,7 @@ where
         let rows = delete.filter(which.into()).exec_with_returning(&self.unit.tx).await?;
         for row in &rows {
             self.unit.audit_change::<E>("delete", E::id_of(row), Some(row), None);
-            self.unit.changed::<E>(E::id_of(row).into());
+            self.unit.changed::<E>(row);
         }
         Ok(rows)
     }
@@ -129,7 +129,9 @@ where
             E::insert_many(some).exec_without_returning(&self.unit.tx).await?;
         }
         drop(rows);
-        self.unit.made::<E>();
+        if let Some(kind) = E::POLICY.filter(|kind| kind.is_whole()) {
+            self.unit.policy(kind, Uuid::nil());
+        }
         Ok(())
     }
 
@@ -224,7 +226,7 @@ where
         for after in &written {
             let before = rows.iter().find(|before| uuid(before) == uuid(after));
             self.unit.audit_change::<E>(action, E::id_of(after), before, Some(after));
-            self.unit.changed::<E>(uuid(after));
+            self.unit.changed::<E>(after);
         }
         Ok(written)
     }
