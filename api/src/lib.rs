@@ -5,6 +5,7 @@ pub mod document;
 pub mod extract;
 pub mod middleware;
 pub mod problem;
+pub mod ratelimit;
 pub mod routes;
 pub mod state;
 pub mod verdict;

@@ -1,18 +1,19 @@
 //! What a client is told of a denial: the status of each code, and the body as its SDK expects it.
 
-use crate::problem::Problem;
+use crate::{problem::Problem, ratelimit};
 use axum::http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 use service::{
-    decision::{ErrorFormat, Reason},
+    Error,
+    decision::{ErrorFormat, LimitState, Reason},
     meter::Code,
 };
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-/// The status of every code: 401 if the credential is no good, 403 if it is good and not enough. Of several the
-/// smaller one counts.
+/// The status of every code: 401 if the credential is no good, 403 if it is good and not enough, 402 if the money is used up,
+/// 429 if waiting helps. Of several the first counts.
 pub const STATUSES: &[(Code, StatusCode)] = &[
     (Code::KeyUnknown, StatusCode::UNAUTHORIZED),
     (Code::KeyRevoked, StatusCode::UNAUTHORIZED),
@@ -24,6 +25,10 @@ pub const STATUSES: &[(Code, StatusCode)] = &[
     (Code::ModelNotAllowed, StatusCode::FORBIDDEN),
     (Code::ScopeNotAllowed, StatusCode::FORBIDDEN),
     (Code::AddressNotAllowed, StatusCode::FORBIDDEN),
+    (Code::PriceUnknown, StatusCode::FORBIDDEN),
+    (Code::CurrencyMismatch, StatusCode::FORBIDDEN),
+    (Code::BudgetExceeded, StatusCode::PAYMENT_REQUIRED),
+    (Code::LimitExceeded, StatusCode::TOO_MANY_REQUESTS),
 ];
 
 /// The answer that a gateway can hand to its client as it is.
@@ -34,7 +39,7 @@ pub struct ClientResponse {
     pub http_status: u16,
     /// The headers.
     #[schema(example = json!({"content-type": "application/json", "x-should-retry": "false"}))]
-    pub headers: BTreeMap<&'static str, &'static str>,
+    pub headers: BTreeMap<&'static str, String>,
     /// The body, in the form that was asked for.
     #[schema(value_type = Object, example = json!({"error": {"message": "the key does not allow o3",
         "type": "permission_error", "param": null, "code": "model_not_allowed"}}))]
@@ -46,16 +51,37 @@ pub fn status(code: Code) -> StatusCode {
     STATUSES.iter().find(|(known, _)| *known == code).map_or(StatusCode::FORBIDDEN, |(_, status)| *status)
 }
 
-/// The reason that decides about the status: the first of the gravest.
+/// The reason that decides about the status: the gravest.
 pub fn gravest(reasons: &[Reason]) -> Option<&Reason> {
-    reasons.iter().min_by_key(|reason| status(reason.code))
+    reasons.iter().min_by_key(|reason| reason.code)
+}
+
+/// What a client's SDK calls the kind of an error, as its provider words it.
+fn kind(status: StatusCode, format: ErrorFormat) -> &'static str {
+    match (status, format) {
+        (StatusCode::UNAUTHORIZED, _) => "authentication_error",
+        (StatusCode::TOO_MANY_REQUESTS, ErrorFormat::Openai) => "requests",
+        (StatusCode::TOO_MANY_REQUESTS, ErrorFormat::Anthropic) => "rate_limit_error",
+        (StatusCode::PAYMENT_REQUIRED, ErrorFormat::Openai) => "insufficient_quota",
+        (StatusCode::PAYMENT_REQUIRED, ErrorFormat::Anthropic) => "billing_error",
+        _ => "permission_error",
+    }
+}
+
+/// How long a client has to wait until every limit that denies it lets it through; none if waiting alone does not help.
+fn retry_after(reasons: &[Reason]) -> Option<u64> {
+    reasons.iter().map(|reason| reason.retry_after).try_fold(0, |most, after| Some(after?.max(most)))
 }
 
 /// What the client is told; nothing if nothing stands in the way.
-pub fn client_response(reasons: &[Reason], format: ErrorFormat) -> Option<ClientResponse> {
+pub fn client_response(
+    reasons: &[Reason],
+    limits: &[LimitState],
+    format: ErrorFormat,
+) -> Option<ClientResponse> {
     let gravest = gravest(reasons)?;
     let status = status(gravest.code);
-    let kind = if status == StatusCode::UNAUTHORIZED { "authentication_error" } else { "permission_error" };
+    let kind = kind(status, format);
     let (code, message) = (gravest.code.word(), &gravest.message);
     let body = match format {
         ErrorFormat::Openai => json!({
@@ -65,18 +91,37 @@ pub fn client_response(reasons: &[Reason], format: ErrorFormat) -> Option<Client
             "type": "error", "error": { "type": kind, "message": format!("{code}: {message}") }
         }),
     };
-    let mut headers = BTreeMap::from([("content-type", "application/json"), ("x-should-retry", "false")]);
-    if status == StatusCode::UNAUTHORIZED {
-        headers.insert("www-authenticate", "Bearer");
+    let mut headers = BTreeMap::from([("content-type", "application/json".to_owned())]);
+    match retry_after(reasons).filter(|_| status == StatusCode::TOO_MANY_REQUESTS) {
+        Some(seconds) => drop(headers.insert("retry-after", seconds.to_string())),
+        None => drop(headers.insert("x-should-retry", "false".to_owned())),
     }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert("www-authenticate", "Bearer".to_owned());
+    }
+    headers.extend(ratelimit::headers(limits));
     Some(ClientResponse { http_status: status.as_u16(), headers, body })
+}
+
+/// Why a decision could not be made. A meter that does not answer is told from a key that may not be used.
+pub fn failure(error: Error) -> Problem {
+    let away = error.is_unavailable() && !matches!(error, Error::Overloaded);
+    let problem = Problem::from(error);
+    if !away {
+        return problem;
+    }
+    Problem { code: "meter_unavailable", kind: "urn:tollkeeper:problem:meter_unavailable".into(), ..problem }
 }
 
 /// The denial as a problem, for a caller that is told of it directly.
 pub fn problem(reasons: &[Reason]) -> Problem {
     let denied = || Problem::new(StatusCode::FORBIDDEN, "forbidden", "the key may not be used");
     gravest(reasons).map_or_else(denied, |reason| {
-        Problem::new(status(reason.code), reason.code.word(), reason.message.clone())
+        let problem = Problem::new(status(reason.code), reason.code.word(), reason.message.clone());
+        match retry_after(reasons) {
+            Some(seconds) => problem.retry(seconds),
+            None => problem,
+        }
     })
 }
 

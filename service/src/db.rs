@@ -1,10 +1,11 @@
 //! [`Db`]: connections. On SQLite one writer, first come first served, and a pool of readers; on Postgres a pool for
 //! each, so that a unit of work that reads on the side can never wait for a connection that another unit holds.
 
-use crate::{Error, Result};
+use crate::{Error, Result, System};
+use chrono::Months;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -16,6 +17,8 @@ pub struct Db {
     pub reader: DatabaseConnection,
     /// Writes: units of work. On SQLite a pool of one, which makes writers queue instead of failing.
     pub writer: DatabaseConnection,
+    /// The meter's transactions. On SQLite it queues with the other writers.
+    meter: DatabaseConnection,
 }
 
 /// How long a call waits for a free connection before it is answered "unavailable".
@@ -34,18 +37,31 @@ const POSTGRES_SESSION: [(&str, &str); 5] = [
     ("default_transaction_isolation", "read committed"),
 ];
 
+/// Set on the meter's connections beside that. Its statements join a few keys with large tables, by index; a plan that was made
+/// while a table was young, and kept, must not read the whole table once it has grown.
+const METER_SESSION: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
+    ("enable_bitmapscan", "off"),
+];
+/// Connections of the meter.
+const METER: u32 = 4;
+
 impl Db {
     /// Connects to `sqlite://…` or `postgres://…`; a missing SQLite file is created.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self> {
         if url.starts_with("sqlite:") {
             let writer = Database::connect(sqlite(url, 1)).await?;
             let reader = Database::connect(sqlite(url, max_connections)).await?;
-            Ok(Self { reader, writer })
+            Ok(Self { reader, meter: writer.clone(), writer })
         } else {
             let half = (max_connections / 2).max(1);
-            let writer = Database::connect(postgres(url, half)).await?;
-            let reader = Database::connect(postgres(url, (max_connections - half).max(1))).await?;
-            Ok(Self { reader, writer })
+            let writer = Database::connect(postgres(url, half, &[])).await?;
+            let reader = Database::connect(postgres(url, (max_connections - half).max(1), &[])).await?;
+            let meter = Database::connect(postgres(url, METER, &METER_SESSION)).await?;
+            Ok(Self { reader, writer, meter })
         }
     }
 
@@ -56,11 +72,20 @@ impl Db {
 
     /// A writing transaction: `BEGIN IMMEDIATE` on SQLite, READ COMMITTED on Postgres.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..Default::default()
-        };
-        Ok(self.writer.begin_with_options(options).await?)
+        Ok(self.writer.begin_with_options(immediate()).await?)
+    }
+
+    /// A transaction of the meter.
+    pub(crate) async fn begin_metering(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
+        self.meter.begin_with_options(immediate()).await
+    }
+
+    /// Cuts every connection.
+    pub async fn close(&self) {
+        for pool in [&self.meter, &self.writer, &self.reader] {
+            // Whoever still uses it is cut off with the process.
+            let _ = pool.clone().close().await;
+        }
     }
 
     /// Whether the schema has this migration, and with it all before.
@@ -76,6 +101,38 @@ impl Db {
     pub async fn ping(&self) -> Result<()> {
         self.reader.ping().await.map_err(Error::from)
     }
+}
+
+fn immediate() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..Default::default()
+    }
+}
+
+/// Whether a ledger has no partition for what is to be written.
+pub(crate) fn lacks_partition(error: &DbErr) -> bool {
+    error.to_string().contains("no partition of relation")
+}
+
+/// Makes the partitions of the ledgers for this month and the twelve to come; how many were missing. On SQLite there are none.
+pub async fn make_partitions(system: &System) -> Result<u64> {
+    if system.db.backend() != DatabaseBackend::Postgres {
+        return Ok(0);
+    }
+    let now = system.clock.now(&system.db.reader).await?;
+    let mut made = 0;
+    for parent in ["reservation", "usage_event"] {
+        for month in 0..=12 {
+            let Some(at) = now.checked_add_months(Months::new(month)) else { continue };
+            let sql = "SELECT make_ledger_partition($1, $2) AS made";
+            let select =
+                Statement::from_sql_and_values(DatabaseBackend::Postgres, sql, [parent.into(), at.into()]);
+            let row = system.db.writer.query_one_raw(select).await?;
+            made += u64::from(row.map(|row| row.try_get::<bool>("", "made")).transpose()?.unwrap_or(false));
+        }
+    }
+    Ok(made)
 }
 
 /// The file behind a `sqlite:` address; none if it is no such address, or names a database in memory.
@@ -111,10 +168,11 @@ fn sqlite(url: &str, max_connections: u32) -> ConnectOptions {
     options
 }
 
-fn postgres(url: &str, max_connections: u32) -> ConnectOptions {
+fn postgres(url: &str, max_connections: u32, more: &'static [(&str, &str)]) -> ConnectOptions {
     let mut options = options(url, max_connections);
-    options.map_sqlx_postgres_opts(|options| {
-        options.statement_cache_capacity(256).options(POSTGRES_SESSION).application_name("tollkeeper")
+    options.map_sqlx_postgres_opts(move |options| {
+        let session = POSTGRES_SESSION.into_iter().chain(more.iter().copied());
+        options.statement_cache_capacity(256).options(session).application_name("tollkeeper")
     });
     options
 }

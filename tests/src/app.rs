@@ -157,8 +157,7 @@ impl TestApp {
         let systems = std::mem::take(&mut *self.clock.0.lock().unwrap());
         for system in systems {
             // A pool that a background task still uses is cut off with the database.
-            let _ = system.db.reader.clone().close().await;
-            let _ = system.db.writer.clone().close().await;
+            system.db.close().await;
         }
         self.database.remove().await;
     }

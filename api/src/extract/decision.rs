@@ -8,6 +8,7 @@ use crate::{
     },
     problem::Problem,
     state::AppState,
+    verdict,
 };
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
@@ -43,7 +44,15 @@ purposes! {
     /// A decision.
     Authorize,
     /// How a decision would come about.
-    Explain
+    Explain,
+    /// What a call used.
+    Settle,
+    /// That a call did not happen.
+    Void,
+    /// That a call takes longer.
+    Extend,
+    /// What a call used that was not authorized here.
+    Usage
 }
 
 /// A gateway and its request. A body that is no good is told so to a gateway that has proved itself, and to no one
@@ -66,7 +75,7 @@ impl<T: DeserializeOwned + Send, P: Ask> FromRequest<AppState> for Asked<T, P> {
         match Json::from_request(request, state).await {
             Ok(Json(body)) => Ok(Self { gateway, body, purpose: PhantomData }),
             Err(problem) => {
-                decision::authenticate(&state.meter, gateway).await?;
+                decision::authenticate(&state.meter, gateway).await.map_err(verdict::failure)?;
                 Err(problem)
             }
         }

@@ -1,27 +1,40 @@
-//! Decisions about calls: a gateway asks whether a virtual key may make one, a key asks about itself, an administrator
-//! asks how it would go. The meter decides; here requests are understood, answers are put together, and use is noted.
+//! Decisions about calls: a gateway asks whether a virtual key may make one and tells what it used, a key asks about itself,
+//! an administrator asks how it would go. The meter decides; here requests are understood, answers are put together, and use
+//! is noted.
 
 mod answer;
+mod attempt;
+mod limits;
 mod request;
 
-pub use answer::{Authorization, Explanation, KeyIdentity, OwnKey, Reason};
+pub use answer::{
+    Authorization, Basis, Explanation, Extension, KeyIdentity, ModelPrice, OwnKey, Reason, SettledAttempt,
+    Settlement, WorstCase,
+};
+pub use attempt::{NewAttempt, NewExtension, NewSettlement, NewUsage, NewVoid};
+pub use limits::LimitState;
 pub use request::{ErrorFormat, KeyCall, NewDecision, Presented};
 
 use crate::{
     Ctx, Error, Result, System,
-    meter::{Asker, Call, Decision, Gateway, Meter, Proof, Question},
+    meter::{Answer, Asker, Call, Decision, Gateway, Meter, Proof, Question, Task, command::Command},
 };
 use answer::reasons;
-use entity::{id::KeyId, json::Tags, virtual_key};
+use entity::{
+    id::{KeyId, OrganizationId, ReservationId},
+    json::Tags,
+    virtual_key,
+};
+use futures_util::future::join_all;
 use std::net::IpAddr;
 
 /// Calls of one batch.
 pub const BATCH: usize = 256;
 
 /// The gateway was heard; the key's secret was used if it was let through.
-fn note(system: &System, gateway: &Gateway, decision: &Decision) {
+fn note(system: &System, gateway: &Gateway, decision: &Decision, allowed: bool) {
     system.activity.note(gateway.token.id(), decision.at);
-    if let Some(secret) = decision.secret.filter(|_| decision.allowed()) {
+    if let Some(secret) = decision.secret.filter(|_| allowed) {
         system.activity.note(secret.uuid(), decision.at);
     }
 }
@@ -32,65 +45,216 @@ pub async fn authenticate(meter: &Meter, gateway: Gateway) -> Result<()> {
     meter.ask(Question { asker, key: Proof::Nothing, call: Call::default() }).await.map(|_| ())
 }
 
-/// A question that is no good is told so to a gateway that has proved itself, and to no one else.
-async fn ask(meter: &Meter, gateway: &Gateway, new: NewDecision) -> Result<Decision> {
-    match new.question(gateway.clone()) {
-        Ok(question) => meter.ask(question).await,
-        Err(invalid) => {
-            authenticate(meter, gateway.clone()).await?;
-            Err(invalid)
+/// A request that is no good is told so to a gateway that has proved itself, and to no one else.
+async fn understood<T>(meter: &Meter, gateway: &Gateway, read: Result<T>) -> Result<T> {
+    if read.is_err() {
+        authenticate(meter, gateway.clone()).await?;
+    }
+    read
+}
+
+fn mistaken<T>() -> Result<T> {
+    Err(Error::internal("the meter has answered another question"))
+}
+
+async fn decide(
+    system: &System,
+    meter: &Meter,
+    gateway: &Gateway,
+    (task, tags): (Task, Tags),
+) -> Result<Authorization> {
+    match meter.run(task).await? {
+        Answer::Decided(decision) => {
+            note(system, gateway, &decision, false);
+            Ok(Authorization::denied(system, &decision, tags))
         }
+        Answer::Authorized(decision, row) => {
+            note(system, gateway, &decision, true);
+            Ok(Authorization::allowed(&decision, &row))
+        }
+        _ => mistaken(),
     }
 }
 
-/// Decides whether a key may make a call.
+/// Decides whether a key may make a call, and holds its worst case.
 pub async fn authorize(
     system: &System,
     meter: &Meter,
     gateway: Gateway,
     new: NewDecision,
 ) -> Result<Authorization> {
-    let tags = new.tags.clone();
-    let decision = ask(meter, &gateway, new).await?;
-    note(system, &gateway, &decision);
-    Ok(Authorization::new(system, &decision, tags))
+    let task = understood(meter, &gateway, new.command(gateway.clone())).await?;
+    decide(system, meter, &gateway, (task, new.tags)).await
 }
 
-/// Decides about many calls at once; each that is acceptable has its own answer.
+/// Decides about a request by itself, and counts it.
+pub async fn check(
+    system: &System,
+    meter: &Meter,
+    gateway: Gateway,
+    new: NewDecision,
+) -> Result<Authorization> {
+    let question = understood(meter, &gateway, new.question(gateway.clone())).await?;
+    decide(system, meter, &gateway, (Task::Do(Command::Count(question)), new.tags)).await
+}
+
+/// Answers many requests that arrived together; each that is acceptable has its own answer. They are decided in their order.
+async fn all<N, T, F>(
+    meter: &Meter,
+    gateway: Gateway,
+    requests: Vec<N>,
+    one: impl Fn(Gateway, N) -> F,
+) -> Result<Vec<Result<T>>>
+where
+    F: Future<Output = Result<T>>,
+{
+    authenticate(meter, gateway.clone()).await?;
+    Ok(join_all(requests.into_iter().map(|request| one(gateway.clone(), request))).await)
+}
+
+/// Decides about many calls at once.
 pub async fn authorize_all(
     system: &System,
     meter: &Meter,
     gateway: Gateway,
     calls: Vec<NewDecision>,
 ) -> Result<Vec<Result<Authorization>>> {
-    authenticate(meter, gateway.clone()).await?;
-    let tags: Vec<Tags> = calls.iter().map(|call| call.tags.clone()).collect();
-    let questions = calls.into_iter().map(|call| call.question(gateway.clone())).collect();
-    let decisions = meter.ask_all(questions).await.into_iter().zip(tags);
-    let answer = |(decision, tags): (Result<Decision>, Tags)| match decision {
-        Ok(decision) => {
-            note(system, &gateway, &decision);
-            Ok(Ok(Authorization::new(system, &decision, tags)))
-        }
-        Err(invalid @ Error::Invalid(_)) => Ok(Err(invalid)),
-        Err(failure) => Err(failure),
-    };
-    decisions.map(answer).collect()
+    all(meter, gateway, calls, |gateway, call| authorize(system, meter, gateway, call)).await
+}
+
+/// The organization whose reservation a gateway names: its own; for a gateway of the installation the one that it says, or
+/// else the one in which such a gateway has made it.
+async fn home(
+    meter: &Meter,
+    gateway: &Gateway,
+    reservation: ReservationId,
+    stated: Option<OrganizationId>,
+) -> Result<OrganizationId> {
+    let own = meter.home_of_gateway(gateway).await?;
+    match stated {
+        Some(stated) => Ok(stated),
+        None if own != OrganizationId::PLATFORM => Ok(own),
+        None => Ok(meter.home_of_reservation(reservation).await?.unwrap_or(OrganizationId::PLATFORM)),
+    }
+}
+
+async fn close(meter: &Meter, task: Task) -> Result<Settlement> {
+    match meter.run(task).await? {
+        Answer::Settled(row, events) => Ok(Settlement::new(&row, &events)),
+        Answer::Voided(row) => Ok(Settlement::new(&row, &[])),
+        _ => mistaken(),
+    }
+}
+
+/// Puts what an authorized call used on the books.
+pub async fn settle(
+    system: &System,
+    meter: &Meter,
+    gateway: Gateway,
+    new: NewSettlement,
+) -> Result<Settlement> {
+    let home = home(meter, &gateway, new.reservation_id, new.organization_id).await?;
+    let command = new.command(Asker::Gateway(gateway.clone()), home);
+    let task = understood(meter, &gateway, command).await?;
+    heard(system, &gateway, close(meter, task).await)
+}
+
+/// Lets go of what a call holds that did not happen.
+pub async fn void(system: &System, meter: &Meter, gateway: Gateway, new: NewVoid) -> Result<Settlement> {
+    let home = home(meter, &gateway, new.reservation_id, new.organization_id).await?;
+    let task = new.command(Asker::Gateway(gateway.clone()), home);
+    heard(system, &gateway, close(meter, task).await)
+}
+
+/// Moves the end of a call that takes longer.
+pub async fn extend(
+    system: &System,
+    meter: &Meter,
+    gateway: Gateway,
+    new: NewExtension,
+) -> Result<Extension> {
+    let home = home(meter, &gateway, new.reservation_id, new.organization_id).await?;
+    let command = new.command(Asker::Gateway(gateway.clone()), home);
+    let task = understood(meter, &gateway, command).await?;
+    match heard(system, &gateway, meter.run(task).await)? {
+        Answer::Extended(row) => Ok(Extension { reservation_id: row.id, expires_at: row.expires_at }),
+        _ => mistaken(),
+    }
+}
+
+/// Puts a call on the books that was not authorized here.
+pub async fn report(system: &System, meter: &Meter, gateway: Gateway, new: NewUsage) -> Result<Settlement> {
+    let task = understood(meter, &gateway, new.command(gateway.clone())).await?;
+    heard(system, &gateway, close(meter, task).await)
+}
+
+/// A gateway that was answered was heard.
+fn heard<T>(system: &System, gateway: &Gateway, answer: Result<T>) -> Result<T> {
+    if answer.is_ok() {
+        system.activity.note(gateway.token.id(), system.clock.local());
+    }
+    answer
+}
+
+/// Settles many calls at once.
+pub async fn settle_all(
+    system: &System,
+    meter: &Meter,
+    gateway: Gateway,
+    calls: Vec<NewSettlement>,
+) -> Result<Vec<Result<Settlement>>> {
+    all(meter, gateway, calls, |gateway, call| settle(system, meter, gateway, call)).await
+}
+
+/// Voids many calls at once.
+pub async fn void_all(
+    system: &System,
+    meter: &Meter,
+    gateway: Gateway,
+    calls: Vec<NewVoid>,
+) -> Result<Vec<Result<Settlement>>> {
+    all(meter, gateway, calls, |gateway, call| void(system, meter, gateway, call)).await
+}
+
+/// Extends many calls at once.
+pub async fn extend_all(
+    system: &System,
+    meter: &Meter,
+    gateway: Gateway,
+    calls: Vec<NewExtension>,
+) -> Result<Vec<Result<Extension>>> {
+    all(meter, gateway, calls, |gateway, call| extend(system, meter, gateway, call)).await
+}
+
+/// Puts many calls on the books at once.
+pub async fn report_all(
+    system: &System,
+    meter: &Meter,
+    gateway: Gateway,
+    calls: Vec<NewUsage>,
+) -> Result<Vec<Result<Settlement>>> {
+    all(meter, gateway, calls, |gateway, call| report(system, meter, gateway, call)).await
 }
 
 /// Tells how a decision would come about. Nothing is noted.
 pub async fn explain(meter: &Meter, gateway: Gateway, new: NewDecision) -> Result<Explanation> {
-    let tags = new.tags.clone();
-    Ok(Explanation::new(ask(meter, &gateway, new).await?, tags))
+    let question = understood(meter, &gateway, new.question(gateway.clone())).await?;
+    Ok(Explanation::new(meter.ask(question).await?, new.tags))
 }
 
 /// Tells an administrator how a decision about a key would come about; its secret is not needed.
 pub async fn explain_key(ctx: &Ctx, meter: &Meter, key: KeyId, call: KeyCall) -> Result<Explanation> {
     ctx.repository::<virtual_key::Entity>().find(key).await?;
-    let call = call.understood(&Tags::default())?;
+    let tags = call.tags.clone();
+    let call = call.read()?;
     let asker = Asker::Administrator(ctx.scope.organization);
     let decision = meter.ask(Question { asker, key: Proof::Id(key), call }).await?;
-    Ok(Explanation::new(decision, Tags::default()))
+    Ok(Explanation::new(decision, tags))
+}
+
+/// Every limit on the path of a key's calls.
+pub async fn key_limits(ctx: &Ctx, meter: &Meter, key: KeyId) -> Result<Vec<LimitState>> {
+    Ok(explain_key(ctx, meter, key, KeyCall::default()).await?.limits)
 }
 
 /// What a virtual key may know of itself; the reasons against it if it may not be used.
@@ -109,5 +273,5 @@ pub async fn own_key(
     if let Some(secret) = decision.secret {
         system.activity.note(secret.uuid(), decision.at);
     }
-    Ok(Ok(OwnKey::new(facts)))
+    Ok(Ok(OwnKey::new(facts, &decision)))
 }

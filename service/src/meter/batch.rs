@@ -1,163 +1,245 @@
-//! One batch, from arrival to answer. Whatever it decides is read, or confirmed to be unchanged, by statements that begin
-//! after its requests arrived. If the database fails, everybody is told so and everything is forgotten.
+//! One batch, from arrival to answer: one transaction for all of its requests. Whatever it decides is read by statements that
+//! begin after its requests arrived and, of what may be written, under the lock of the organizations' heads.
 
 use super::{
-    Work,
     cache::Cache,
-    decide::{Decision, decide},
-    head::{self, Moment},
-    load::{Loader, Missing, Parents},
+    command::{Command, Fingerprint},
+    decide::Decision,
+    head::Moment,
+    ledger::{Counters, Ledger, WindowKey},
     question::{Asker, Question},
+    rule::Rules,
+    store::{Due, Known, Missing, Named, Parents, Read, Store, Transaction},
 };
-use crate::{Error, Result, System};
-use entity::id::OrganizationId;
-use sea_orm::{DbErr, error::ConnAcquireErr};
+use crate::{Error, Result, price::resolve::Prices, secrets::Secrets};
+use chrono::{DateTime, Utc};
+use entity::{
+    id::{OrganizationId, ReservationId},
+    reservation,
+    status::ReservationState,
+    usage_event,
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
-use tokio::sync::oneshot;
-use uuid::Uuid;
 
-type Read<T> = std::result::Result<T, DbErr>;
-
-/// The longest that a batch waits for the database.
-const LONGEST: Duration = Duration::from_secs(10);
-
-/// A question, and who waits for its answer.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) question: Question,
-    pub(super) reply: oneshot::Sender<Result<Decision>>,
+/// What the meter is asked.
+#[derive(Debug, Clone)]
+pub enum Task {
+    /// A question without any effect.
+    Look(Question),
+    /// What has an effect.
+    Do(Command),
 }
 
-/// One batch.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) system: Arc<System>,
-    pub(super) work: Arc<Work>,
-    pub(super) cache: Cache,
-}
-
-impl Batch {
-    /// Decides and answers, and gives the cache back. A batch that fails for a reason of its own is split in halves until
-    /// only the request that fails gets the error.
-    pub(super) async fn run(mut self, mut jobs: Vec<Job>) -> Cache {
-        jobs.retain(|job| !job.reply.is_closed());
-        if jobs.is_empty() {
-            return self.cache;
+impl Task {
+    /// The question about a key, if it is one.
+    pub fn question(&self) -> Option<&Question> {
+        match self {
+            Self::Look(question) => Some(question),
+            Self::Do(command) => command.question(),
         }
-        metrics::histogram!("tollkeeper_meter_batch_size").record(u32::try_from(jobs.len()).unwrap_or(0));
-        let mut parts = vec![jobs];
-        while let Some(mut part) = parts.pop() {
-            match self.decide(&part).await {
-                Ok(decisions) => answer(part, decisions),
-                Err(error) => {
-                    self.cache = Cache::default();
-                    if part.len() > 1 && !Error::Db(error.clone()).is_unavailable() {
-                        let rest = part.split_off(part.len() / 2);
-                        parts.extend([rest, part]);
-                    } else {
-                        let refusals = part.iter().map(|_| Err(Error::Db(error.clone()))).collect();
-                        answer(part, refusals);
-                    }
-                }
-            }
-        }
-        self.cache
     }
 
-    async fn decide(&mut self, jobs: &[Job]) -> Read<Vec<Result<Decision>>> {
+    /// Who asks.
+    pub fn asker(&self) -> &Asker {
+        match self {
+            Self::Look(question) => &question.asker,
+            Self::Do(command) => command.asker(),
+        }
+    }
+
+    /// Whether it gives back what is held, or tells what is known.
+    pub fn returns(&self) -> bool {
+        matches!(self, Self::Do(command) if command.returns())
+    }
+}
+
+/// What is answered.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// A decision without an effect: a denial, or an explanation.
+    Decided(Decision),
+    /// The call may be made, and holds its worst case; or its request is counted.
+    Authorized(Decision, reservation::Model),
+    /// What the call used is on the books; maybe it was before.
+    Settled(reservation::Model, Vec<usage_event::Model>),
+    /// The call has not happened.
+    Voided(reservation::Model),
+    /// The call takes longer.
+    Extended(reservation::Model),
+}
+
+/// A task in a batch.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked.
+    pub task: Task,
+    /// Whose limits and books it concerns.
+    pub home: OrganizationId,
+    /// Its id, once it has one.
+    pub id: Option<ReservationId>,
+    /// Whether it may have been carried out before, and its answer been lost.
+    pub again: bool,
+}
+
+impl Request {
+    /// A task that concerns an organization.
+    pub fn new(task: Task, home: OrganizationId) -> Self {
+        let id = if let Task::Do(command) = &task { command.named() } else { None };
+        Self { task, home, id, again: false }
+    }
+
+    /// The reservation to look for: what the client names, and what may have been carried out before.
+    fn sought(&self) -> Option<(OrganizationId, ReservationId)> {
+        let Task::Do(command) = &self.task else { return None };
+        let id = if self.again { self.id } else { command.named() };
+        Some((self.home, id?))
+    }
+}
+
+/// What tells a repetition from another request.
+pub(super) fn bytes(print: Fingerprint) -> Vec<u8> {
+    print.to_vec()
+}
+
+/// What a batch has read.
+#[derive(Debug)]
+pub(super) struct Gathered {
+    pub(super) now: DateTime<Utc>,
+    pub(super) at: BTreeMap<OrganizationId, DateTime<Utc>>,
+    pub(super) prices: HashMap<OrganizationId, Prices>,
+    pub(super) ledger: Ledger,
+    pub(super) events: HashMap<(OrganizationId, ReservationId), Vec<usage_event::Model>>,
+    release: BTreeMap<OrganizationId, Option<DateTime<Utc>>>,
+    /// Organizations whose holds were looked through.
+    looked: BTreeSet<OrganizationId>,
+}
+
+/// Runs batches over a database; it remembers what has not changed between them.
+#[derive(Debug)]
+pub struct Batch<'b, S> {
+    /// The database.
+    pub store: &'b S,
+    /// The configured secrets.
+    pub secrets: &'b Secrets,
+    /// What is remembered.
+    pub cache: &'b mut Cache,
+}
+
+impl<S: Store> Batch<'_, S> {
+    /// Decides and answers. An error is one of the database, and nothing is known of what has been done.
+    pub async fn run(&mut self, requests: &mut [Request]) -> Read<Vec<Result<Answer>>> {
+        let effects = requests.iter().any(|request| matches!(request.task, Task::Do(_)));
+        let mut tx = if effects { self.store.begin().await? } else { self.store.look() };
+        let mut gathered = self.gather(&mut tx, requests, effects).await?;
         let started = Instant::now();
-        let gathered = tokio::time::timeout(LONGEST, self.gather(jobs)).await;
-        metrics::histogram!("tollkeeper_meter_database_seconds").record(started.elapsed());
-        let moment = gathered.unwrap_or(Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)))?;
-        Ok(jobs.iter().map(|job| self.decide_one(&job.question, &moment)).collect())
-    }
-
-    fn decide_one(&mut self, question: &Question, moment: &Moment) -> Result<Decision> {
-        let token = match &question.asker {
-            Asker::Gateway(gateway) => self.cache.token(gateway.id()),
-            Asker::Key | Asker::Administrator(_) => None,
-        };
-        let facts = question.key.key().and_then(|key| self.cache.facts(key));
-        decide(&self.system.secrets, token.as_deref(), facts, question, moment.now)
-    }
-
-    /// Brings the cache up to date for these requests. Organizations are found first, then their heads are read, and
-    /// only then anything else of them is loaded or trusted.
-    async fn gather(&mut self, jobs: &[Job]) -> Read<Moment> {
-        let (system, work) = (self.system.clone(), self.work.clone());
-        let loader = Loader { db: &system.db.reader, work: &work };
-        let located = loader.locate(&self.homeless(jobs)).await?;
-        let moment = head::read(&system, &self.known(jobs, &located)).await?;
-        work.ran(0);
-        self.cache.begin(moment.started, &moment.heads);
-        let missing = self.missing(jobs);
-        loader.credentials(&missing, &mut self.cache).await?;
-        let parents = self.parents(jobs);
-        loader.parents(&parents, &mut self.cache).await?;
-        Ok(moment)
-    }
-
-    /// Gateway tokens that are not remembered, and keys that may be of any organization.
-    fn homeless(&self, jobs: &[Job]) -> Missing {
-        let mut missing = Missing::default();
-        for Job { question, .. } in jobs {
-            let anywhere = match &question.asker {
-                Asker::Administrator(_) => false,
-                Asker::Key => true,
-                Asker::Gateway(gateway) => {
-                    let organization = self.cache.organization_of_token(gateway.id());
-                    missing.tokens.extend(organization.is_none().then(|| gateway.id()));
-                    organization.is_none_or(|organization| organization == OrganizationId::PLATFORM)
-                }
-            };
-            let key = question.key.key().filter(|key| self.cache.organization_of_key(*key).is_none());
-            missing.keys.extend(key.filter(|_| anywhere));
+        for request in requests.iter_mut().filter(|request| request.id.is_none()) {
+            let at = gathered.at.get(&request.home).copied().unwrap_or(gathered.now);
+            request.id = Some(self.store.id(at));
         }
-        missing
+        let mut rules = Rules { secrets: self.secrets, cache: self.cache, gathered: &mut gathered };
+        let answers = requests.iter().map(|request| rules.answer(request)).collect();
+        stage("decide", started);
+        if effects {
+            let writes = finish(gathered);
+            let started = Instant::now();
+            if !writes.is_empty() {
+                tx.write(&writes).await?;
+            }
+            stage("write", started);
+            let started = Instant::now();
+            tx.commit().await?;
+            stage("commit", started);
+        }
+        Ok(answers)
+    }
+
+    async fn gather(
+        &mut self,
+        tx: &mut S::Transaction,
+        requests: &[Request],
+        effects: bool,
+    ) -> Read<Gathered> {
+        let homes: BTreeSet<OrganizationId> = requests.iter().map(|request| request.home).collect();
+        let tenants = homes.iter().copied().filter(|home| *home != OrganizationId::PLATFORM).collect();
+        let started = Instant::now();
+        if effects {
+            tx.lock(&tenants).await?;
+        }
+        stage("lock", started);
+        let started = Instant::now();
+        let moment = tx.heads(&self.known(homes)).await?;
+        self.cache.begin(moment.started, &moment.heads);
+        self.load(tx, requests).await?;
+        stage("policy", started);
+        let started = Instant::now();
+        let mut gathered = self.found(tx, requests, &moment).await?;
+        self.price(requests, &moment, &mut gathered).await?;
+        let keys = self.windows(requests, &gathered);
+        for row in tx.windows(&keys).await? {
+            let key = WindowKey { limit: row.limit_id, subject: row.subject_id, start: row.window_start };
+            let counters = Counters {
+                used: row.used,
+                held: row.held,
+                adjusted: row.adjusted,
+                would_deny: row.would_deny,
+            };
+            gathered.ledger.learn_window(key, row.organization_id, counters);
+        }
+        gathered.ledger.release(&gathered.at);
+        stage("read", started);
+        Ok(gathered)
     }
 
     /// The organizations of a batch, each with the version known of it. The platform is always among them.
-    fn known(
-        &self,
-        jobs: &[Job],
-        located: &HashMap<Uuid, OrganizationId>,
-    ) -> BTreeMap<OrganizationId, Option<i64>> {
-        let mut organizations = BTreeSet::from([OrganizationId::PLATFORM]);
-        organizations.extend(located.values());
-        for Job { question, .. } in jobs {
-            organizations.extend(question.key.key().and_then(|key| self.cache.organization_of_key(key)));
-            organizations.extend(match &question.asker {
-                Asker::Gateway(gateway) => self.cache.organization_of_token(gateway.id()),
-                Asker::Administrator(organization) => Some(*organization),
-                Asker::Key => None,
-            });
-        }
-        organizations.into_iter().map(|id| (id, self.cache.version(id))).collect()
+    fn known(&self, homes: BTreeSet<OrganizationId>) -> Known {
+        let all = homes.into_iter().chain([OrganizationId::PLATFORM]);
+        all.map(|id| (id, self.cache.version(id))).collect()
     }
 
-    fn missing(&mut self, jobs: &[Job]) -> Missing {
+    /// Brings the cache up to date for these requests: tokens and keys, then what the keys hang on.
+    async fn load(&mut self, tx: &mut S::Transaction, requests: &[Request]) -> Read<()> {
+        let missing = self.missing(requests);
+        if !missing.tokens.is_empty() || !missing.keys.is_empty() {
+            let found = tx.credentials(&missing).await?;
+            found.tokens.into_iter().for_each(|token| self.cache.put_token(token));
+            found.keys.into_iter().for_each(|key| self.cache.put_key(key));
+        }
+        let parents = self.parents(requests);
+        if parents.is_empty() {
+            return Ok(());
+        }
+        let found = tx.parents(&parents).await?;
+        found.organizations.into_iter().for_each(|row| self.cache.put_organization(row));
+        found.teams.into_iter().for_each(|row| self.cache.put_team(row));
+        found.members.into_iter().for_each(|row| self.cache.put_member(row));
+        found.accounts.into_iter().for_each(|row| self.cache.put_account(row));
+        found.service_accounts.into_iter().for_each(|row| self.cache.put_service_account(row));
+        found.limits.into_iter().for_each(|row| self.cache.put_limits(row));
+        Ok(())
+    }
+
+    fn missing(&mut self, requests: &[Request]) -> Missing {
         let mut missing = Missing::default();
-        for Job { question, .. } in jobs {
-            if let Asker::Gateway(gateway) = &question.asker
+        for request in requests {
+            if let Asker::Gateway(gateway) = request.task.asker()
                 && self.cache.token(gateway.id()).is_none()
             {
                 missing.tokens.insert(gateway.id());
             }
-            let key = question.key.key().filter(|key| self.cache.key(*key).is_none());
-            missing.keys.extend(key);
+            let key = request.task.question().and_then(|question| question.key.key());
+            missing.keys.extend(key.filter(|key| self.cache.key(*key).is_none()));
         }
         missing
     }
 
-    fn parents(&mut self, jobs: &[Job]) -> Parents {
+    fn parents(&mut self, requests: &[Request]) -> Parents {
         let mut missing = Parents::default();
-        let cache = &mut self.cache;
-        for id in jobs.iter().filter_map(|job| job.question.key.key()) {
-            let Some(key) = cache.key(id) else { continue };
+        let cache = &mut *self.cache;
+        for question in requests.iter().filter_map(|request| request.task.question()) {
+            let Some(key) = question.key.key().and_then(|id| cache.key(id)) else { continue };
             let organization = key.organization_id;
             if cache.organization(organization).is_none() {
                 missing.organizations.insert(organization);
@@ -168,19 +250,134 @@ impl Batch {
             missing.accounts.extend(key.user_id.filter(|id| cache.account(*id).is_none()));
             let member = key.user_id.map(|user| (organization, user));
             missing.members.extend(member.filter(|id| cache.member(*id).is_none()));
+            let subjects = key.subjects(question.call.connection_id).map(|subject| (organization, subject));
+            missing.subjects.extend(subjects.filter(|id| cache.limits_of(*id).is_none()));
         }
         missing
     }
-}
 
-fn answer(jobs: Vec<Job>, decisions: Vec<Result<Decision>>) {
-    for (job, decision) in jobs.into_iter().zip(decisions) {
-        if let Ok(decision) = &decision {
-            for code in decision.checks.iter().filter_map(|check| check.code) {
-                metrics::counter!("tollkeeper_meter_denials_total", "code" => code.word()).increment(1);
+    /// Reads the reservations concerned: those that requests name, and those of which something is to be released.
+    async fn found(
+        &mut self,
+        tx: &mut S::Transaction,
+        requests: &[Request],
+        moment: &Moment,
+    ) -> Read<Gathered> {
+        let at: BTreeMap<_, _> =
+            moment.heads.iter().map(|head| (head.organization, head.time(moment.now))).collect();
+        let release = moment.heads.iter().map(|head| (head.organization, head.next_release_at)).collect();
+        let mut gathered = Gathered {
+            now: moment.now,
+            at,
+            prices: HashMap::new(),
+            ledger: Ledger::default(),
+            events: HashMap::new(),
+            release,
+            looked: BTreeSet::new(),
+        };
+        let due = gathered.due();
+        if !due.is_empty() {
+            let Due { rows, next } = tx.due(&due).await?;
+            rows.into_iter().for_each(|row| gathered.ledger.learn(row));
+            gathered.looked.extend(due.into_keys());
+            gathered.release.extend(next);
+        }
+        let sought: Named = requests.iter().filter_map(Request::sought).collect();
+        if sought.is_empty() {
+            return Ok(gathered);
+        }
+        let mut closed = Named::new();
+        for row in tx.reservations(&sought).await? {
+            if row.state == ReservationState::Settled {
+                closed.insert((row.organization_id, row.id));
+            }
+            gathered.ledger.learn(row);
+        }
+        if !closed.is_empty() {
+            for event in tx.events(&closed).await? {
+                gathered.events.entry((event.organization_id, event.id)).or_default().push(event);
             }
         }
-        // Whoever asked may have gone.
-        let _ = job.reply.send(decision);
+        Ok(gathered)
     }
+
+    /// The prices of every organization of which something is to be worth anything.
+    async fn price(&self, requests: &[Request], moment: &Moment, gathered: &mut Gathered) -> Read<()> {
+        let worth = |request: &&Request| match &request.task {
+            Task::Do(Command::Void(_) | Command::Extend(..)) => false,
+            Task::Do(_) => true,
+            Task::Look(question) => question.key.key().is_some(),
+        };
+        let homes: BTreeSet<OrganizationId> =
+            requests.iter().filter(worth).map(|request| request.home).collect();
+        for home in homes.into_iter().filter(|home| *home != OrganizationId::PLATFORM) {
+            match self.store.prices(moment, home).await {
+                Ok(prices) => drop(gathered.prices.insert(home, prices)),
+                Err(Error::Db(error)) => return Err(error),
+                // An organization that is not there has no keys.
+                Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Every window that may be looked at.
+    fn windows(&mut self, requests: &[Request], gathered: &Gathered) -> BTreeSet<WindowKey> {
+        let mut keys: BTreeSet<WindowKey> = gathered.ledger.legs().collect();
+        for request in requests {
+            let Some(question) = request.task.question() else { continue };
+            let id = question.key.key();
+            let facts = id.and_then(|id| self.cache.facts(id, question.call.connection_id));
+            let at = gathered.time_of(request);
+            let path = facts.iter().flat_map(|facts| facts.path(&question.call));
+            keys.extend(path.filter_map(|limit| limit.window(at)));
+        }
+        keys
+    }
+}
+
+impl Gathered {
+    /// The organizations that have something to release by now.
+    fn due(&self) -> BTreeMap<OrganizationId, DateTime<Utc>> {
+        let due = |(id, at): (&OrganizationId, &DateTime<Utc>)| {
+            let next = self.release.get(id).copied().flatten()?;
+            (next <= *at).then_some((*id, *at))
+        };
+        self.at.iter().filter_map(due).collect()
+    }
+
+    /// The time that a request is for: of a call that is reported, when it was made.
+    pub(super) fn time_of(&self, request: &Request) -> DateTime<Utc> {
+        let at = self.at.get(&request.home).copied().unwrap_or(self.now);
+        match &request.task {
+            Task::Do(Command::Report { .. }) => {
+                request.id.and_then(super::rule::made).map_or(at, |made| made.min(at))
+            }
+            _ => at,
+        }
+    }
+}
+
+/// What the batch leaves behind. The clock of every organization that is written to goes on, and so does its look-out for
+/// holds to release.
+fn finish(gathered: Gathered) -> super::ledger::Writes {
+    let Gathered { at, ledger, mut release, looked, .. } = gathered;
+    let mut writes = ledger.writes();
+    let mut touched = looked;
+    touched.extend(writes.windows.iter().map(|row| row.organization_id));
+    for row in &writes.reservations {
+        touched.insert(row.organization_id);
+        let next = release.entry(row.organization_id).or_default();
+        *next = [*next, row.release_at].into_iter().flatten().min();
+    }
+    for organization in touched {
+        if let Some(at) = at.get(&organization) {
+            writes.heads.insert(organization, (*at, release.get(&organization).copied().flatten()));
+        }
+    }
+    writes
+}
+
+fn stage(name: &'static str, started: Instant) {
+    metrics::histogram!("tollkeeper_meter_stage_seconds", "stage" => name).record(started.elapsed());
 }

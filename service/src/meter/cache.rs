@@ -5,12 +5,15 @@
 //! longest.
 
 use super::{
-    facts::{Account, Facts, GatewayToken, Key, Member, Organization, Owner, ServiceAccount, Team},
+    facts::{
+        Account, Facts, GatewayToken, Key, Limit, Member, Organization, Owner, ServiceAccount, SubjectLimits,
+        Team,
+    },
     head::Head,
 };
 use crate::head::PolicyKind;
 use chrono::{DateTime, Utc};
-use entity::id::{GatewayTokenId, KeyId, OrganizationId, ServiceAccountId, TeamId, UserId};
+use entity::id::{ConnectionId, GatewayTokenId, KeyId, OrganizationId, ServiceAccountId, TeamId, UserId};
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 use uuid::Uuid;
 
@@ -79,7 +82,7 @@ struct Known {
 
 /// What the meter remembers; owned by its task alone.
 #[derive(Debug)]
-pub(super) struct Cache {
+pub struct Cache {
     batch: u64,
     epochs: u64,
     started: Option<DateTime<Utc>>,
@@ -91,6 +94,7 @@ pub(super) struct Cache {
     service_accounts: Table<ServiceAccountId, Entry<ServiceAccount>>,
     keys: Table<KeyId, Entry<Key>>,
     tokens: Table<GatewayTokenId, Entry<GatewayToken>>,
+    limits: Table<(OrganizationId, Uuid), Entry<SubjectLimits>>,
 }
 
 impl Default for Cache {
@@ -107,6 +111,7 @@ impl Default for Cache {
             service_accounts: Table::new(OTHERS),
             keys: Table::new(KEYS),
             tokens: Table::new(OTHERS),
+            limits: Table::new(KEYS),
         }
     }
 }
@@ -145,26 +150,17 @@ tables! {
     service_account put_service_account service_accounts: ServiceAccountId => ServiceAccount, |s| s.organization_id, |s| s.id;
     key put_key keys: KeyId => Key, |k| k.organization_id, |k| k.id;
     token put_token tokens: GatewayTokenId => GatewayToken, |t| t.organization_id, |t| t.id;
+    limits_of put_limits limits: (OrganizationId, Uuid) => SubjectLimits, |l| l.organization_id, |l| (l.organization_id, l.subject_id);
 }
 
 impl Cache {
-    /// The organization of a key that is remembered, trusted or not: it never changes.
-    pub(super) fn organization_of_key(&self, id: KeyId) -> Option<OrganizationId> {
-        self.keys.peek(&id).map(|entry| entry.organization)
-    }
-
-    /// The organization of a gateway token that is remembered.
-    pub(super) fn organization_of_token(&self, id: GatewayTokenId) -> Option<OrganizationId> {
-        self.tokens.peek(&id).map(|entry| entry.organization)
-    }
-
     /// The version up to which an organization's log has been followed.
     pub(super) fn version(&self, organization: OrganizationId) -> Option<i64> {
         self.heads.peek(&organization).map(|known| known.version)
     }
 
-    /// Everything that decisions about a key depend on, as far as it is there.
-    pub(super) fn facts(&mut self, id: KeyId) -> Option<Facts> {
+    /// Everything that decisions about a call with a key depend on, as far as it is there.
+    pub(super) fn facts(&mut self, id: KeyId, connection: Option<ConnectionId>) -> Option<Facts> {
         let key = self.key(id)?;
         let organization = self.organization(key.organization_id)?;
         let owner = if let Some(team) = key.team_id {
@@ -174,7 +170,20 @@ impl Cache {
         } else {
             Owner::ServiceAccount(key.service_account_id.and_then(|account| self.service_account(account)))
         };
-        Some(Facts { key, organization, owner })
+        let limits = self.limits(&key, connection)?;
+        Some(Facts { key, organization, owner, limits })
+    }
+
+    /// The limits of everything that a call with a key is under. Where those of one subject are not there, none are: a limit
+    /// that is not known would not hold.
+    fn limits(&mut self, key: &Key, connection: Option<ConnectionId>) -> Option<Vec<Arc<Limit>>> {
+        let mut limits = Vec::new();
+        for subject in key.subjects(connection) {
+            let of = self.limits_of((key.organization_id, subject))?;
+            limits.extend(of.limits.iter().filter(|limit| key.is_under(limit)).cloned());
+        }
+        limits.sort_unstable_by_key(|limit| limit.id);
+        Some(limits)
     }
 
     /// Begins a batch with the heads that it has read, and forgets what the logs name. A database that was started anew
@@ -215,8 +224,9 @@ impl Cache {
             PolicyKind::ServiceAccount => self.service_accounts.remove(&ServiceAccountId::new(subject)),
             PolicyKind::Key => self.keys.remove(&KeyId::new(subject)),
             PolicyKind::GatewayToken => self.tokens.remove(&GatewayTokenId::new(subject)),
+            PolicyKind::Limits => self.limits.remove(&(organization, subject)),
             // The price book is remembered by whoever resolves prices.
-            PolicyKind::PriceBook | PolicyKind::Limits | PolicyKind::All => {}
+            PolicyKind::PriceBook | PolicyKind::All => {}
         }
     }
 }
@@ -233,7 +243,16 @@ mod tests {
 
     /// As who knows version 10 reads it.
     fn head(version: i64, tag: i64, changes: &[(PolicyKind, Uuid)]) -> Head {
-        Head { organization: ORGANIZATION, version, tag, floor: 0, since: 10, changes: changes.to_vec() }
+        Head {
+            organization: ORGANIZATION,
+            version,
+            tag,
+            floor: 0,
+            since: 10,
+            changes: changes.to_vec(),
+            last_t: DateTime::UNIX_EPOCH,
+            next_release_at: None,
+        }
     }
 
     fn team(id: TeamId) -> Team {

@@ -36,4 +36,8 @@ codes! {
     ModelNotAllowed "model_not_allowed" "A model is not allowed by the key, its team or its organization, or none was named though they restrict models.";
     ScopeNotAllowed "scope_not_allowed" "The key is not for this kind of call, or none was named though the key is restricted.";
     AddressNotAllowed "address_not_allowed" "The client's address is not in the key's networks, or is not known though the key is restricted.";
+    PriceUnknown "price_unknown" "There is no price for a model, or none was named, and a limit counts cost.";
+    CurrencyMismatch "currency_mismatch" "The call costs another currency than a limit of cost is in.";
+    BudgetExceeded "budget_exceeded" "A limit of cost does not leave what the call may cost.";
+    LimitExceeded "limit_exceeded" "A limit does not leave what the call may need: requests, tokens, or open calls.";
 }

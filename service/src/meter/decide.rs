@@ -3,14 +3,16 @@
 
 use super::{
     code::Code,
+    estimate::Estimate,
     facts::{Facts, GatewayToken, Key, Owner, Secret},
     glob::matches,
+    limits::Verdict,
     question::{Asker, Call, Gateway, Proof, Question},
 };
 use crate::{Error, Result, gateway_token::EVERY, secrets::Secrets, token::Token};
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{OrganizationId, SecretId},
+    id::{OrganizationId, SecretId, TeamId},
     json::Texts,
     status::{KeyStatus, Standing},
 };
@@ -58,18 +60,22 @@ pub struct Decision {
     pub facts: Option<Facts>,
     /// The secret that proved the key.
     pub secret: Option<SecretId>,
+    /// How the call stands with every limit on its path.
+    pub limits: Vec<Verdict>,
+    /// The worst case that the limits were asked for.
+    pub estimate: Option<Estimate>,
 }
 
 impl Decision {
     /// The one answer for every key that was not proved.
     pub(super) fn unknown(at: DateTime<Utc>) -> Self {
         let check = Check::failed("key", Code::KeyUnknown, "the key is unknown");
-        Self { at, checks: vec![check], facts: None, secret: None }
+        Self { at, checks: vec![check], facts: None, secret: None, limits: Vec::new(), estimate: None }
     }
 
     /// Whether the call may be made.
     pub fn allowed(&self) -> bool {
-        self.checks.iter().all(|check| check.passed)
+        self.checks.iter().all(|check| check.passed) && !self.limits.iter().any(Verdict::blocks)
     }
 }
 
@@ -81,10 +87,9 @@ pub(super) fn decide(
     question: &Question,
     now: DateTime<Utc>,
 ) -> Result<Decision> {
-    if let Asker::Gateway(gateway) = &question.asker {
-        admit(secrets, token, gateway, now)?;
-    }
-    let facts = facts.filter(|facts| serves(token, &question.asker, &facts.key));
+    admit_asker(secrets, token, &question.asker, now)?;
+    let facts =
+        facts.filter(|facts| serves(token, &question.asker, (facts.key.organization_id, facts.key.team_id)));
     let Some(facts) = facts else { return Ok(Decision::unknown(now)) };
     let proof = match &question.key {
         Proof::Secret(presented) => match proved(secrets, presented, &facts.key) {
@@ -103,7 +108,20 @@ pub(super) fn decide(
     }
     checks.push(address(key, question.call.client_ip));
     let secret = proof.map(|secret| secret.id);
-    Ok(Decision { at: now, checks, secret, facts: Some(facts) })
+    Ok(Decision { at: now, checks, secret, facts: Some(facts), limits: Vec::new(), estimate: None })
+}
+
+/// Whether whoever asks may; only gateways have yet to prove themselves.
+pub(super) fn admit_asker(
+    secrets: &Secrets,
+    token: Option<&GatewayToken>,
+    asker: &Asker,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    match asker {
+        Asker::Gateway(gateway) => admit(secrets, token, gateway, now),
+        Asker::Key | Asker::Administrator(_) => Ok(()),
+    }
 }
 
 /// Whether the gateway is who it says it is, and may ask this from where it is.
@@ -132,20 +150,27 @@ fn admit(
     Ok(())
 }
 
-/// Whether the asker has anything to do with the key.
-fn serves(token: Option<&GatewayToken>, asker: &Asker, key: &Key) -> bool {
+/// Whether the asker has anything to do with an organization.
+pub(super) fn is_of(token: Option<&GatewayToken>, asker: &Asker, organization: OrganizationId) -> bool {
     match (asker, token) {
         (Asker::Key, _) => true,
-        (Asker::Administrator(organization), _) => *organization == key.organization_id,
+        (Asker::Administrator(own), _) => *own == organization,
         (Asker::Gateway(_), None) => false,
         (Asker::Gateway(_), Some(token)) => {
-            let everywhere = token.organization_id == OrganizationId::PLATFORM;
-            let of_team =
-                |Texts(teams): &Texts| key.team_id.is_some_and(|team| teams.contains(&team.to_string()));
-            (everywhere || token.organization_id == key.organization_id)
-                && token.team_ids.as_ref().is_none_or(of_team)
+            [OrganizationId::PLATFORM, organization].contains(&token.organization_id)
         }
     }
+}
+
+/// Whether the asker has anything to do with what belongs to an organization and maybe a team.
+pub(super) fn serves(
+    token: Option<&GatewayToken>,
+    asker: &Asker,
+    (organization, team): (OrganizationId, Option<TeamId>),
+) -> bool {
+    let teams = token.and_then(|token| token.team_ids.as_ref());
+    let of_team = |Texts(teams): &Texts| team.is_some_and(|team| teams.contains(&team.to_string()));
+    is_of(token, asker, organization) && teams.is_none_or(of_team)
 }
 
 /// The secret of the key that was presented; each is compared in constant time.

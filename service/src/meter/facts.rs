@@ -3,60 +3,83 @@
 use chrono::{DateTime, Utc};
 use entity::{
     gateway_token,
-    id::{GatewayTokenId, KeyId, OrganizationId, SecretId, ServiceAccountId, TeamId, UserId},
+    id::{
+        ConnectionId, GatewayTokenId, KeyId, LimitId, OrganizationId, SecretId, ServiceAccountId, TeamId,
+        UserId,
+    },
     json::{Tags, Texts},
-    key_secret, membership, organization,
+    key_secret, limit, membership, organization,
     secret::Sealed,
     service_account,
-    status::{KeyStatus, Standing},
+    status::{KeyStatus, Metric, Mode, Period, Standing, SubjectKind},
     team, user_account, virtual_key,
 };
 use sea_orm::DerivePartialModel;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// An organization.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "organization::Entity")]
 pub struct Organization {
-    pub(super) id: OrganizationId,
-    pub(super) status: Standing,
-    pub(super) allowed_models: Option<Texts>,
+    /// Its id.
+    pub id: OrganizationId,
+    /// How it stands.
+    pub status: Standing,
+    /// Globs of models its keys may call.
+    pub allowed_models: Option<Texts>,
+    /// The cap on completions of calls that state none.
+    pub default_max_output_tokens: Option<i64>,
+    /// Seconds after its end at which what an unresolved call holds is released; none = never.
+    pub release_after: Option<i64>,
 }
 
 /// A team.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "team::Entity")]
 pub struct Team {
-    pub(super) id: TeamId,
-    pub(super) organization_id: OrganizationId,
-    pub(super) status: Standing,
-    pub(super) allowed_models: Option<Texts>,
+    /// Its id.
+    pub id: TeamId,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// How it stands.
+    pub status: Standing,
+    /// Globs of models its keys may call.
+    pub allowed_models: Option<Texts>,
 }
 
 /// A person's place in an organization.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "membership::Entity")]
 pub struct Member {
-    pub(super) organization_id: OrganizationId,
-    pub(super) user_id: UserId,
-    pub(super) status: Standing,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// The person.
+    pub user_id: UserId,
+    /// How it stands.
+    pub status: Standing,
 }
 
 /// A person's account.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "user_account::Entity")]
 pub struct Account {
-    pub(super) id: UserId,
-    pub(super) status: Standing,
+    /// Its id.
+    pub id: UserId,
+    /// How it stands.
+    pub status: Standing,
 }
 
 /// A service account.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "service_account::Entity")]
 pub struct ServiceAccount {
-    pub(super) id: ServiceAccountId,
-    pub(super) organization_id: OrganizationId,
-    pub(super) status: Standing,
+    /// Its id.
+    pub id: ServiceAccountId,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// How it stands.
+    pub status: Standing,
 }
 
 /// A virtual key with its secrets.
@@ -75,6 +98,8 @@ pub struct Key {
     pub user_id: Option<UserId>,
     /// The owning service account.
     pub service_account_id: Option<ServiceAccountId>,
+    /// Who issued it: the prefixed id of a user or a token.
+    pub created_by: String,
     /// What its administrators decided.
     pub status: KeyStatus,
     /// Globs of models it may call.
@@ -91,42 +116,129 @@ pub struct Key {
     pub tags: Tags,
     /// When it was deleted.
     pub archived_at: Option<DateTime<Utc>>,
+    /// The secrets that open it.
     #[sea_orm(skip)]
-    pub(super) secrets: Vec<Secret>,
+    pub secrets: Vec<Secret>,
 }
 
 /// One secret of a key.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "key_secret::Entity")]
 pub struct Secret {
-    pub(super) id: SecretId,
-    pub(super) key_id: KeyId,
-    pub(super) scheme: String,
-    pub(super) pepper_version: i32,
-    pub(super) digest: Sealed,
-    pub(super) expires_at: Option<DateTime<Utc>>,
+    /// Its id.
+    pub id: SecretId,
+    /// The key it opens.
+    pub key_id: KeyId,
+    /// How its digest is computed.
+    pub scheme: String,
+    /// With which pepper.
+    pub pepper_version: i32,
+    /// What is kept of it.
+    pub digest: Sealed,
+    /// Refused from this moment on.
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 /// A gateway token.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "gateway_token::Entity")]
 pub struct GatewayToken {
-    pub(super) id: GatewayTokenId,
-    pub(super) organization_id: OrganizationId,
-    pub(super) scopes: Texts,
-    pub(super) team_ids: Option<Texts>,
-    pub(super) allowed_cidrs: Option<Texts>,
-    pub(super) pepper_version: i32,
-    pub(super) digest: Sealed,
-    pub(super) expires_at: Option<DateTime<Utc>>,
+    /// Its id.
+    pub id: GatewayTokenId,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// What it may ask for.
+    pub scopes: Texts,
+    /// Teams whose keys it serves; none = all.
+    pub team_ids: Option<Texts>,
+    /// Networks it may be used from.
+    pub allowed_cidrs: Option<Texts>,
+    /// With which pepper.
+    pub pepper_version: i32,
+    /// What is kept of it.
+    pub digest: Sealed,
+    /// Refused from this moment on.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// A limit.
+#[derive(Debug, Clone, DerivePartialModel)]
+#[sea_orm(entity = "limit::Entity")]
+pub struct Limit {
+    /// Its id.
+    pub id: LimitId,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// What kind of thing is limited.
+    pub subject_kind: SubjectKind,
+    /// Which one.
+    pub subject_id: Uuid,
+    /// The team in which a member is limited.
+    pub team_id: Option<TeamId>,
+    /// What is counted.
+    pub metric: Metric,
+    /// Of a limit of cost.
+    pub currency: Option<String>,
+    /// How long it is counted.
+    pub period: Period,
+    /// Globs of the models whose calls are counted; none = all.
+    pub models: Option<Texts>,
+    /// What comes of a call that does not fit.
+    pub mode: Mode,
+    /// The most.
+    pub amount: i64,
+}
+
+/// The limits of one subject, maybe none.
+#[derive(Debug, Clone)]
+pub struct SubjectLimits {
+    /// The tenant.
+    pub organization_id: OrganizationId,
+    /// The subject.
+    pub subject_id: Uuid,
+    /// Its limits, in order of their ids.
+    pub limits: Vec<Arc<Limit>>,
 }
 
 /// Whom a key belongs to; what is gone is none.
 #[derive(Debug, Clone)]
-pub(super) enum Owner {
+pub enum Owner {
+    /// A team.
     Team(Option<Arc<Team>>),
+    /// A person: the membership and the account.
     Person(Option<Arc<Member>>, Option<Arc<Account>>),
+    /// A service account.
     ServiceAccount(Option<Arc<ServiceAccount>>),
+}
+
+impl Key {
+    /// The person who issued it, if it was a person.
+    pub fn issuer(&self) -> Option<UserId> {
+        self.created_by.parse().ok()
+    }
+
+    /// Everything whose limits a call with this key may meet: each is looked up by its id.
+    pub fn subjects(&self, connection: Option<ConnectionId>) -> impl Iterator<Item = Uuid> {
+        let issuer = self.team_id.and_then(|_| self.issuer());
+        let owners = [self.team_id.map(Into::into), issuer.map(Into::into), self.user_id.map(Into::into)];
+        let rest = [self.service_account_id.map(Into::into), connection.map(Into::into)];
+        let own: [Option<Uuid>; 2] = [Some(self.id.into()), Some(self.organization_id.into())];
+        own.into_iter().chain(owners).chain(rest).flatten()
+    }
+
+    /// Whether a limit of one of those subjects counts calls with this key.
+    pub fn is_under(&self, limit: &Limit) -> bool {
+        match limit.subject_kind {
+            // A person in a team: those keys of the team that the person issued.
+            SubjectKind::Member => limit.team_id.is_some() && limit.team_id == self.team_id,
+            SubjectKind::User => self.user_id.is_some(),
+            SubjectKind::Organization
+            | SubjectKind::Team
+            | SubjectKind::ServiceAccount
+            | SubjectKind::Key
+            | SubjectKind::Connection => true,
+        }
+    }
 }
 
 /// Everything that the decisions about one key depend on.
@@ -134,6 +246,10 @@ pub(super) enum Owner {
 pub struct Facts {
     /// The key.
     pub key: Arc<Key>,
-    pub(super) organization: Arc<Organization>,
-    pub(super) owner: Owner,
+    /// Its organization.
+    pub organization: Arc<Organization>,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// The limits of everything above it, and its own.
+    pub limits: Vec<Arc<Limit>>,
 }

@@ -1,7 +1,7 @@
-//! The statement that every batch begins with: the heads of the organizations concerned, what their logs have beyond
+//! The statement that every batch reads first: the heads of the organizations concerned, what their logs have beyond
 //! what is known, and the time, all of one moment after the batch's requests arrived.
 
-use crate::{System, head::PolicyKind};
+use crate::{clock::Clock, head::PolicyKind};
 use chrono::{DateTime, Utc};
 use entity::id::OrganizationId;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult, Statement, Value};
@@ -13,19 +13,33 @@ pub(super) const REACH: i64 = 256;
 
 /// The head of an organization, with the changes since the version that was known.
 #[derive(Debug)]
-pub(crate) struct Head {
-    pub(crate) organization: OrganizationId,
-    pub(crate) version: i64,
-    pub(crate) tag: i64,
-    pub(crate) floor: i64,
+pub struct Head {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The version of its policy.
+    pub version: i64,
+    /// Random, new at each version.
+    pub tag: i64,
+    /// The version from which on the log is complete.
+    pub floor: i64,
     /// The version that was known; the largest there is, if none was.
-    pub(crate) since: i64,
-    pub(crate) changes: Vec<(PolicyKind, Uuid)>,
+    pub since: i64,
+    /// What the log says has changed since.
+    pub changes: Vec<(PolicyKind, Uuid)>,
+    /// The time of the organization's last decision.
+    pub last_t: DateTime<Utc>,
+    /// No hold is to be released before this; none = none at all.
+    pub next_release_at: Option<DateTime<Utc>>,
 }
 
 impl Head {
+    /// The time for this organization: it never goes back, whatever clock says so.
+    pub fn time(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now.max(self.last_t)
+    }
+
     /// What has changed since a version with this tag; none if that cannot be told, and anything may have.
-    pub(crate) fn changes_since(&self, version: i64, tag: i64) -> Option<&[(PolicyKind, Uuid)]> {
+    pub fn changes_since(&self, version: i64, tag: i64) -> Option<&[(PolicyKind, Uuid)]> {
         if (version, tag) == (self.version, self.tag) {
             return Some(&[]);
         }
@@ -38,12 +52,15 @@ impl Head {
 
 /// The heads, and the moment they are of.
 #[derive(Debug)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// When reading them began, by this process.
-    pub(crate) began: Instant,
-    pub(crate) now: DateTime<Utc>,
-    pub(crate) started: Option<DateTime<Utc>>,
-    pub(crate) heads: Vec<Head>,
+    pub began: Instant,
+    /// The time by the database.
+    pub now: DateTime<Utc>,
+    /// When the database was started, if it says so.
+    pub started: Option<DateTime<Utc>>,
+    /// The heads.
+    pub heads: Vec<Head>,
 }
 
 #[derive(Debug, FromQueryResult)]
@@ -54,22 +71,25 @@ struct Row {
     log_floor: i64,
     kind: Option<String>,
     subject: Option<Uuid>,
+    last_t: DateTime<Utc>,
+    next_release_at: Option<DateTime<Utc>>,
     at: Option<DateTime<Utc>>,
     started: Option<DateTime<Utc>>,
 }
 
 /// Reads the heads of these organizations, each with the version that is known of it.
-pub(crate) async fn read(
-    system: &System,
+pub async fn read<C: ConnectionTrait>(
+    db: &C,
+    clock: &Clock,
     known: &BTreeMap<OrganizationId, Option<i64>>,
 ) -> Result<Moment, DbErr> {
     let began = Instant::now();
-    let rows = system.db.reader.query_all_raw(statement(system.db.backend(), known)).await?;
-    let mut moment = Moment { began, now: system.clock.local(), started: None, heads: Vec::new() };
+    let rows = db.query_all_raw(statement(db.get_database_backend(), known)).await?;
+    let mut moment = Moment { began, now: clock.local(), started: None, heads: Vec::new() };
     for row in rows {
         let row = Row::from_query_result(&row, "")?;
         if let Some(at) = row.at {
-            moment.now = system.clock.beside(at);
+            moment.now = clock.beside(at);
         }
         moment.started = row.started;
         let change = row.kind.zip(row.subject).map(|(kind, id)| (PolicyKind::from_word(&kind), id));
@@ -82,6 +102,8 @@ pub(crate) async fn read(
                 floor: row.log_floor,
                 since: since(known.get(&row.organization_id).copied().flatten()),
                 changes: change.into_iter().collect(),
+                last_t: row.last_t,
+                next_release_at: row.next_release_at,
             }),
         }
     }
@@ -108,7 +130,8 @@ fn statement(backend: DatabaseBackend, known: &BTreeMap<OrganizationId, Option<i
     };
     let sql = format!(
         "WITH known(id, version) AS (SELECT DISTINCT * FROM (VALUES {}) AS v) \
-         SELECT h.organization_id, h.policy_version, h.tag, h.log_floor, l.kind, l.subject, {clock} \
+         SELECT h.organization_id, h.policy_version, h.tag, h.log_floor, h.last_t, h.next_release_at, \
+         l.kind, l.subject, {clock} \
          FROM known k JOIN org_head h ON h.organization_id = k.id \
          LEFT JOIN policy_log l ON l.organization_id = k.id AND l.version > k.version \
          AND h.policy_version <= k.version + {REACH} \
@@ -132,6 +155,8 @@ mod tests {
             floor: 3,
             since: 15,
             changes: vec![change],
+            last_t: DateTime::UNIX_EPOCH,
+            next_release_at: None,
         };
         let told = |head: &Head, version, tag| head.changes_since(version, tag).map(<[_]>::len);
         for (version, tag, expected) in [

@@ -1,51 +1,77 @@
-//! The meter: the one place that decides whether a virtual key may make a call.
+//! The meter: the one place that decides whether a virtual key may make a call, and that counts what calls use.
 //!
-//! Requests wait in a bounded queue; one task takes what waits, asks the database once whether anything they depend on
-//! has changed, and decides all of them in memory. That statement begins after the requests arrived, so no decision uses
-//! anything older than the last administrative change that had been answered by then, on any instance. What the task
-//! remembers between batches only saves reading again what has not changed.
+//! Requests wait in a bounded queue; a task takes what waits and runs one transaction for all of it. Under the lock of the
+//! organizations' heads it reads what has changed of their policy, the time, the reservations and windows concerned, decides
+//! every request in memory, writes everything back in one statement and commits; only then it answers. Nobody else can write
+//! what it decides on meanwhile, so limits hold to the unit, on any number of instances, and a change of an administrator is
+//! in force when it is answered. What a task remembers between batches only saves reading again what has not changed.
 //!
-//! - `question.rs`: what is asked, and by whom; `facts.rs`: what decisions read of each table;
-//! - `batch.rs`: one batch, from arrival to answer; `head.rs` and `load.rs`: its statements;
-//! - `cache.rs`: what is remembered, and when it may be trusted;
-//! - `decide.rs`: the decision itself, a pure function, with `glob.rs` and `code.rs`.
-//!
-//! Limits will be decided here too: a batch will then hold its organizations' head rows while it decides.
+//! - `question.rs`, `command.rs`: what is asked, and by whom; `facts.rs`: what decisions read of each table;
+//! - `queue.rs`, `shard.rs`: what waits, in turn, and the task that serves it, again if the database fails;
+//! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one;
+//! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted;
+//! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it), `estimate.rs` (the
+//!   worst case), `limits.rs` (whether it fits), `post.rs` (what was used), `ledger.rs` (windows and reservations).
 
 mod batch;
 mod cache;
 mod code;
+pub mod command;
 mod decide;
-mod facts;
+mod estimate;
+pub mod facts;
 mod glob;
-pub(crate) mod head;
-mod load;
+pub mod head;
+pub mod ledger;
+mod limits;
+mod post;
 mod question;
+mod queue;
+mod rule;
+mod shard;
+mod sql;
+pub mod store;
 
+pub use batch::{Answer, Batch, Request, Task};
+pub use cache::Cache;
 pub use code::Code;
 pub use decide::{Check, Decision, ModelRule};
+pub use estimate::{Estimate, Price};
 pub use facts::{Facts, Key};
 pub use glob::matches;
-pub use question::{Asker, Call, Gateway, Proof, Purpose, Question};
+pub use limits::{Demand, Trouble, Verdict};
+pub use post::usage as usage_of;
+pub use question::{Asker, Call, Gateway, Proof, Purpose, Question, Size};
+pub use rule::made;
+pub use sql::{Sql, bucket, dimensions};
 
 use crate::{Error, Result, System};
-use batch::{Batch, Job};
-use cache::Cache;
+use command::Command;
+use entity::{
+    gateway_token,
+    id::{GatewayTokenId, KeyId, OrganizationId, ReservationId},
+    reservation, virtual_key,
+};
+use moka::sync::Cache as Remembered;
+use queue::{Job, Queue};
+use sea_orm::{ColumnTrait, Condition, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect};
+use shard::Shard;
 use std::{
+    hash::Hash,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-/// Requests that may wait; more are answered "overloaded".
-const QUEUE: usize = 4096;
-/// Requests of one batch.
-const BATCH: usize = 256;
+/// Tasks over one Postgres; on SQLite there is one writer.
+const SHARDS: usize = 3;
 /// The longest that a request waits for its answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Tokens and keys whose organizations are remembered.
+const HOMES: u64 = 200_000;
 
 /// What the meter has asked of the database so far.
 #[derive(Debug, Default)]
@@ -60,7 +86,7 @@ impl Work {
         self.statements.load(Ordering::Relaxed)
     }
 
-    /// Rows that were read into memory.
+    /// Rows of policy that were read into memory.
     pub fn entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed)
     }
@@ -73,21 +99,44 @@ impl Work {
     }
 }
 
-/// Asks for decisions. Clones share one task.
+/// To which organization a token or a key belongs: that never changes.
+#[derive(Debug, Clone)]
+struct Homes {
+    tokens: Remembered<GatewayTokenId, OrganizationId>,
+    keys: Remembered<KeyId, OrganizationId>,
+}
+
+/// Closes the queues when the last handle is gone, which ends the tasks.
+#[derive(Debug)]
+struct Queues(Vec<Arc<Queue>>);
+
+impl Drop for Queues {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|queue| queue.close());
+    }
+}
+
+/// Asks for decisions. Clones share the tasks.
 #[derive(Debug, Clone)]
 pub struct Meter {
     system: Arc<System>,
-    queue: mpsc::Sender<Job>,
+    queues: Arc<Queues>,
+    homes: Homes,
     work: Arc<Work>,
 }
 
 impl Meter {
-    /// Starts the task; it ends when the last handle is gone.
+    /// Starts the tasks; they end when the last handle is gone, after everything that waits is answered.
     pub fn start(system: Arc<System>) -> Self {
-        let (queue, jobs) = mpsc::channel(QUEUE);
         let work = Arc::new(Work::default());
-        tokio::spawn(serve(system.clone(), work.clone(), jobs));
-        Self { system, queue, work }
+        let shards = if system.db.backend() == DatabaseBackend::Postgres { SHARDS } else { 1 };
+        let queues: Vec<Arc<Queue>> = (0..shards).map(|_| Arc::default()).collect();
+        for queue in &queues {
+            let shard = Shard { system: system.clone(), work: work.clone(), queue: queue.clone() };
+            tokio::spawn(shard.serve());
+        }
+        let homes = Homes { tokens: Remembered::new(HOMES), keys: Remembered::new(HOMES) };
+        Self { system, queues: Arc::new(Queues(queues)), homes, work }
     }
 
     /// What the meter has asked of the database so far.
@@ -95,53 +144,107 @@ impl Meter {
         &self.work
     }
 
-    /// Decides one request.
+    /// Asks a question without any effect.
     pub async fn ask(&self, question: Question) -> Result<Decision> {
         if question.needs_nothing() {
             return Ok(Decision::unknown(self.system.clock.local()));
         }
-        wait(self.put(question)?).await
-    }
-
-    /// Decides many requests that arrived together; those that are no questions keep their errors.
-    pub async fn ask_all(&self, questions: Vec<Result<Question>>) -> Vec<Result<Decision>> {
-        let waiting: Vec<_> = questions.into_iter().map(|question| self.put(question?)).collect();
-        let mut decisions = Vec::with_capacity(waiting.len());
-        for answer in waiting {
-            decisions.push(match answer {
-                Ok(answer) => wait(answer).await,
-                Err(error) => Err(error),
-            });
+        match self.run(Task::Look(question)).await? {
+            Answer::Decided(decision) => Ok(decision),
+            _ => Err(Error::internal("a question was answered with an effect")),
         }
-        decisions
     }
 
-    fn put(&self, question: Question) -> Result<oneshot::Receiver<Result<Decision>>> {
+    /// Carries out a command.
+    pub async fn run(&self, task: Task) -> Result<Answer> {
+        let home = self.home(&task).await?;
+        let queue = self.queue(home)?;
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job { question, reply }).map_err(|_| Error::Overloaded)?;
-        Ok(answer)
-    }
-}
-
-async fn wait(answer: oneshot::Receiver<Result<Decision>>) -> Result<Decision> {
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(Ok(decision)) => decision,
-        Ok(Err(_)) => Err(Error::internal("the batch was lost")),
-        Err(_) => Err(Error::Overloaded),
-    }
-}
-
-/// While one batch waits for the database the next one gathers by itself: no delay at low load, large batches at high
-/// load. Each batch runs in a task of its own, so that a panic costs its requests and the cache, and never the meter.
-async fn serve(system: Arc<System>, work: Arc<Work>, mut queue: mpsc::Receiver<Job>) {
-    let mut cache = Cache::default();
-    loop {
-        let mut jobs = Vec::new();
-        if queue.recv_many(&mut jobs, BATCH).await == 0 {
-            return;
+        queue.put(Job { request: Request::new(task, home), reply, since: Instant::now() })?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Error::internal("the batch was lost")),
+            Err(_) => Err(Error::Overloaded),
         }
-        metrics::gauge!("tollkeeper_meter_queue").set(u32::try_from(queue.len()).unwrap_or(u32::MAX));
-        let batch = Batch { system: system.clone(), work: work.clone(), cache };
-        cache = tokio::spawn(batch.run(jobs)).await.unwrap_or_default();
     }
+
+    fn queue(&self, home: OrganizationId) -> Result<&Queue> {
+        // The last bits of an id are random.
+        let shard = home.uuid().as_u128() % self.queues.0.len().max(1) as u128;
+        let queue = usize::try_from(shard).ok().and_then(|shard| self.queues.0.get(shard));
+        queue.map(AsRef::as_ref).ok_or_else(|| Error::internal("the meter has no such task"))
+    }
+
+    /// Whose limits a task concerns: the organization of the gateway's token, or, for a gateway of the installation, that of
+    /// the key or the reservation.
+    async fn home(&self, task: &Task) -> Result<OrganizationId> {
+        let key = task.question().and_then(|question| question.key.key());
+        match task.asker() {
+            Asker::Administrator(organization) => Ok(*organization),
+            Asker::Key => self.home_of_key(key).await,
+            Asker::Gateway(gateway) => {
+                let own = self.home_of_token(gateway.id()).await?;
+                match task {
+                    _ if own != OrganizationId::PLATFORM => Ok(own),
+                    Task::Do(
+                        Command::Settle(naming, ..) | Command::Void(naming) | Command::Extend(naming, _),
+                    ) => Ok(naming.organization),
+                    Task::Look(_) | Task::Do(_) => self.home_of_key(key).await,
+                }
+            }
+        }
+    }
+
+    async fn home_of_token(&self, id: GatewayTokenId) -> Result<OrganizationId> {
+        let which = Condition::all().add(gateway_token::Column::Id.eq(id));
+        let find = self.find::<gateway_token::Entity>(gateway_token::Column::OrganizationId, which);
+        remembered(&self.homes.tokens, id, find).await
+    }
+
+    async fn home_of_key(&self, id: Option<KeyId>) -> Result<OrganizationId> {
+        let Some(id) = id else { return Ok(OrganizationId::PLATFORM) };
+        let which = Condition::all().add(virtual_key::Column::Id.eq(id));
+        let find = self.find::<virtual_key::Entity>(virtual_key::Column::OrganizationId, which);
+        remembered(&self.homes.keys, id, find).await
+    }
+
+    /// The organization of a reservation that a gateway of the installation made.
+    pub(crate) async fn home_of_reservation(&self, id: ReservationId) -> Result<Option<OrganizationId>> {
+        let made = reservation::Column::ByPlatform.eq(true);
+        let which = Condition::all().add(reservation::Column::Id.eq(id)).add(made);
+        self.find::<reservation::Entity>(reservation::Column::OrganizationId, which).await
+    }
+
+    /// The organization of the asking gateway's token.
+    pub(crate) async fn home_of_gateway(&self, gateway: &Gateway) -> Result<OrganizationId> {
+        self.home_of_token(gateway.id()).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "no organization is known yet")]
+    async fn find<E: EntityTrait>(
+        &self,
+        organization: E::Column,
+        which: Condition,
+    ) -> Result<Option<OrganizationId>> {
+        let select = E::find().select_only().column(organization).filter(which);
+        self.work.ran(0);
+        Ok(select.into_tuple::<OrganizationId>().one(&self.system.db.reader).await?)
+    }
+}
+
+/// What is not there has no home and is not remembered: it may be made at any time.
+async fn remembered<K>(
+    known: &Remembered<K, OrganizationId>,
+    id: K,
+    find: impl Future<Output = Result<Option<OrganizationId>>>,
+) -> Result<OrganizationId>
+where
+    K: Copy + Eq + Hash + Send + Sync + 'static,
+{
+    if let Some(home) = known.get(&id) {
+        return Ok(home);
+    }
+    let Some(home) = find.await? else { return Ok(OrganizationId::PLATFORM) };
+    known.insert(id, home);
+    Ok(home)
 }

@@ -2,7 +2,11 @@
 //! no look at any key.
 
 use crate::token::{Token, TokenKind};
-use entity::id::{GatewayTokenId, KeyId, OrganizationId};
+use entity::{
+    id::{ConnectionId, GatewayTokenId, KeyId, OrganizationId},
+    json::Tags,
+};
+use serde::Serialize;
 use std::net::IpAddr;
 
 /// What a gateway asks for; a gateway token can be narrowed to some of them.
@@ -14,6 +18,14 @@ pub enum Purpose {
     Explain,
     /// A decision as an HTTP status.
     Check,
+    /// Telling what a call used.
+    Settle,
+    /// Telling that a call did not happen.
+    Void,
+    /// Telling that a call takes longer.
+    Extend,
+    /// Telling of a call that was not authorized here.
+    Usage,
 }
 
 impl Purpose {
@@ -23,6 +35,10 @@ impl Purpose {
             Self::Authorize => "authorize",
             Self::Explain => "explain",
             Self::Check => "check",
+            Self::Settle => "settle",
+            Self::Void => "void",
+            Self::Extend => "extend",
+            Self::Usage => "usage",
         }
     }
 }
@@ -39,7 +55,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    pub(crate) fn id(&self) -> GatewayTokenId {
+    /// The id in its token.
+    pub fn id(&self) -> GatewayTokenId {
         GatewayTokenId::new(self.token.id())
     }
 }
@@ -82,8 +99,25 @@ impl Proof {
     }
 }
 
+/// How much a call has at most, as far as it is stated.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Size {
+    /// Tokens of the prompt.
+    pub input_tokens: Option<u64>,
+    /// Bytes of the request.
+    pub input_bytes: Option<u64>,
+    /// Tokens of the completion.
+    pub max_output_tokens: Option<u64>,
+    /// Images.
+    pub images: Option<u64>,
+    /// Seconds of audio or video.
+    pub seconds: Option<u64>,
+    /// Characters.
+    pub characters: Option<u64>,
+}
+
 /// The call that the key is to make.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Call {
     /// The model and its fallbacks; all must be allowed.
     pub models: Vec<String>,
@@ -91,6 +125,16 @@ pub struct Call {
     pub scope: Option<String>,
     /// Where the call comes from.
     pub client_ip: Option<IpAddr>,
+    /// How much it has at most.
+    pub size: Size,
+    /// The connection that is to serve it.
+    pub connection_id: Option<ConnectionId>,
+    /// The client's project.
+    pub project: Option<String>,
+    /// The client's session.
+    pub session_id: Option<String>,
+    /// Its labels; the key's own win.
+    pub tags: Tags,
 }
 
 /// One question.
@@ -106,7 +150,7 @@ pub struct Question {
 
 impl Question {
     /// Whether nothing in the database could change the answer.
-    pub(super) fn needs_nothing(&self) -> bool {
+    pub fn needs_nothing(&self) -> bool {
         matches!((&self.asker, &self.key), (Asker::Key, Proof::Nothing))
     }
 }

@@ -105,6 +105,23 @@ pub struct ModelFacts {
     pub max_output_tokens: Option<i64>,
 }
 
+impl ModelFacts {
+    /// Whether a call of it may be answered with a completion, as far as is known.
+    pub fn writes(&self) -> bool {
+        let can = &self.capabilities;
+        let makes = can.image_generation || can.audio_generation || can.video_generation || can.realtime;
+        *can == Capabilities::default() || can.chat || can.completion || makes
+    }
+
+    fn larger(self, other: Self) -> Self {
+        Self {
+            capabilities: if self.writes() { self.capabilities } else { other.capabilities },
+            context_window: self.context_window.max(other.context_window),
+            max_output_tokens: self.max_output_tokens.max(other.max_output_tokens),
+        }
+    }
+}
+
 /// The price book of one scope.
 #[derive(Debug, Default)]
 pub struct Book {
@@ -113,10 +130,16 @@ pub struct Book {
     families: Families,
     aliases: HashMap<Box<str>, Box<str>>,
     models: HashMap<Box<str>, Vec<(Arc<str>, ModelFacts)>>,
+    prices: HashMap<PriceId, Arc<Entry>>,
     rows: usize,
 }
 
 impl Book {
+    /// A price by its id, in force or not.
+    pub fn price(&self, id: PriceId) -> Option<&Arc<Entry>> {
+        self.prices.get(&id)
+    }
+
     /// The prices of the scope itself.
     pub(super) fn own(&self) -> &Shelves {
         &self.own
@@ -145,6 +168,14 @@ impl Book {
         };
         let in_name = Asked { model, provider }.split();
         at(model, provider).or_else(|| in_name.and_then(|(provider, rest)| at(rest, Some(provider))))
+    }
+
+    /// What is known of a model, wherever it is served: the largest figures of all its providers.
+    pub fn largest(&self, model: &str) -> Option<ModelFacts> {
+        let in_name = Asked { model, provider: None }.split();
+        let here = self.models.get(model).into_iter().flatten().map(|(_, facts)| *facts);
+        let there = in_name.and_then(|(provider, rest)| self.model(rest, Some(provider)).copied());
+        here.chain(there).reduce(ModelFacts::larger)
     }
 
     /// How many rows of the database it was made of.
@@ -204,7 +235,9 @@ impl Binder {
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        self.keys.entry((row.connection_id, provider, model)).or_default().push(Arc::new(entry));
+        let entry = Arc::new(entry);
+        self.book.prices.insert(entry.id, entry.clone());
+        self.keys.entry((row.connection_id, provider, model)).or_default().push(entry);
         self.book.rows += 1;
     }
 

@@ -130,7 +130,7 @@ impl Books {
     /// The prices that hold for an organization now: at some moment after this was called.
     pub async fn now(&self, system: &System, organization: OrganizationId) -> Result<Prices> {
         let known = [OrganizationId::PLATFORM, organization].map(|id| (id, self.version(id)));
-        let moment = head::read(system, &BTreeMap::from(known)).await?;
+        let moment = head::read(&system.db.reader, &system.clock, &BTreeMap::from(known)).await?;
         self.work.heads.fetch_add(1, Ordering::Relaxed);
         self.at(system, &moment, organization).await
     }
@@ -270,7 +270,16 @@ mod tests {
 
     fn head(version: i64, changes: &[PolicyKind]) -> Head {
         let changes = changes.iter().map(|kind| (*kind, Uuid::nil())).collect();
-        Head { organization: OrganizationId::PLATFORM, version, tag: 8, floor: 0, since: 10, changes }
+        Head {
+            organization: OrganizationId::PLATFORM,
+            version,
+            tag: 8,
+            floor: 0,
+            since: 10,
+            changes,
+            last_t: DateTime::UNIX_EPOCH,
+            next_release_at: None,
+        }
     }
 
     fn moment(began: Instant) -> Moment {

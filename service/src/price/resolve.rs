@@ -4,7 +4,7 @@
 
 use super::{
     Level,
-    book::{Book, Entry},
+    book::{Book, Entry, ModelFacts},
     family::{self, Likeness},
     shelf::{Asked, History, Shelves},
 };
@@ -122,8 +122,24 @@ pub struct Prices {
 impl Prices {
     /// The price that holds.
     pub fn winner(&self, wanted: &Wanted<'_>) -> Option<Winner> {
-        let model = self.aliases(wanted.model).last().unwrap_or(wanted.model);
+        let model = self.resolved(wanted.model);
         self.first(Asked { model, provider: wanted.provider }, wanted)
+    }
+
+    /// A model's name, with every alias followed.
+    pub fn resolved<'s>(&'s self, model: &'s str) -> &'s str {
+        self.aliases(model).last().unwrap_or(model)
+    }
+
+    /// A price of either book, in force or not.
+    pub fn price(&self, id: PriceId) -> Option<&Arc<Entry>> {
+        self.organization.price(id).or_else(|| self.platform.price(id))
+    }
+
+    /// What is known of a model, wherever it is served; what the organization says of it counts.
+    pub fn model(&self, model: &str) -> Option<ModelFacts> {
+        let model = self.resolved(model);
+        self.organization.largest(model).or_else(|| self.platform.largest(model))
     }
 
     /// The price that holds and those that do not, each with the reason.

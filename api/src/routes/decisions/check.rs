@@ -118,14 +118,12 @@ fn described(state: &AppState, parts: &Parts) -> Result<NewDecision> {
     let of_path = scope_of(parts.uri.path());
     let anthropic = of_path == Some("messages") || headers.contains_key("anthropic-version");
     Ok(NewDecision {
-        key: Presented::from(presented(headers).unwrap_or_default()),
         model: text(headers, "x-model").map(str::to_owned),
-        models: None,
         // What the path says cannot be talked away by a header that a client has slipped in.
         scope: of_path.or_else(|| text(headers, "x-scope")).map(str::to_owned),
         client_ip: client_ip(state, parts)?,
         error_format: if anthropic { ErrorFormat::Anthropic } else { ErrorFormat::Openai },
-        tags: entity::json::Tags::default(),
+        ..NewDecision::of(Presented::from(presented(headers).unwrap_or_default()))
     })
 }
 
@@ -207,7 +205,7 @@ fn identity(decision: &Authorization) -> Vec<(HeaderName, HeaderValue)> {
 }
 
 fn respond(decision: &Authorization, format: ErrorFormat, deny_status: Option<StatusCode>) -> Response {
-    let mut response = match verdict::client_response(&decision.reasons, format) {
+    let mut response = match verdict::client_response(&decision.reasons, &decision.limits, format) {
         None => StatusCode::OK.into_response(),
         Some(denial) => denied(denial, &decision.reasons, deny_status),
     };
@@ -221,7 +219,7 @@ fn denied(denial: ClientResponse, reasons: &[Reason], deny_status: Option<Status
     let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
     for (name, value) in denial.headers {
-        headers.insert(name, HeaderValue::from_static(value));
+        headers.insert(name, HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("")));
     }
     // Forced to the other status, this header goes or comes with it.
     headers.remove(header::WWW_AUTHENTICATE);
@@ -236,7 +234,8 @@ fn denied(denial: ClientResponse, reasons: &[Reason], deny_status: Option<Status
 async fn check(State(state): State<AppState>, described: Described) -> Result<Response> {
     let Described { gateway, call, deny_status } = described;
     let format = call.error_format;
-    let decision = decision::authorize(&state.system, &state.meter, gateway, call).await?;
+    let decision =
+        decision::check(&state.system, &state.meter, gateway, call).await.map_err(verdict::failure)?;
     Ok(respond(&decision, format, deny_status))
 }
 

@@ -1,0 +1,366 @@
+//! What gateways tell of calls: what they used, that they did not happen, that they take longer.
+
+use super::request::{self, Presented};
+use crate::{
+    Error, Result,
+    cost::{self, Format, Manner, Usage},
+    meter::{
+        Asker, Call, Gateway, Proof, Question, Task,
+        command::{Attempt, Command, Naming, fingerprint},
+    },
+    validate::Faults,
+};
+use entity::{
+    id::{ConnectionId, CredentialId, KeyId, OrganizationId, ReservationId},
+    json::Tags,
+    status::UsageStatus,
+    terms::ServiceTier,
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::net::IpAddr;
+use utoipa::ToSchema;
+
+/// Attempts at one call.
+const ATTEMPTS: usize = 32;
+/// The longest time that can be told, a week in milliseconds.
+const LONGEST: i64 = 604_800_000;
+
+/// Makes a struct with the fields of an attempt, and fields of its own before.
+macro_rules! attempt {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$attribute:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$attribute])* pub $field: $type,)*
+            /// What it used: our own fields, or a provider's usage object as it was received. May be absent if the call
+            /// failed.
+            #[serde(default)]
+            #[schema(value_type = Option<Object>, example = json!({"input_tokens": 1200, "output_tokens": 350}))]
+            pub usage: Option<Value>,
+            /// Whose usage object it is; absent or null = told by its shape.
+            #[serde(default)]
+            pub format: Option<Format>,
+            /// How it went.
+            #[serde(default)]
+            pub status: UsageStatus,
+            /// What the provider called its failure.
+            #[serde(default)]
+            #[schema(max_length = 64, example = "rate_limit_exceeded")]
+            pub error_code: Option<String>,
+            /// The model that served it; absent or null = the one that was authorized first.
+            #[serde(default)]
+            #[schema(min_length = 1, max_length = 256, example = "gpt-4o-mini")]
+            pub model: Option<String>,
+            /// The provider that served it; absent or null = the one of the price.
+            #[serde(default)]
+            #[schema(max_length = 64, example = "openai")]
+            pub provider: Option<String>,
+            /// The connection that served it; absent or null = the one that was authorized.
+            #[serde(default)]
+            pub connection_id: Option<ConnectionId>,
+            /// The secret of the connection that was used.
+            #[serde(default)]
+            pub credential_id: Option<CredentialId>,
+            /// How urgently it was served; absent or null = what the usage object says, or else `standard`.
+            #[serde(default)]
+            pub service_tier: Option<ServiceTier>,
+            /// Where it was served, such as `eu`; absent or null = what the usage object says.
+            #[serde(default)]
+            #[schema(max_length = 64)]
+            pub region: Option<String>,
+            /// How fast it was served, such as `fast`; absent or null = what the usage object says.
+            #[serde(default)]
+            #[schema(max_length = 64)]
+            pub speed: Option<String>,
+            /// Milliseconds until the last byte.
+            #[serde(default)]
+            #[schema(minimum = 0, maximum = 604_800_000)]
+            pub latency_ms: Option<i64>,
+            /// Milliseconds until the first token.
+            #[serde(default)]
+            #[schema(minimum = 0, maximum = 604_800_000)]
+            pub ttft_ms: Option<i64>,
+        }
+
+        impl $name {
+            /// What is told of one attempt.
+            fn told(&self) -> Told<'_> {
+                Told {
+                    usage: self.usage.as_ref(),
+                    format: self.format,
+                    status: self.status,
+                    error_code: self.error_code.as_deref(),
+                    model: self.model.as_deref(),
+                    provider: self.provider.as_deref(),
+                    connection_id: self.connection_id,
+                    credential_id: self.credential_id,
+                    service_tier: self.service_tier,
+                    places: [self.region.as_deref(), self.speed.as_deref()],
+                    times: [self.latency_ms, self.ttft_ms],
+                }
+            }
+        }
+    };
+}
+
+attempt! {
+    /// One attempt at a call.
+    pub struct NewAttempt {}
+}
+
+attempt! {
+    /// What an authorized call used: of one attempt at the top, or of several in `attempts`.
+    pub struct NewSettlement {
+        /// The call.
+        pub reservation_id: ReservationId,
+        /// Its organization, for a gateway of the installation that has authorized it elsewhere.
+        #[serde(default)]
+        pub organization_id: Option<OrganizationId>,
+        /// Instead of the fields of one attempt: all attempts, 1–32, in order. Each is charged by the model that served it.
+        #[serde(default)]
+        #[schema(min_items = 1, max_items = 32)]
+        pub attempts: Option<Vec<NewAttempt>>,
+    }
+}
+
+attempt! {
+    /// A call that was not authorized here, and what it used.
+    pub struct NewUsage {
+        /// The virtual key as the client presented it; or `key_id`.
+        #[serde(default)]
+        pub key: Option<Presented>,
+        /// The virtual key.
+        #[serde(default)]
+        pub key_id: Option<KeyId>,
+        /// Names the call, so that telling it again counts nothing twice: a UUIDv7 of when it was made. Absent, one is
+        /// made, and a repetition counts twice.
+        #[serde(default)]
+        pub reservation_id: Option<ReservationId>,
+        /// Instead of the fields of one attempt: all attempts, 1–32, in order.
+        #[serde(default)]
+        #[schema(min_items = 1, max_items = 32)]
+        pub attempts: Option<Vec<NewAttempt>>,
+        /// What kind of call it was.
+        #[serde(default)]
+        #[schema(example = "chat", min_length = 1, max_length = 256)]
+        pub scope: Option<String>,
+        /// Where the client called from.
+        #[serde(default)]
+        #[schema(value_type = Option<String>, example = "203.0.113.7")]
+        pub client_ip: Option<IpAddr>,
+        /// The client's project.
+        #[serde(default)]
+        #[schema(max_length = 255)]
+        pub project: Option<String>,
+        /// The client's session.
+        #[serde(default)]
+        #[schema(max_length = 255)]
+        pub session_id: Option<String>,
+        /// Labels of this call; the key's own win.
+        #[serde(default)]
+        pub tags: Tags,
+    }
+}
+
+/// A call that did not happen.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewVoid {
+    /// The call.
+    pub reservation_id: ReservationId,
+    /// Its organization, for a gateway of the installation that has authorized it elsewhere.
+    #[serde(default)]
+    pub organization_id: Option<OrganizationId>,
+}
+
+/// A call that takes longer.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewExtension {
+    /// The call.
+    pub reservation_id: ReservationId,
+    /// Its organization, for a gateway of the installation that has authorized it elsewhere.
+    #[serde(default)]
+    pub organization_id: Option<OrganizationId>,
+    /// Seconds from now until it is unresolved.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 86_400, default = 600)]
+    pub seconds: Option<i64>,
+}
+
+/// What is told of one attempt.
+#[derive(Debug, Clone, Copy)]
+struct Told<'t> {
+    usage: Option<&'t Value>,
+    format: Option<Format>,
+    status: UsageStatus,
+    error_code: Option<&'t str>,
+    model: Option<&'t str>,
+    provider: Option<&'t str>,
+    connection_id: Option<ConnectionId>,
+    credential_id: Option<CredentialId>,
+    service_tier: Option<ServiceTier>,
+    places: [Option<&'t str>; 2],
+    times: [Option<i64>; 2],
+}
+
+impl Told<'_> {
+    /// Whether nothing is told.
+    fn is_nothing(&self) -> bool {
+        let plain = self.usage.is_none() && self.format.is_none() && self.status == UsageStatus::Success;
+        let served = self.error_code.is_none() && self.model.is_none() && self.provider.is_none();
+        let by = self.connection_id.is_none() && self.credential_id.is_none() && self.service_tier.is_none();
+        plain && served && by && self.places == [None; 2] && self.times == [None; 2]
+    }
+
+    /// The attempt, if its values are acceptable; `at` is its place.
+    fn read(&self, faults: &mut Faults, at: &str) -> Result<Attempt> {
+        if let Some(model) = self.model {
+            request::name(faults, &format!("{at}/model"), model);
+        }
+        if let Some(provider) = self.provider {
+            faults.word(&format!("{at}/provider"), provider);
+        }
+        if let Some(code) = self.error_code {
+            faults.when(code.is_empty(), &format!("{at}/error_code"), "required", "must not be empty");
+            faults.text(&format!("{at}/error_code"), code, 64);
+        }
+        for (name, word) in ["region", "speed"].into_iter().zip(self.places) {
+            if let Some(word) = word {
+                faults.word(&format!("{at}/{name}"), word);
+            }
+        }
+        for (name, time) in ["latency_ms", "ttft_ms"].into_iter().zip(self.times) {
+            let wrong = time.is_some_and(|time| !(0..=LONGEST).contains(&time));
+            faults.when(wrong, &format!("{at}/{name}"), "out_of_range", "must be between 0 and 604800000");
+        }
+        let (usage, manner) = self.used(faults, at)?;
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        Ok(Attempt {
+            model: text(self.model),
+            provider: text(self.provider),
+            connection_id: self.connection_id,
+            credential_id: self.credential_id,
+            usage,
+            manner,
+            status: self.status,
+            error_code: text(self.error_code),
+            latency_ms: self.times[0],
+            ttft_ms: self.times[1],
+        })
+    }
+
+    /// What is stated beside the usage object counts more than what stands in it.
+    fn used(&self, faults: &mut Faults, at: &str) -> Result<(Usage, Manner)> {
+        let pointer = format!("{at}/usage");
+        let stated = Manner {
+            service_tier: self.service_tier.unwrap_or_default(),
+            region: self.places[0].map(str::to_owned),
+            speed: self.places[1].map(str::to_owned),
+        };
+        let Some(usage) = self.usage else {
+            let failed = self.status != UsageStatus::Success;
+            faults.when(!failed, &pointer, "required", "must be given of a call that succeeded");
+            return Ok((Usage::default(), stated));
+        };
+        let reading = cost::read(usage, self.format, &pointer);
+        if let Err(error @ Error::Malformed(_)) = reading {
+            return Err(error);
+        }
+        faults.also(&reading);
+        let Ok(reading) = reading else { return Ok((Usage::default(), stated)) };
+        let manner = Manner {
+            service_tier: self.service_tier.or(reading.service_tier).unwrap_or_default(),
+            region: stated.region.or(reading.region),
+            speed: stated.speed.or(reading.speed),
+        };
+        Ok((reading.usage, manner))
+    }
+}
+
+/// The attempts at a call: the one at the top, or all that are listed.
+fn attempts(faults: &mut Faults, top: Told<'_>, listed: Option<&[NewAttempt]>) -> Result<Vec<Attempt>> {
+    let Some(listed) = listed else { return Ok(vec![top.read(faults, "")?]) };
+    faults.when(!top.is_nothing(), "/attempts", "exclusive", "give one attempt or several, not both");
+    faults.when(listed.is_empty(), "/attempts", "required", "must not be empty");
+    faults.when(listed.len() > ATTEMPTS, "/attempts", "too_many", "must have at most 32 entries");
+    let read = |(n, attempt): (usize, &NewAttempt)| attempt.told().read(faults, &format!("/attempts/{n}"));
+    listed.iter().enumerate().take(ATTEMPTS).map(read).collect()
+}
+
+impl NewSettlement {
+    /// The attempts, or everything that is wrong with them.
+    pub(super) fn attempts(&self) -> Result<Vec<Attempt>> {
+        let mut faults = Faults::default();
+        let attempts = attempts(&mut faults, self.told(), self.attempts.as_deref());
+        faults.also(&attempts);
+        let read = attempts?;
+        faults.finish()?;
+        Ok(read)
+    }
+
+    /// What settles a reservation.
+    pub(super) fn command(&self, by: Asker, organization: OrganizationId) -> Result<Task> {
+        let attempts = self.attempts()?;
+        let print = fingerprint(&attempts)?;
+        let naming = Naming { by, organization, reservation: self.reservation_id };
+        Ok(Task::Do(Command::Settle(naming, attempts, print)))
+    }
+}
+
+impl NewUsage {
+    /// What tells of a call that was not authorized.
+    pub(super) fn command(&self, gateway: Gateway) -> Result<Task> {
+        let mut faults = Faults::default();
+        let key = match (&self.key, self.key_id) {
+            (Some(key), None) => key.proof(),
+            (None, Some(id)) => Proof::Id(id),
+            _ => {
+                faults.add("/key", "one_key", "give exactly one of key and key_id");
+                Proof::Nothing
+            }
+        };
+        if let Some(scope) = &self.scope {
+            request::name(&mut faults, "/scope", scope);
+        }
+        request::labels(&mut faults, self.project.as_deref(), self.session_id.as_deref());
+        faults.tags("/tags", &self.tags);
+        let attempts = attempts(&mut faults, self.told(), self.attempts.as_deref())?;
+        faults.finish()?;
+        let mut models: Vec<String> = attempts.iter().filter_map(|attempt| attempt.model.clone()).collect();
+        models.dedup();
+        let call = Call {
+            models,
+            scope: self.scope.clone(),
+            client_ip: self.client_ip,
+            connection_id: attempts.iter().find_map(|attempt| attempt.connection_id),
+            project: self.project.clone(),
+            session_id: self.session_id.clone(),
+            tags: self.tags.clone(),
+            ..Call::default()
+        };
+        let print = fingerprint(&(key.key(), &call, &attempts))?;
+        let question = Question { asker: Asker::Gateway(gateway), key, call };
+        Ok(Task::Do(Command::Report { question, reservation: self.reservation_id, attempts, print }))
+    }
+}
+
+impl NewVoid {
+    /// What voids a reservation.
+    pub(super) fn command(self, by: Asker, organization: OrganizationId) -> Task {
+        Task::Do(Command::Void(Naming { by, organization, reservation: self.reservation_id }))
+    }
+}
+
+impl NewExtension {
+    /// What extends a reservation.
+    pub(super) fn command(self, by: Asker, organization: OrganizationId) -> Result<Task> {
+        let mut faults = Faults::default();
+        request::seconds(&mut faults, "/seconds", self.seconds);
+        faults.finish()?;
+        let naming = Naming { by, organization, reservation: self.reservation_id };
+        Ok(Task::Do(Command::Extend(naming, self.seconds.unwrap_or(request::EXTENSION))))
+    }
+}

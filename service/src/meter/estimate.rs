@@ -1,0 +1,178 @@
+//! The worst case of a call: the most tokens that it can have and the most that it can cost, at the prices in force now. Pure.
+
+use super::question::Call;
+use crate::{
+    Result,
+    cost::{self, Bounds, MOST},
+    price::{
+        book::{Entry, ModelFacts},
+        resolve::{Prices, Wanted},
+    },
+};
+use chrono::{DateTime, Utc};
+use entity::{
+    ledger::Candidate,
+    money::Nanos,
+    status::UnpricedPolicy,
+    terms::{Component, Rates},
+};
+use std::sync::Arc;
+
+/// The cap on a completion of which nothing else is known: neither the call, nor the organization, nor the catalogue says
+/// one.
+const CAP: u64 = 4096;
+
+/// What a call may cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Price {
+    /// At most this, in billionths of one currency.
+    Bounded(Nanos, String),
+    /// No model is named, or this one has no price and is refused where cost is limited.
+    Unknown(String),
+    /// It has no price, and the organization lets it pass.
+    Waived,
+    /// Its models are priced in several currencies.
+    Mixed(Vec<String>),
+}
+
+/// The worst case of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Estimate {
+    /// The most tokens of the prompt.
+    pub input_tokens: u64,
+    /// The most tokens of the completion: the cap to send upstream.
+    pub output_tokens: u64,
+    /// The most that it costs.
+    pub price: Price,
+    /// Whether the figures bound the call.
+    pub exact: bool,
+    /// The models that may serve it, and their prices.
+    pub candidates: Vec<Candidate>,
+}
+
+/// What a call is worth at most; `default_cap` is the organization's cap on completions.
+pub fn estimate(
+    prices: &Prices,
+    call: &Call,
+    default_cap: Option<i64>,
+    at: DateTime<Utc>,
+) -> Result<Estimate> {
+    let mut whole = Estimate {
+        input_tokens: 0,
+        output_tokens: 0,
+        price: Price::Unknown("no model is named".into()),
+        exact: true,
+        candidates: Vec::with_capacity(call.models.len()),
+    };
+    let default_cap = default_cap.and_then(|cap| u64::try_from(cap).ok());
+    if call.models.is_empty() {
+        let bounds = Figures::new(call, default_cap, None);
+        (whole.input_tokens, whole.output_tokens) = (bounds.input, bounds.output);
+        whole.exact = bounds.exact;
+        return Ok(whole);
+    }
+    let mut worth = Vec::with_capacity(call.models.len());
+    for model in &call.models {
+        let figures = Figures::new(call, default_cap, prices.model(model));
+        let entry = entry(prices, call, model, at);
+        whole.input_tokens = whole.input_tokens.max(figures.input);
+        whole.output_tokens = whole.output_tokens.max(figures.output);
+        whole.exact &= figures.exact && entry.as_ref().is_none_or(|entry| is_bounded(entry, call));
+        worth.push(price(prices, model, entry.as_deref(), &figures.bounds(call))?);
+        let price = entry.map(|entry| entry.id);
+        whole.candidates.push(Candidate { model: model.clone(), price });
+    }
+    whole.price = dearest(worth);
+    Ok(whole)
+}
+
+/// The price in force of one model.
+fn entry(prices: &Prices, call: &Call, model: &str, at: DateTime<Utc>) -> Option<Arc<Entry>> {
+    let wanted = Wanted { model, provider: None, connection_id: call.connection_id, at };
+    prices.winner(&wanted).map(|winner| winner.entry)
+}
+
+fn price(prices: &Prices, model: &str, entry: Option<&Entry>, bounds: &Bounds) -> Result<Price> {
+    Ok(match entry {
+        Some(entry) => Price::Bounded(cost::bound(&entry.terms, bounds)?, entry.currency.as_ref().to_owned()),
+        None if prices.unpriced_policy == UnpricedPolicy::Allow => Price::Waived,
+        None => Price::Unknown(format!("there is no price for {model}")),
+    })
+}
+
+/// The dearest of what a call may cost with each of its models.
+fn dearest(worth: Vec<Price>) -> Price {
+    worth.into_iter().reduce(dearer).unwrap_or(Price::Waived)
+}
+
+fn dearer(a: Price, b: Price) -> Price {
+    match (a, b) {
+        (unknown @ Price::Unknown(_), _) | (_, unknown @ Price::Unknown(_)) => unknown,
+        (Price::Waived, other) | (other, Price::Waived) => other,
+        (Price::Bounded(a, of), Price::Bounded(b, and)) if of == and => Price::Bounded(a.max(b), of),
+        (a, b) => {
+            let mut all = [a.currencies(), b.currencies()].concat();
+            all.sort_unstable();
+            all.dedup();
+            Price::Mixed(all)
+        }
+    }
+}
+
+impl Price {
+    /// The currencies that the call may be charged in.
+    pub fn currencies(&self) -> Vec<String> {
+        match self {
+            Self::Bounded(_, currency) => vec![currency.clone()],
+            Self::Mixed(currencies) => currencies.clone(),
+            Self::Unknown(_) | Self::Waived => Vec::new(),
+        }
+    }
+}
+
+/// The bounds of a call with one model.
+struct Figures {
+    input: u64,
+    output: u64,
+    exact: bool,
+}
+
+impl Figures {
+    /// What the call states counts first; then what the organization decided, and what is known of the model. A token has at
+    /// least one byte, so the bytes of a request bound its tokens.
+    fn new(call: &Call, default_cap: Option<u64>, facts: Option<ModelFacts>) -> Self {
+        let known = |figure: Option<i64>| figure.and_then(|figure| u64::try_from(figure).ok());
+        let window = facts.and_then(|facts| known(facts.context_window));
+        let stated = call.size.input_tokens.or(call.size.input_bytes);
+        let input = stated.or(window);
+        let cap =
+            call.size.max_output_tokens.or(default_cap).or(facts.and_then(|f| known(f.max_output_tokens)));
+        let writes = facts.is_none_or(|facts| facts.writes());
+        let output = cap.unwrap_or(if writes { CAP } else { 0 });
+        Self { input: input.unwrap_or(0).min(MOST), output: output.min(MOST), exact: input.is_some() }
+    }
+
+    fn bounds(&self, call: &Call) -> Bounds {
+        let size = &call.size;
+        Bounds {
+            prompt_tokens: self.input,
+            completion_tokens: self.output,
+            requests: 1,
+            images: size.images.unwrap_or(0),
+            seconds: size.seconds.unwrap_or(0),
+            characters: size.characters.or(size.input_bytes).unwrap_or(0),
+        }
+    }
+}
+
+/// Whether the call states how much it has of everything else that its price charges for.
+fn is_bounded(entry: &Entry, call: &Call) -> bool {
+    let rates = entry.terms.bands.iter().flat_map(|band| band.rates.values());
+    let mut charged = rates.flat_map(|Rates(rates)| rates.keys());
+    charged.all(|component| match component {
+        Component::Image => call.size.images.is_some(),
+        Component::Second => call.size.seconds.is_some(),
+        Component::Character => call.size.characters.or(call.size.input_bytes).is_some(),
+        _ => true,
+    })
+}

@@ -1,0 +1,452 @@
+//! [`Rules`]: what is answered to each request of a batch, in the order of their arrival, and what it does to the ledger that
+//! the batch carries along. No clock and no database: everything has been read.
+
+use super::{
+    batch::{Answer, Gathered, Request, Task, bytes},
+    cache::Cache,
+    command::{Attempt, Command, Fingerprint, Naming},
+    decide::{Decision, admit_asker, decide, is_of, serves},
+    estimate::{Estimate, Price, estimate},
+    facts::GatewayToken,
+    ledger::{Closing, LEDGER_BEGINS, NOTHING, next_release},
+    limits::{Asking, judge},
+    post::{Posting, post, terms_of},
+    question::{Asker, Question},
+};
+use crate::{Error, Result, cost::Usage, price::resolve::Prices, secrets::Secrets};
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{
+    id::{OrganizationId, ReservationId},
+    json::Tags,
+    ledger::{CallTerms, Legs},
+    reservation,
+    status::{ReservationState, UsageOrigin, UsageStatus},
+};
+use std::sync::Arc;
+
+/// How far ahead of the database's clock the clock of a client may be.
+const AHEAD: TimeDelta = TimeDelta::minutes(5);
+/// How old the id of a call may be when it is authorized.
+const OLDEST: TimeDelta = TimeDelta::hours(24);
+
+/// When the id of a call was made; none if it is no UUIDv7.
+pub fn made(id: ReservationId) -> Option<DateTime<Utc>> {
+    let uuid = id.uuid();
+    let timestamp = uuid.get_timestamp().filter(|_| uuid.get_version_num() == 7)?;
+    let (seconds, nanos) = timestamp.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
+}
+
+/// The id of a call that was not known before must say when it is made, and that must be now or lately.
+fn is_timely(id: ReservationId, at: DateTime<Utc>, oldest: Option<DateTime<Utc>>) -> Result<()> {
+    let wrong = |code, message: &str| Err(Error::invalid("/reservation_id", code, message));
+    let Some(made) = made(id) else { return wrong("invalid_value", "must be a UUIDv7") };
+    if made > at + AHEAD {
+        return wrong("in_the_future", "must be made no more than 5 minutes ahead of the database's clock");
+    }
+    match oldest {
+        None if made < at - OLDEST => wrong("too_old", "must be made in the last 24 hours"),
+        Some(oldest) if made < oldest => wrong("too_old", "is from before usage was recorded"),
+        _ => Ok(()),
+    }
+}
+
+/// Answers the requests of one batch.
+pub(super) struct Rules<'r> {
+    pub(super) secrets: &'r Secrets,
+    pub(super) cache: &'r mut Cache,
+    pub(super) gathered: &'r mut Gathered,
+}
+
+impl Rules<'_> {
+    /// Answers one request; what goes wrong with it concerns no other.
+    pub(super) fn answer(&mut self, request: &Request) -> Result<Answer> {
+        let id = request.id.ok_or_else(|| Error::internal("a request without an id"))?;
+        match &request.task {
+            Task::Look(question) => self.look(question, request.home).map(Answer::Decided),
+            Task::Do(Command::Authorize { question, reservation, seconds, print }) => {
+                let (chosen, by_platform) = (reservation.is_some(), self.by_platform(question));
+                let opening = Opening { id, chosen, seconds: *seconds, print: *print, by_platform };
+                self.authorize(question, request.home, opening)
+            }
+            Task::Do(Command::Count(question)) => self.count(question, request.home, id),
+            Task::Do(Command::Settle(naming, attempts, print)) => self.settle(naming, attempts, *print),
+            Task::Do(Command::Void(naming)) => self.void(naming),
+            Task::Do(Command::Extend(naming, seconds)) => self.extend(naming, *seconds),
+            Task::Do(Command::Report { question, attempts, print, .. }) => {
+                let at = self.gathered.time_of(request);
+                self.report(question, attempts, (request.home, id, at), *print)
+            }
+        }
+    }
+
+    fn now(&self, organization: OrganizationId) -> DateTime<Utc> {
+        self.gathered.at.get(&organization).copied().unwrap_or(self.gathered.now)
+    }
+
+    fn token(&mut self, asker: &Asker) -> Option<Arc<GatewayToken>> {
+        match asker {
+            Asker::Gateway(gateway) => self.cache.token(gateway.id()),
+            Asker::Key | Asker::Administrator(_) => None,
+        }
+    }
+
+    /// Whether a gateway of the installation asks.
+    fn by_platform(&mut self, question: &Question) -> bool {
+        let token = self.token(&question.asker);
+        token.is_some_and(|token| token.organization_id == OrganizationId::PLATFORM)
+    }
+
+    /// What the key and everything around it say, without the limits.
+    fn decision(&mut self, question: &Question, home: OrganizationId) -> Result<Decision> {
+        let token = self.token(&question.asker);
+        let id = question.key.key();
+        let facts = id.and_then(|id| self.cache.facts(id, question.call.connection_id));
+        decide(self.secrets, token.as_deref(), facts, question, self.now(home))
+    }
+
+    fn prices(&self, organization: OrganizationId) -> Result<&Prices> {
+        let prices = self.gathered.prices.get(&organization);
+        prices.ok_or_else(|| Error::internal("the prices of an organization were not read"))
+    }
+
+    /// The decision with the limits on the call's path.
+    fn judged(&mut self, question: &Question, home: OrganizationId, worst: bool) -> Result<Decision> {
+        let mut decision = self.decision(question, home)?;
+        let Some(facts) = decision.facts.clone() else { return Ok(decision) };
+        let organization = facts.key.organization_id;
+        let at = self.now(organization);
+        let cap = facts.organization.default_max_output_tokens;
+        let estimate = estimate(self.prices(organization)?, &question.call, cap, at)?;
+        let asking = if worst { Asking::Worst(&estimate) } else { Asking::Request(&estimate) };
+        decision.limits = judge(&facts, &question.call, asking, &self.gathered.ledger, at);
+        decision.estimate = Some(estimate);
+        Ok(decision)
+    }
+
+    fn look(&mut self, question: &Question, home: OrganizationId) -> Result<Decision> {
+        let worst = !matches!(question.asker, Asker::Key);
+        let mut decision = self.judged(question, home, worst)?;
+        if !worst {
+            // A key that asks about itself makes no call that could be denied.
+            decision.limits.iter_mut().for_each(|verdict| verdict.trouble = None);
+        }
+        Ok(decision)
+    }
+
+    fn authorize(&mut self, question: &Question, home: OrganizationId, opening: Opening) -> Result<Answer> {
+        let checked = self.decision(question, home)?;
+        let Some(organization) = checked.facts.as_ref().map(|facts| facts.key.organization_id) else {
+            return Ok(Answer::Decided(checked));
+        };
+        if let Some(row) = self.gathered.ledger.reservation(organization, opening.id) {
+            repeats(row, opening.print)?;
+            if checked.allowed() {
+                return Ok(Answer::Authorized(checked, row.clone()));
+            }
+        } else if opening.chosen {
+            is_timely(opening.id, self.now(organization), None)?;
+        }
+        let decision = self.judged(question, home, true)?;
+        if !decision.allowed() {
+            return Ok(Answer::Decided(decision));
+        }
+        let row = opening.row(&decision, question)?;
+        self.gathered.ledger.would_deny(organization, decision.limits.iter());
+        self.gathered.ledger.open(row.clone(), Vec::new())?;
+        Ok(Answer::Authorized(decision, row))
+    }
+
+    /// A request by itself: it is decided, and counted at once.
+    fn count(&mut self, question: &Question, home: OrganizationId, id: ReservationId) -> Result<Answer> {
+        let decision = self.judged(question, home, false)?;
+        let Some(facts) = decision.facts.as_ref().filter(|_| decision.allowed()) else {
+            return Ok(Answer::Decided(decision));
+        };
+        let organization = facts.key.organization_id;
+        if let Some(row) = self.gathered.ledger.reservation(organization, id) {
+            return Ok(Answer::Authorized(decision.clone(), row.clone()));
+        }
+        let by_platform = self.by_platform(question);
+        let opening = Opening { id, chosen: false, seconds: 0, print: [0; 16], by_platform };
+        let row = opening.row(&decision, question)?;
+        let attempt = Attempt::of(Usage::default());
+        self.gathered.ledger.would_deny(organization, decision.limits.iter());
+        let row = self.record(row, &[attempt], UsageOrigin::Check)?;
+        Ok(Answer::Authorized(decision, row))
+    }
+
+    /// Puts what is known from the start on the books, as a reservation that is settled.
+    fn record(
+        &mut self,
+        mut row: reservation::Model,
+        attempts: &[Attempt],
+        origin: UsageOrigin,
+    ) -> Result<reservation::Model> {
+        let at = self.now(row.organization_id);
+        let posting = post(&row, attempts, self.prices(row.organization_id)?, (origin, at))?;
+        row.state = ReservationState::Settled;
+        row.settle_hash = Some(row.body_hash.clone());
+        row.closed_at = Some(at);
+        row.release_at = None;
+        for (leg, used) in row.legs.0.iter_mut().zip(&posting.used) {
+            (leg.held, leg.used) = (0, *used);
+        }
+        self.gathered.ledger.open(row.clone(), posting.events)?;
+        Ok(row)
+    }
+
+    /// The reservation that somebody names; what is another's is not there.
+    fn named(&mut self, naming: &Naming) -> Result<Option<reservation::Model>> {
+        let token = self.token(&naming.by);
+        admit_asker(self.secrets, token.as_deref(), &naming.by, self.now(naming.organization))?;
+        let absent = Error::NotFound("reservation");
+        if !is_of(token.as_deref(), &naming.by, naming.organization) {
+            return Err(absent);
+        }
+        let Some(row) = self.gathered.ledger.reservation(naming.organization, naming.reservation) else {
+            return Ok(None);
+        };
+        let own = serves(token.as_deref(), &naming.by, (row.organization_id, row.team_id));
+        if own { Ok(Some(row.clone())) } else { Err(absent) }
+    }
+
+    fn settle(&mut self, naming: &Naming, attempts: &[Attempt], print: Fingerprint) -> Result<Answer> {
+        let row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
+        let key = (row.organization_id, row.id);
+        match row.state {
+            ReservationState::Voided => Err(voided()),
+            ReservationState::Settled if row.settle_hash.as_deref() == Some(&print[..]) => {
+                let mut events = self.gathered.events.get(&key).cloned().unwrap_or_default();
+                if events.is_empty() {
+                    events = self.gathered.ledger.events(row.organization_id, row.id);
+                }
+                Ok(Answer::Settled(row, events))
+            }
+            ReservationState::Settled => Err(settled()),
+            ReservationState::Held => {
+                let at = self.now(row.organization_id);
+                let prices = self.prices(row.organization_id)?;
+                let Posting { events, used } = post(&row, attempts, prices, (UsageOrigin::Authorize, at))?;
+                let state = ReservationState::Settled;
+                let closing =
+                    Closing { state, settle_hash: Some(bytes(print)), at, used, events: events.clone() };
+                self.gathered.ledger.close(row.organization_id, row.id, closing)?;
+                Ok(Answer::Settled(self.now_is(&row)?, events))
+            }
+        }
+    }
+
+    /// A call that has not happened. One that is not known yet never will: who authorizes it later finds that it is over.
+    fn void(&mut self, naming: &Naming) -> Result<Answer> {
+        let at = self.now(naming.organization);
+        let Some(row) = self.named(naming)? else {
+            let late = || Error::NotFound("reservation");
+            if naming.organization == OrganizationId::PLATFORM {
+                return Err(late());
+            }
+            is_timely(naming.reservation, at, None).map_err(|_| late())?;
+            let row = tombstone(naming, at);
+            self.gathered.ledger.open(row.clone(), Vec::new())?;
+            return Ok(Answer::Voided(row));
+        };
+        match row.state {
+            ReservationState::Voided => Ok(Answer::Voided(row)),
+            ReservationState::Settled => Err(settled()),
+            ReservationState::Held => {
+                let state = ReservationState::Voided;
+                let used = vec![0; row.legs.0.len()];
+                let closing = Closing { state, settle_hash: None, at, used, events: Vec::new() };
+                self.gathered.ledger.close(row.organization_id, row.id, closing)?;
+                Ok(Answer::Voided(self.now_is(&row)?))
+            }
+        }
+    }
+
+    fn extend(&mut self, naming: &Naming, seconds: i64) -> Result<Answer> {
+        let row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
+        let at = self.now(row.organization_id);
+        match row.state {
+            ReservationState::Voided => Err(voided()),
+            ReservationState::Settled => Err(settled()),
+            ReservationState::Held if row.expires_at <= at => {
+                let message = "the reservation has expired: settle it or void it";
+                Err(Error::InvalidState("reservation_expired", message.into()))
+            }
+            ReservationState::Held => {
+                let until = end(at, seconds).max(row.expires_at);
+                self.gathered.ledger.extend(row.organization_id, row.id, until);
+                Ok(Answer::Extended(self.now_is(&row)?))
+            }
+        }
+    }
+
+    fn now_is(&self, row: &reservation::Model) -> Result<reservation::Model> {
+        let now = self.gathered.ledger.reservation(row.organization_id, row.id);
+        now.cloned().ok_or_else(|| Error::internal("a reservation got lost"))
+    }
+
+    /// A call that was made without being authorized here: whatever the limits say, it is counted.
+    fn report(
+        &mut self,
+        question: &Question,
+        attempts: &[Attempt],
+        (home, id, at): (OrganizationId, ReservationId, DateTime<Utc>),
+        print: Fingerprint,
+    ) -> Result<Answer> {
+        let mut decision = self.decision(question, home)?;
+        let Some(facts) = decision.facts.clone() else {
+            return Err(Error::invalid("/key", "key_unknown", "the key is unknown"));
+        };
+        let organization = facts.key.organization_id;
+        if let Some(row) = self.gathered.ledger.reservation(organization, id) {
+            repeats(row, print)?;
+            let row = row.clone();
+            let mut events = self.gathered.events.get(&(organization, id)).cloned().unwrap_or_default();
+            if events.is_empty() {
+                events = self.gathered.ledger.events(organization, id);
+            }
+            return Ok(Answer::Settled(row, events));
+        }
+        is_timely(id, self.now(organization), Some(LEDGER_BEGINS))?;
+        let nothing = Estimate {
+            input_tokens: 0,
+            output_tokens: 0,
+            price: Price::Waived,
+            exact: false,
+            candidates: Vec::new(),
+        };
+        decision.limits = judge(&facts, &question.call, Asking::Worst(&nothing), &self.gathered.ledger, at);
+        decision.estimate = Some(nothing);
+        decision.at = at;
+        let by_platform = self.by_platform(question);
+        let row = Opening { id, chosen: true, seconds: 0, print, by_platform }.row(&decision, question)?;
+        let row = self.record(row, attempts, UsageOrigin::Usage)?;
+        let events = self.gathered.ledger.events(organization, id);
+        Ok(Answer::Settled(row, events))
+    }
+}
+
+fn settled() -> Error {
+    Error::InvalidState("already_settled", "the reservation is settled, otherwise than this says".into())
+}
+
+fn voided() -> Error {
+    let message = "the reservation is voided: the call has not happened";
+    Error::InvalidState("reservation_voided", message.into())
+}
+
+/// One id is one call: it may be repeated, and not used for another.
+fn repeats(row: &reservation::Model, print: Fingerprint) -> Result<()> {
+    if row.state == ReservationState::Voided {
+        return Err(voided());
+    }
+    if row.body_hash == print {
+        return Ok(());
+    }
+    let code = if row.state == ReservationState::Settled { "already_settled" } else { "reservation_in_use" };
+    Err(Error::InvalidState(code, "the reservation_id is that of another call".into()))
+}
+
+fn end(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
+    TimeDelta::try_seconds(seconds).and_then(|seconds| at.checked_add_signed(seconds)).unwrap_or(at)
+}
+
+/// A call that is put on the books.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    id: ReservationId,
+    chosen: bool,
+    seconds: i64,
+    print: Fingerprint,
+    by_platform: bool,
+}
+
+impl Opening {
+    /// The row of a call that may be made: what it holds, and on what terms.
+    fn row(self, decision: &Decision, question: &Question) -> Result<reservation::Model> {
+        let facts = decision.facts.as_ref().ok_or_else(|| Error::internal("a call without a key"))?;
+        let key = &facts.key;
+        let mut tags = question.call.tags.0.clone();
+        tags.extend(key.tags.0.clone());
+        let mut terms = CallTerms {
+            release_after: facts.organization.release_after,
+            ..terms_of(&question.call, Tags(tags))
+        };
+        if let Some(estimate) = &decision.estimate {
+            let whole = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
+            terms.candidates.clone_from(&estimate.candidates);
+            (terms.input_tokens, terms.output_tokens) =
+                (whole(estimate.input_tokens), whole(estimate.output_tokens));
+            terms.exact = estimate.exact;
+            terms.cost = match &estimate.price {
+                Price::Bounded(nanos, currency) => Some((nanos.0, currency.clone())),
+                Price::Unknown(_) | Price::Waived | Price::Mixed(_) => None,
+            };
+        }
+        let mut row = reservation::Model {
+            organization_id: key.organization_id,
+            id: self.id,
+            key_id: Some(key.id),
+            secret_id: decision.secret,
+            team_id: key.team_id,
+            user_id: key.user_id,
+            service_account_id: key.service_account_id,
+            by_platform: self.by_platform,
+            state: ReservationState::Held,
+            body_hash: bytes(self.print),
+            settle_hash: None,
+            legs: Legs(decision.limits.iter().filter_map(super::limits::Verdict::leg).collect()),
+            released: NOTHING,
+            terms,
+            created_at: decision.at,
+            expires_at: end(decision.at, self.seconds),
+            release_at: None,
+            closed_at: None,
+        };
+        row.release_at = next_release(&row);
+        Ok(row)
+    }
+}
+
+/// The row of a call that was voided before it was authorized.
+fn tombstone(naming: &Naming, at: DateTime<Utc>) -> reservation::Model {
+    reservation::Model {
+        organization_id: naming.organization,
+        id: naming.reservation,
+        key_id: None,
+        secret_id: None,
+        team_id: None,
+        user_id: None,
+        service_account_id: None,
+        by_platform: false,
+        state: ReservationState::Voided,
+        body_hash: Vec::new(),
+        settle_hash: None,
+        legs: Legs::default(),
+        released: NOTHING,
+        terms: CallTerms::default(),
+        created_at: at,
+        expires_at: at,
+        release_at: None,
+        closed_at: Some(at),
+    }
+}
+
+impl Attempt {
+    /// A successful attempt with this usage, of which nothing else is known.
+    pub fn of(usage: Usage) -> Self {
+        Self {
+            model: None,
+            provider: None,
+            connection_id: None,
+            credential_id: None,
+            usage,
+            manner: crate::cost::Manner::default(),
+            status: UsageStatus::Success,
+            error_code: None,
+            latency_ms: None,
+            ttft_ms: None,
+        }
+    }
+}
