@@ -43,7 +43,7 @@ pub use limits::{Demand, Trouble, Verdict};
 pub use post::usage as usage_of;
 pub use question::{Asker, Call, Gateway, Proof, Purpose, Question, Size};
 pub use rule::made;
-pub use sql::{Sql, bucket, dimensions};
+pub use sql::{Sql, Within, bucket, dimensions};
 
 use crate::{Error, Result, System};
 use command::Command;

@@ -97,7 +97,7 @@ pub struct Due {
 }
 
 /// A database that the meter runs over.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Send + Sync {
     /// Its transactions.
     type Transaction: Transaction;
 

@@ -38,30 +38,60 @@ pub struct Sql {
     pub work: Arc<Work>,
 }
 
-/// A transaction, or, without one, the connections that read.
+/// A transaction, one that somebody else began and ends, or, without one, the connections that read.
 #[derive(Debug)]
-enum Via {
-    Transaction(DatabaseTransaction),
+enum Via<'t> {
+    Own(DatabaseTransaction),
+    Lent(&'t DatabaseTransaction),
     Reader(DatabaseConnection),
 }
 
 /// One transaction of a batch.
 #[derive(Debug)]
-pub struct SqlTransaction {
+pub struct SqlTransaction<'t> {
     system: Arc<System>,
     work: Arc<Work>,
-    via: Via,
+    via: Via<'t>,
+}
+
+/// What a batch does within somebody else's transaction, which is not committed here.
+#[derive(Debug)]
+pub struct Within<'t> {
+    /// The means of the process.
+    pub system: Arc<System>,
+    /// The transaction.
+    pub tx: &'t DatabaseTransaction,
+}
+
+impl<'t> Store for Within<'t> {
+    type Transaction = SqlTransaction<'t>;
+
+    async fn begin(&self) -> Read<SqlTransaction<'t>> {
+        Ok(self.look())
+    }
+
+    fn look(&self) -> SqlTransaction<'t> {
+        SqlTransaction { system: self.system.clone(), work: Arc::default(), via: Via::Lent(self.tx) }
+    }
+
+    async fn prices(&self, moment: &Moment, organization: OrganizationId) -> Result<Prices> {
+        self.system.books.at(&self.system, moment, organization).await
+    }
+
+    fn id(&self, at: DateTime<Utc>) -> ReservationId {
+        self.system.entropy.id(at)
+    }
 }
 
 impl Store for Sql {
-    type Transaction = SqlTransaction;
+    type Transaction = SqlTransaction<'static>;
 
-    async fn begin(&self) -> Read<SqlTransaction> {
-        let via = Via::Transaction(self.system.db.begin_metering().await?);
+    async fn begin(&self) -> Read<SqlTransaction<'static>> {
+        let via = Via::Own(self.system.db.begin_metering().await?);
         Ok(SqlTransaction { system: self.system.clone(), work: self.work.clone(), via })
     }
 
-    fn look(&self) -> SqlTransaction {
+    fn look(&self) -> SqlTransaction<'static> {
         let via = Via::Reader(self.system.db.reader.clone());
         SqlTransaction { system: self.system.clone(), work: self.work.clone(), via }
     }
@@ -75,14 +105,15 @@ impl Store for Sql {
     }
 }
 
-impl SqlTransaction {
+impl SqlTransaction<'_> {
     fn backend(&self) -> DatabaseBackend {
         self.system.db.backend()
     }
 
     async fn query(&self, statement: Statement, entries: bool) -> Read<Vec<QueryResult>> {
         let rows = match &self.via {
-            Via::Transaction(tx) => tx.query_all_raw(statement).await?,
+            Via::Own(tx) => tx.query_all_raw(statement).await?,
+            Via::Lent(tx) => tx.query_all_raw(statement).await?,
             Via::Reader(db) => db.query_all_raw(statement).await?,
         };
         self.work.ran(if entries { rows.len() } else { 0 });
@@ -92,13 +123,14 @@ impl SqlTransaction {
     async fn execute(&self, statement: Statement) -> Read<ExecResult> {
         self.work.ran(0);
         match &self.via {
-            Via::Transaction(tx) => tx.execute_raw(statement).await,
+            Via::Own(tx) => tx.execute_raw(statement).await,
+            Via::Lent(tx) => tx.execute_raw(statement).await,
             Via::Reader(_) => Err(DbErr::Custom("a batch that only looks writes nothing".into())),
         }
     }
 }
 
-impl Transaction for SqlTransaction {
+impl Transaction for SqlTransaction<'_> {
     async fn lock(&mut self, organizations: &BTreeSet<OrganizationId>) -> Read<()> {
         // On SQLite the transaction itself is the lock.
         if organizations.is_empty() || self.backend() == DatabaseBackend::Sqlite {
@@ -110,21 +142,24 @@ impl Transaction for SqlTransaction {
     async fn heads(&mut self, known: &Known) -> Read<Moment> {
         self.work.ran(0);
         match &self.via {
-            Via::Transaction(tx) => head::read(tx, &self.system.clock, known).await,
+            Via::Own(tx) => head::read(tx, &self.system.clock, known).await,
+            Via::Lent(tx) => head::read(*tx, &self.system.clock, known).await,
             Via::Reader(db) => head::read(db, &self.system.clock, known).await,
         }
     }
 
     async fn credentials(&mut self, missing: &Missing) -> Read<Credentials> {
         match &self.via {
-            Via::Transaction(tx) => load::Loader { db: tx, work: &self.work }.credentials(missing).await,
+            Via::Own(tx) => load::Loader { db: tx, work: &self.work }.credentials(missing).await,
+            Via::Lent(tx) => load::Loader { db: *tx, work: &self.work }.credentials(missing).await,
             Via::Reader(db) => load::Loader { db, work: &self.work }.credentials(missing).await,
         }
     }
 
     async fn parents(&mut self, missing: &Parents) -> Read<Found> {
         match &self.via {
-            Via::Transaction(tx) => load::Loader { db: tx, work: &self.work }.parents(missing).await,
+            Via::Own(tx) => load::Loader { db: tx, work: &self.work }.parents(missing).await,
+            Via::Lent(tx) => load::Loader { db: *tx, work: &self.work }.parents(missing).await,
             Via::Reader(db) => load::Loader { db, work: &self.work }.parents(missing).await,
         }
     }
@@ -183,8 +218,8 @@ impl Transaction for SqlTransaction {
 
     async fn commit(self) -> Read<()> {
         match self.via {
-            Via::Transaction(tx) => tx.commit().await,
-            Via::Reader(_) => Ok(()),
+            Via::Own(tx) => tx.commit().await,
+            Via::Lent(_) | Via::Reader(_) => Ok(()),
         }
     }
 }
