@@ -108,6 +108,7 @@ pub struct ModelFacts {
 /// The price book of one scope.
 #[derive(Debug, Default)]
 pub struct Book {
+    prices: HashMap<PriceId, Arc<Entry>>,
     own: Shelves,
     connections: HashMap<ConnectionId, Shelves>,
     families: Families,
@@ -120,6 +121,11 @@ impl Book {
     /// The prices of the scope itself.
     pub(super) fn own(&self) -> &Shelves {
         &self.own
+    }
+
+    /// The price with this id, whether or not it is in force: what was charged names it.
+    pub fn price(&self, id: PriceId) -> Option<&Arc<Entry>> {
+        self.prices.get(&id)
     }
 
     /// The prices of one connection.
@@ -204,7 +210,9 @@ impl Binder {
             created_at: row.created_at,
             updated_at: row.updated_at,
         };
-        self.keys.entry((row.connection_id, provider, model)).or_default().push(Arc::new(entry));
+        let entry = Arc::new(entry);
+        self.book.prices.insert(entry.id, entry.clone());
+        self.keys.entry((row.connection_id, provider, model)).or_default().push(entry);
         self.book.rows += 1;
     }
 
