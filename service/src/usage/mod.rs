@@ -35,8 +35,8 @@ pub(crate) async fn known<E: Scoped, L: Scoped>(
 /// The least id of a call that was made at a moment or later. Ids carry milliseconds: one of the same millisecond as the
 /// moment, but before it, cannot be told from it, so a moment between two counts as the later.
 pub(crate) fn first_id(moment: DateTime<Utc>) -> Uuid {
-    let millis =
-        moment.timestamp_micros().div_euclid(1000) + i64::from(moment.timestamp_subsec_micros() % 1000 > 0);
+    let between = !moment.timestamp_subsec_nanos().is_multiple_of(1_000_000);
+    let millis = moment.timestamp_millis() + i64::from(between);
     Uuid::from_u128(u128::from(millis.max(0).unsigned_abs()) << 80)
 }
 
@@ -46,14 +46,16 @@ mod tests {
 
     #[test]
     fn a_moment_parts_the_ids_before_it_from_those_after() {
-        let at = |micros: i64| DateTime::from_timestamp_micros(1_800_000_000_000_000 + micros).unwrap();
+        let at = |nanos: i64| DateTime::from_timestamp_nanos(1_800_000_000_000_000_000 + nanos);
         let id = |millis: u64| {
             let builder = uuid::Builder::from_unix_timestamp_millis(1_800_000_000_000 + millis, &[0; 10]);
             builder.into_uuid()
         };
-        for (micros, before, after) in [(5000, 4, 5), (5001, 5, 6), (5999, 5, 6), (6000, 5, 6)] {
-            assert!(id(before) < first_id(at(micros)), "{micros}");
-            assert!(first_id(at(micros)) <= id(after), "{micros}");
+        for (nanos, before, after) in
+            [(5_000_000, 4, 5), (5_000_001, 5, 6), (5_999_999, 5, 6), (6_000_000, 5, 6)]
+        {
+            assert!(id(before) < first_id(at(nanos)), "{nanos}");
+            assert!(first_id(at(nanos)) <= id(after), "{nanos}");
         }
         assert_eq!(first_id(DateTime::UNIX_EPOCH), Uuid::nil());
     }
