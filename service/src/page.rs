@@ -1,5 +1,5 @@
 //! Keyset pages and their cursors. A cursor is opaque, authenticated, and bound to its tenant, its collection and its
-//! order.
+//! order. It names the exact row after which the next page starts, also where several rows have one identifier.
 
 use crate::{Ctx, Error, Result};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -44,6 +44,12 @@ impl<T> Page<T> {
     pub fn map<V>(self, view: impl FnMut(T) -> V) -> Page<V> {
         Page { items: self.items.into_iter().map(view).collect(), next_cursor: self.next_cursor }
     }
+
+    /// The same, where showing a row may fail.
+    pub fn try_map<V>(self, view: impl FnMut(T) -> Result<V>) -> Result<Page<V>> {
+        let items = self.items.into_iter().map(view).collect::<Result<_>>()?;
+        Ok(Page { items, next_cursor: self.next_cursor })
+    }
 }
 
 /// Names the schema of one page type: generic ones would be inlined into every operation.
@@ -67,7 +73,24 @@ macro_rules! page {
     };
 }
 
-const ID: usize = 16;
+/// A place in a list: an identifier, and which of its rows where several have the same one; 0 where none do.
+pub(crate) type Place = (Uuid, u32);
+
+/// Bytes of a place: the identifier, then the number, big-endian.
+const PLACE: usize = 20;
+
+fn bytes((id, part): Place) -> [u8; PLACE] {
+    let mut bytes = [0; PLACE];
+    let (head, tail) = bytes.split_at_mut(16);
+    head.copy_from_slice(id.as_bytes());
+    tail.copy_from_slice(&part.to_be_bytes());
+    bytes
+}
+
+fn place(bytes: &[u8; PLACE]) -> Option<Place> {
+    let (id, part) = bytes.split_first_chunk::<16>()?;
+    Some((Uuid::from_bytes(*id), u32::from_be_bytes(part.try_into().ok()?)))
+}
 
 impl PageRequest {
     /// Rows a page.
@@ -81,6 +104,11 @@ impl PageRequest {
 
     /// The identifier after which the page starts.
     pub(crate) fn start(&self, ctx: &Ctx, collection: &str) -> Result<Option<Uuid>> {
+        Ok(self.start_at(ctx, collection)?.map(|(id, _)| id))
+    }
+
+    /// The place after which the page starts.
+    pub(crate) fn start_at(&self, ctx: &Ctx, collection: &str) -> Result<Option<Place>> {
         if !(1..=100).contains(&self.size()) {
             return Err(Error::malformed(
                 "?page_size",
@@ -90,10 +118,10 @@ impl PageRequest {
         }
         let Some(text) = &self.cursor else { return Ok(None) };
         let refused = || Error::malformed("?cursor", "invalid_cursor", "the cursor is not one of this list");
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
-        let (id, tag) = bytes.split_first_chunk::<ID>().ok_or_else(refused)?;
-        let expected = self.tag(ctx, collection, id)?;
-        if expected.ct_eq(tag).into() { Ok(Some(Uuid::from_bytes(*id))) } else { Err(refused()) }
+        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+        let (bytes, tag) = sealed.split_first_chunk::<PLACE>().ok_or_else(refused)?;
+        let expected = self.tag(ctx, collection, bytes)?;
+        if expected.ct_eq(tag).into() { place(bytes).map(Some).ok_or_else(refused) } else { Err(refused()) }
     }
 
     /// Cuts one row too many off, and makes the next cursor if there was one.
@@ -101,24 +129,36 @@ impl PageRequest {
         &self,
         ctx: &Ctx,
         collection: &str,
-        mut items: Vec<V>,
+        items: Vec<V>,
         id: impl Fn(&V) -> Uuid,
+    ) -> Result<Page<V>> {
+        self.finish_at(ctx, collection, items, |item| (id(item), 0))
+    }
+
+    /// The same of a list in which several rows may have one identifier.
+    pub(crate) fn finish_at<V>(
+        &self,
+        ctx: &Ctx,
+        collection: &str,
+        mut items: Vec<V>,
+        place: impl Fn(&V) -> Place,
     ) -> Result<Page<V>> {
         let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
         if items.len() <= size {
             return Ok(Page { items, next_cursor: None });
         }
         items.truncate(size);
-        let Some(last) = items.last().map(id) else { return Ok(Page { items, next_cursor: None }) };
-        let tag = self.tag(ctx, collection, last.as_bytes())?;
-        let cursor = URL_SAFE_NO_PAD.encode([&last.as_bytes()[..], &tag].concat());
+        let Some(last) = items.last().map(place) else { return Ok(Page { items, next_cursor: None }) };
+        let last = bytes(last);
+        let tag = self.tag(ctx, collection, &last)?;
+        let cursor = URL_SAFE_NO_PAD.encode([&last[..], &tag].concat());
         Ok(Page { items, next_cursor: Some(cursor) })
     }
 
-    fn tag(&self, ctx: &Ctx, collection: &str, id: &[u8; ID]) -> Result<[u8; 16]> {
+    fn tag(&self, ctx: &Ctx, collection: &str, place: &[u8; PLACE]) -> Result<[u8; 16]> {
         let organization = ctx.scope.organization.uuid();
         let order = [u8::from(self.ascending())];
-        let parts: [&[u8]; 4] = [organization.as_bytes(), &order, id, collection.as_bytes()];
+        let parts: [&[u8]; 4] = [organization.as_bytes(), &order, place, collection.as_bytes()];
         ctx.system.secrets.seal_of(b"cursor", &parts)
     }
 }

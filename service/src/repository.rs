@@ -47,9 +47,15 @@ pub trait Scoped: EntityTrait {
     const ORGANIZATION: Option<Self::Column>;
     /// The identifier's column; lists are ordered by it.
     const ID: Self::Column;
+    /// Which of the rows that have one identifier, where several may; lists are ordered by it, too.
+    const PART: Option<Self::Column> = None;
 
     /// The identifier of a row.
     fn id_of(row: &Self::Model) -> Self::Id;
+    /// Which of the rows that have its identifier a row is.
+    fn part_of(_row: &Self::Model) -> u32 {
+        0
+    }
     /// What the policy caches call a row by: itself, or the thing whose set it is in.
     fn concerns(row: &Self::Model) -> Uuid {
         Self::id_of(row).into()
@@ -230,18 +236,27 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
     /// One page of whole rows, for a view that is assembled by hand.
     pub async fn rows(&self, page: &PageRequest, filter: impl Into<Condition>) -> Result<Page<E::Model>> {
         let rows = self.page(page, filter)?.all(self.conn).await?;
-        page.finish(self.ctx, E::KIND, rows, |row| E::id_of(row).into())
+        page.finish_at(self.ctx, E::KIND, rows, |row| (E::id_of(row).into(), E::part_of(row)))
     }
 
     fn page(&self, page: &PageRequest, filter: impl Into<Condition>) -> Result<Select<E>> {
-        let start = page.start(self.ctx, E::KIND)?;
         let mut select = self.select().filter(filter.into()).limit(page.size() + 1);
-        if let Some(after) = start {
-            select = select.filter(if page.ascending() { E::ID.gt(after) } else { E::ID.lt(after) });
+        if let Some(place) = page.start_at(self.ctx, E::KIND)? {
+            select = select.filter(beyond::<E>(place, page.ascending()));
         }
         let order = if page.ascending() { sea_orm::Order::Asc } else { sea_orm::Order::Desc };
-        Ok(select.order_by(E::ID, order))
+        select = select.order_by(E::ID, order.clone());
+        Ok(E::PART.into_iter().fold(select, |select, part| select.order_by(part, order.clone())))
     }
+}
+
+/// Rows beyond a place. Where several have one identifier, the bound on the identifier stands by itself, so that an index
+/// and a partition are found by it.
+fn beyond<E: Scoped>((id, n): (Uuid, u32), ascending: bool) -> Condition {
+    let over = if ascending { E::ID.gt(id) } else { E::ID.lt(id) };
+    let Some(part) = E::PART else { return Condition::all().add(over) };
+    let (from, next) = if ascending { (E::ID.gte(id), part.gt(n)) } else { (E::ID.lte(id), part.lt(n)) };
+    Condition::all().add(from).add(Condition::any().add(over).add(next))
 }
 
 fn scope<E: Scoped>(ctx: &Ctx) -> Condition {

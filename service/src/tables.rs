@@ -15,7 +15,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, Que
 
 macro_rules! scoped {
     ($table:ident, $id:ty, $field:ident: $column:ident, $kind:literal, $policy:expr, $organization:expr
-     $(, concerns $concerns:ident)? $(, personal $personal:pat)? $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
+     $(, concerns $concerns:ident)? $(, part $part:ident: $part_column:ident)? $(, personal $personal:pat)? $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
         impl Scoped for $table::Entity {
             type Id = $id;
             const KIND: &'static str = $kind;
@@ -25,6 +25,10 @@ macro_rules! scoped {
             fn id_of(row: &Self::Model) -> Self::Id {
                 row.$field
             }
+            $(const PART: Option<Self::Column> = Some($table::Column::$part_column);
+            fn part_of(row: &Self::Model) -> u32 {
+                u32::try_from(row.$part).unwrap_or_default()
+            })?
             $(fn concerns(row: &Self::Model) -> uuid::Uuid {
                 row.$concerns
             })?
@@ -58,7 +62,8 @@ macro_rules! versioned {
 fn not<C: ColumnTrait>(column: C, standing: Standing) -> Condition {
     Condition::all().add(column.ne(standing))
 }
-fn teams_or_user<C: ColumnTrait>(
+/// Rows of these teams or of this person.
+pub(crate) fn teams_or_user<C: ColumnTrait>(
     team: C,
     teams: &[id::TeamId],
     user: C,
@@ -116,6 +121,7 @@ scoped!(limit_window, id::LimitId, limit_id: LimitId, "window", None, Some(limit
 scoped!(reservation, id::ReservationId, id: Id, "reservation", None, Some(reservation::Column::OrganizationId),
     within |teams, user| teams_or_user(reservation::Column::TeamId, teams, reservation::Column::UserId, user));
 scoped!(usage_event, id::ReservationId, id: Id, "usage event", None, Some(usage_event::Column::OrganizationId),
+    part attempt: Attempt,
     within |teams, user| teams_or_user(usage_event::Column::TeamId, teams, usage_event::Column::UserId, user));
 
 fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {

@@ -159,6 +159,8 @@ on_both!(an_invitation_goes_with_the_admin_token_that_made_it, |app| {
         "team_members",
         "service_accounts",
         "keys",
+        "limits",
+        "usage",
         "prices",
         "models",
         "audit",

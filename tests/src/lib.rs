@@ -8,6 +8,7 @@ mod app;
 mod client;
 pub mod cluster;
 mod database;
+pub mod ledger;
 mod reply;
 mod seed;
 pub mod server;

@@ -21,8 +21,10 @@ mod price_lists;
 mod price_questions;
 mod prices;
 mod providers;
+mod reservations;
 mod service_accounts;
 mod teams;
+mod usage;
 mod users;
 
 /// The routes that programs and people call.
@@ -45,6 +47,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(model_aliases::router())
         .merge(providers::router())
         .merge(catalogue::router())
+        .merge(usage::router())
+        .merge(reservations::router())
         .merge(audit_events::router())
         .merge(users::router())
         .merge(decisions::router())

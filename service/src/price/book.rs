@@ -125,6 +125,7 @@ impl ModelFacts {
 /// The price book of one scope.
 #[derive(Debug, Default)]
 pub struct Book {
+    prices: HashMap<PriceId, Arc<Entry>>,
     own: Shelves,
     connections: HashMap<ConnectionId, Shelves>,
     families: Families,
@@ -143,6 +144,11 @@ impl Book {
     /// The prices of the scope itself.
     pub(super) fn own(&self) -> &Shelves {
         &self.own
+    }
+
+    /// The price with this id, whether or not it is in force: what was charged names it.
+    pub fn price(&self, id: PriceId) -> Option<&Arc<Entry>> {
+        self.prices.get(&id)
     }
 
     /// The prices of one connection.

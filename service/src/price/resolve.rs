@@ -120,6 +120,11 @@ pub struct Prices {
 }
 
 impl Prices {
+    /// The price with this id, the organization's or the platform's, whether or not it is in force.
+    pub fn price(&self, id: PriceId) -> Option<&Arc<Entry>> {
+        self.organization.price(id).or_else(|| self.platform.price(id))
+    }
+
     /// The price that holds.
     pub fn winner(&self, wanted: &Wanted<'_>) -> Option<Winner> {
         let model = self.resolved(wanted.model);

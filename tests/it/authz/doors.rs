@@ -133,6 +133,17 @@ const DOORS: &[(Door, &[&str])] = &[
         Needs(Permission::PricesWrite),
         &["create_price", "update_price", "delete_price", "end_price", "import_prices"],
     ),
+    (
+        Needs(Permission::UsageRead),
+        &[
+            "list_usage_events",
+            "get_usage_event",
+            "get_key_usage",
+            "get_team_usage",
+            "list_reservations",
+            "get_reservation",
+        ],
+    ),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),
     (

@@ -1,8 +1,9 @@
 //! Rows of every kind in one organization, so that others can reach for them.
 
+use entity::id::{OrganizationId, ReservationId, UsageEventId};
 use serde_json::json;
 use std::collections::BTreeMap;
-use tests::{Client, TestApp};
+use tests::{Client, TestApp, ledger};
 
 /// Rows of one organization, around one team of it.
 pub struct World {
@@ -43,6 +44,7 @@ impl World {
         let alias = make("model-aliases", json!({"name": format!("{name}-alias"), "target": name})).await;
         let price = json!({"model": name, "kind": "per_request", "per_request": "0.01"});
         let price = make("prices", price).await;
+        let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
         let sessions = owner.get("/v1/auth/sessions").await.ok();
         let ids = [
             ("org", organization),
@@ -58,6 +60,8 @@ impl World {
             ("alias", text(&alias, "id")),
             ("inv", text(&invitation, "id")),
             ("price", text(&price, "id")),
+            ("res", call),
+            ("evt", event),
             ("ses", text(&sessions["items"][0], "id")),
         ];
         Self {
@@ -72,4 +76,16 @@ impl World {
     pub fn id(&self, prefix: &str) -> String {
         self.ids.get(prefix).unwrap_or_else(|| panic!("no {prefix}_… in the world of the walk")).clone()
     }
+}
+
+/// A call with the key of a team, which is settled by an event and yet holds something.
+async fn call(app: &TestApp, organization: OrganizationId, (key, team): (&str, &str)) -> (String, String) {
+    let id: ReservationId = app.system.entropy.id(app.clock.now());
+    let (key_id, team_id) = (key.parse().ok(), team.parse().ok());
+    let event = ledger::event(organization, id);
+    ledger::record(&app.system, [entity::usage_event::Model { key_id, team_id, ..event }]).await;
+    let call = ledger::reservation(organization, id);
+    ledger::reserve(&app.system, [entity::reservation::Model { key_id, team_id, ..call }]).await;
+    ledger::sum_up(&app.system, organization).await;
+    (id.to_string(), UsageEventId::new(id.uuid()).to_string())
 }

@@ -1,0 +1,99 @@
+//! Totals of a key and of a team, from the sums by hour and day. Currencies are never added together.
+
+use super::{
+    hours::Hours,
+    rollup::{Group, Rollups},
+    sums::{UsageSums, plus},
+};
+use crate::{Ctx, Error, Result};
+use chrono::{DateTime, Utc};
+use entity::{
+    id::{KeyId, TeamId},
+    money::Nanos,
+    team,
+    usage_rollup::Column,
+    virtual_key,
+};
+use sea_orm::ColumnTrait;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// Which hours to add up. An event counts in the hour in which it became known, its `occurred_at`.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct UsageRange {
+    /// From this full hour in UTC on; absent = from the beginning.
+    pub from: Option<DateTime<Utc>>,
+    /// Up to but not including this full hour in UTC; absent = up to now.
+    pub to: Option<DateTime<Utc>>,
+}
+
+/// What calls cost in one currency.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CurrencyCost {
+    /// ISO 4217.
+    #[schema(example = "USD")]
+    pub currency: String,
+    /// What they cost together.
+    pub cost: Nanos,
+}
+
+/// What calls used and cost, together.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct UsageTotals {
+    /// From this hour on; null = from the beginning.
+    #[schema(required)]
+    pub from: Option<DateTime<Utc>>,
+    /// Up to but not including this hour; null = up to now.
+    #[schema(required)]
+    pub to: Option<DateTime<Utc>>,
+    /// What they cost, by currency, in order of its code; currencies are never added together.
+    pub costs: Vec<CurrencyCost>,
+    /// Events: one for each attempt of a call.
+    #[schema(example = 42)]
+    pub events: i64,
+    /// What they used, each token in exactly one class.
+    pub usage: UsageSums,
+    /// Events of which something, or everything, has no price.
+    pub unpriced_events: i64,
+    /// Events of calls that used more than they held.
+    pub overruns: i64,
+}
+
+impl UsageTotals {
+    /// Adds what has one currency, or none.
+    fn add(&mut self, group: Group) -> Result<()> {
+        self.events = plus(self.events, group.events)?;
+        self.usage = self.usage.plus(group.usage)?;
+        self.unpriced_events = plus(self.unpriced_events, group.unpriced_events)?;
+        self.overruns = plus(self.overruns, group.overruns)?;
+        match group.currency {
+            Some(currency) => self.costs.push(CurrencyCost { currency, cost: group.cost }),
+            None if group.cost == Nanos::ZERO => {}
+            None => return Err(Error::internal("a cost without a currency")),
+        }
+        Ok(())
+    }
+}
+
+/// What the calls with a key used and cost, as far as they are in reach.
+pub async fn of_key(ctx: &Ctx, key: KeyId, range: UsageRange) -> Result<UsageTotals> {
+    ctx.repository::<virtual_key::Entity>().find(key).await?;
+    totals(ctx, Rollups::new(ctx).narrow(Column::KeyId.eq(key)), range).await
+}
+
+/// What the calls with the keys of a team used and cost: those that it owned then, whoever owns them now.
+pub async fn of_team(ctx: &Ctx, team: TeamId, range: UsageRange) -> Result<UsageTotals> {
+    ctx.repository::<team::Entity>().find(team).await?;
+    totals(ctx, Rollups::new(ctx).narrow(Column::TeamId.eq(team)), range).await
+}
+
+async fn totals(ctx: &Ctx, rollups: Rollups, range: UsageRange) -> Result<UsageTotals> {
+    let hours = Hours::new(range.from, range.to)?;
+    let mut totals = UsageTotals { from: range.from, to: range.to, ..UsageTotals::default() };
+    for group in rollups.sum(&ctx.system.db.reader, hours).await? {
+        totals.add(group)?;
+    }
+    Ok(totals)
+}
