@@ -33,6 +33,7 @@ pub mod idempotency;
 pub mod invitation;
 pub mod jwt;
 pub mod key;
+pub mod limit;
 pub mod member;
 pub mod meter;
 pub mod model;

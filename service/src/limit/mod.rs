@@ -1,0 +1,3 @@
+//! Limits: who may have how much of what, per when.
+
+pub mod window;
