@@ -89,7 +89,7 @@ pub async fn get(ctx: &Ctx, id: LimitId) -> Result<Limit> {
 pub struct LimitWindow {
     /// Its first moment; of a limit that counts for ever, 1970.
     pub window_start: DateTime<Utc>,
-    /// Its first moment no longer, when the limit begins anew; null = never.
+    /// When it is over and the limit begins anew; null = never.
     #[schema(required)]
     pub resets_at: Option<DateTime<Utc>>,
     /// By calls whose use is known.

@@ -133,6 +133,8 @@ const DOORS: &[(Door, &[&str])] = &[
         Needs(Permission::PricesWrite),
         &["create_price", "update_price", "delete_price", "end_price", "import_prices"],
     ),
+    (Needs(Permission::LimitsRead), &["list_limits", "get_limit", "list_limit_windows"]),
+    (Needs(Permission::LimitsWrite), &["create_limit", "update_limit", "delete_limit", "reset_limit"]),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),
     (

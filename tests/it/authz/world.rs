@@ -43,6 +43,8 @@ impl World {
         let alias = make("model-aliases", json!({"name": format!("{name}-alias"), "target": name})).await;
         let price = json!({"model": name, "kind": "per_request", "per_request": "0.01"});
         let price = make("prices", price).await;
+        let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
+        let limit = make("limits", limit).await;
         let sessions = owner.get("/v1/auth/sessions").await.ok();
         let ids = [
             ("org", organization),
@@ -58,6 +60,7 @@ impl World {
             ("alias", text(&alias, "id")),
             ("inv", text(&invitation, "id")),
             ("price", text(&price, "id")),
+            ("lim", text(&limit, "id")),
             ("ses", text(&sessions["items"][0], "id")),
         ];
         Self {
