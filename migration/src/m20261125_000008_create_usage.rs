@@ -124,7 +124,7 @@ fn reservation() -> TableCreateStatement {
 }
 
 fn usage_event() -> TableCreateStatement {
-    let before = [
+    let before = vec![
         uuid("organization_id"),
         uuid("id"),
         int("attempt"),

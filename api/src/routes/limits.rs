@@ -97,6 +97,8 @@ async fn list_limits(
 }
 
 /// Read a limit
+///
+/// One within the caller's reach. What it has counted is in its windows.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/limits/{limit}", tag = "limits", params(LimitPath),
     responses((status = 200, description = "The limit.", body = Limit)))]
 async fn get_limit(allow: Allow<permit::LimitsRead>, Path(path): Path<LimitPath>) -> Result<Json<Limit>> {

@@ -215,9 +215,13 @@ fn every_operation_has_its_door_and_the_document_agrees() {
     assert_eq!(listed.len(), served.len(), "an operation has two doors");
 }
 
+/// Permissions whose operations are still to come.
+const TO_COME: [Permission; 2] = [Permission::UsageRead, Permission::ReservationsWrite];
+
 #[test]
 fn every_permission_opens_something() {
     for permission in Permission::EVERY {
-        assert!(DOORS.iter().any(|(door, _)| *door == Needs(*permission)), "{permission:?}");
+        let opens = DOORS.iter().any(|(door, _)| *door == Needs(*permission));
+        assert_eq!(opens, !TO_COME.contains(permission), "{permission:?}");
     }
 }
