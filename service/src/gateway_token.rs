@@ -25,7 +25,7 @@ use uuid::Uuid;
 /// The scope that stands for every decision, also those of later releases.
 pub const EVERY: &str = "*";
 /// The decisions that a token can be narrowed to.
-pub const SCOPES: &[&str] = &[EVERY, "authorize", "explain", "check"];
+pub const SCOPES: &[&str] = &[EVERY, "authorize", "explain", "check", "settle", "void", "extend", "usage"];
 /// Teams that a token can be narrowed to.
 const TEAMS: usize = 256;
 

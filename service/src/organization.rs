@@ -28,6 +28,10 @@ use uuid::Uuid;
 
 /// Characters of a slug.
 const SLUG: usize = 63;
+/// Tokens of the longest completion.
+const OUTPUT_TOKENS: i64 = 10_000_000;
+/// Seconds of the longest wait for what a call has used: ten years.
+const RELEASE_AFTER: i64 = 315_576_000;
 
 /// A tenant: nothing of one organization is visible to another.
 #[derive(Debug, Serialize, DerivePartialModel, ToSchema)]
@@ -54,6 +58,12 @@ pub struct Organization {
     pub default_currency: String,
     /// What happens to calls for which no price is found.
     pub unpriced_policy: UnpricedPolicy,
+    /// The most tokens of the completion of a call that states none; null = as many as the model makes.
+    #[schema(required, example = 4096)]
+    pub default_max_output_tokens: Option<i64>,
+    /// Seconds after which what an unresolved call holds is released; null = never.
+    #[schema(required, example = 86400)]
+    pub release_after: Option<i64>,
     /// For `If-Match`.
     pub version: i64,
     /// When it was made.
@@ -112,6 +122,28 @@ pub struct OrganizationPatch {
     #[schema(nullable = false)]
     #[serde(deserialize_with = "crate::validate::present")]
     pub unpriced_policy: Option<UnpricedPolicy>,
+    /// The most tokens of the completion of a call that states none: what such a call is assumed to use until its use is
+    /// known. null = as many as the model makes.
+    #[serde(with = "serde_with::rust::double_option")]
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 10_000_000, example = 4096)]
+    pub default_max_output_tokens: Option<Option<i64>>,
+    /// Seconds after which what an unresolved call holds is released. Until then it counts, because the provider may have
+    /// charged for it. null = never, only when somebody settles or voids it.
+    #[serde(with = "serde_with::rust::double_option")]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 315_576_000_i64, example = 86400)]
+    pub release_after: Option<Option<i64>>,
+}
+
+impl OrganizationPatch {
+    /// What is assumed of calls whose use is not known.
+    fn check_calls(&self, faults: &mut Faults) {
+        let tokens = self.default_max_output_tokens.flatten();
+        let wrong = tokens.is_some_and(|tokens| !(1..=OUTPUT_TOKENS).contains(&tokens));
+        let message = "must be between 1 and 10000000";
+        faults.when(wrong, "/default_max_output_tokens", "out_of_range", message);
+        let wrong = self.release_after.flatten().is_some_and(|after| !(0..=RELEASE_AFTER).contains(&after));
+        faults.when(wrong, "/release_after", "out_of_range", "must be between 0 and 315576000 seconds");
+    }
 }
 
 /// The first row of a tenant, and its first owner.
@@ -229,6 +261,7 @@ pub async fn update(ctx: &Ctx, version: Option<i64>, patch: OrganizationPatch) -
     if let Some(currency) = &patch.default_currency {
         faults.currency("/default_currency", currency);
     }
+    patch.check_calls(&mut faults);
     faults.finish()?;
     let slug = patch.slug.clone().unwrap_or_default();
     let mut unit = ctx.begin().await?;

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 mod offered;
 mod queue;
+mod timeline;
 mod writer;
 
 pub use offered::Offered;

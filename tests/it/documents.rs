@@ -41,6 +41,7 @@ fn every_link_leads_to_a_file() {
         "docs/permissions.md",
         "docs/prices.md",
         "docs/usage.md",
+        "docs/limits.md",
     ] {
         let path = root().join(file);
         let text = fs::read_to_string(&path).unwrap();

@@ -185,6 +185,37 @@ on_both!(an_organization_decides_about_currency_and_calls_without_a_price, |app|
     assert_eq!(owner.get(path).await.ok(), changed);
 });
 
+on_both!(an_organization_decides_what_calls_are_assumed_to_use, |app| {
+    let owner = app.owner();
+    let path = "/v1/organizations/default";
+    let both = |found: &Value| [found["default_max_output_tokens"].clone(), found["release_after"].clone()];
+    assert_eq!(both(&owner.get(path).await.ok()), [json!(null), json!(86_400)]);
+    for [tokens, after] in [
+        [json!(1), json!(0)],
+        [json!(10_000_000), json!(315_576_000)],
+        [json!(null), json!(null)],
+        [json!(4096), json!(60)],
+    ] {
+        let body = json!({"default_max_output_tokens": tokens, "release_after": after});
+        assert_eq!(both(&owner.patch(path, body).await.ok()), [tokens, after]);
+    }
+    // An absent field is kept.
+    let kept = owner.patch(path, json!({"default_max_output_tokens": 5})).await.ok();
+    assert_eq!(both(&kept), [json!(5), json!(60)]);
+    for [tokens, after] in [[0, -1], [10_000_001, 315_576_001], [i64::MIN, i64::MAX]] {
+        let body = json!({"default_max_output_tokens": tokens, "release_after": after});
+        let faults = [("/default_max_output_tokens", "out_of_range"), ("/release_after", "out_of_range")];
+        owner.patch(path, body).await.invalid(&faults);
+    }
+    for field in ["default_max_output_tokens", "release_after"] {
+        for value in [json!("60"), json!(1.5), json!(true)] {
+            let pointer = format!("/{field}");
+            owner.patch(path, json!({ field: value })).await.invalid(&[(pointer.as_str(), "invalid_value")]);
+        }
+    }
+    assert_eq!(owner.get(path).await.ok(), kept);
+});
+
 on_both!(an_organization_is_its_members_business, |app| {
     let acme = app.other_organization("acme").await;
     for request in

@@ -4,9 +4,10 @@
 use crate::teams::{id, make};
 use entity::{
     admin_token, audit_event, catalogue_state, credential_activity, gateway_token, idempotency_record,
-    invitation, key_secret, login_throttle, membership, model, model_alias, org_head, organization,
-    password_reset, policy_log, price, price_feed, provider, refresh_token, secret_check, service_account,
-    session, status::TeamRole, team, team_member, user_account, virtual_key,
+    invitation, key_secret, limit, limit_window, login_throttle, membership, model, model_alias, org_head,
+    organization, password_reset, policy_log, price, price_feed, provider, refresh_token, reservation,
+    secret_check, service_account, session, status::TeamRole, team, team_member, usage_event, usage_latency,
+    usage_rollup, user_account, virtual_key,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use migration::{Migrator, MigratorTrait};
@@ -47,6 +48,8 @@ fn tables() -> Vec<Table> {
         table(idempotency_record::Entity),
         table(invitation::Entity),
         table(key_secret::Entity),
+        table(limit::Entity),
+        table(limit_window::Entity),
         table(login_throttle::Entity),
         table(membership::Entity),
         table(model::Entity),
@@ -59,11 +62,15 @@ fn tables() -> Vec<Table> {
         table(price_feed::Entity),
         table(provider::Entity),
         table(refresh_token::Entity),
+        table(reservation::Entity),
         table(secret_check::Entity),
         table(service_account::Entity),
         table(session::Entity),
         table(team::Entity),
         table(team_member::Entity),
+        table(usage_event::Entity),
+        table(usage_latency::Entity),
+        table(usage_rollup::Entity),
         table(user_account::Entity),
         table(virtual_key::Entity),
     ]
@@ -91,7 +98,8 @@ async fn rows(db: &DatabaseConnection, sql: &str) -> Vec<Vec<String>> {
     rows.iter().map(texts).collect()
 }
 
-/// Everything in the schema but the migrator's own table: kind, name, definition.
+/// Everything in the schema but the migrator's own table, and the partitions of tables, which are as their tables: kind,
+/// name, definition.
 async fn schema(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = if db.get_database_backend() == DatabaseBackend::Sqlite {
         "SELECT type, name, coalesce(sql, '') FROM sqlite_master
@@ -99,10 +107,13 @@ async fn schema(db: &DatabaseConnection) -> Vec<Vec<String>> {
     } else {
         "SELECT 'column', table_name || '.' || column_name, udt_name || ' ' || is_nullable
          FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'seaql_migrations'
+         AND table_name NOT IN (SELECT relname FROM pg_class WHERE relispartition)
          UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
          WHERE connamespace = 'public'::regnamespace AND conrelid <> 'seaql_migrations'::regclass
+         AND conrelid NOT IN (SELECT oid FROM pg_class WHERE relispartition)
          UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes
          WHERE schemaname = 'public' AND tablename <> 'seaql_migrations'
+         AND tablename NOT IN (SELECT relname FROM pg_class WHERE relispartition)
          UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
          UNION ALL SELECT 'function', proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace
          ORDER BY 1, 2"
@@ -118,7 +129,8 @@ async fn columns(db: &DatabaseConnection) -> BTreeSet<(String, String, bool)> {
          WHERE m.type = 'table' AND m.name <> 'seaql_migrations' AND m.name NOT LIKE 'sqlite_%'"
     } else {
         "SELECT table_name || '.' || column_name, replace(udt_name, 'varchar', 'text'), is_nullable::text
-         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'seaql_migrations'"
+         FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'seaql_migrations'
+         AND table_name NOT IN (SELECT relname FROM pg_class WHERE relispartition)"
     };
     let column = |row: Vec<String>| {
         let [name, kind, nullable] = <[String; 3]>::try_from(row).unwrap();

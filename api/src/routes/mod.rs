@@ -12,6 +12,7 @@ mod gateway_tokens;
 pub mod health;
 mod invitations;
 mod keys;
+mod limits;
 mod members;
 mod model_aliases;
 mod models;
@@ -37,6 +38,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(teams::router())
         .merge(service_accounts::router())
         .merge(keys::router())
+        .merge(limits::router())
         .merge(admin_tokens::router())
         .merge(gateway_tokens::router())
         .merge(prices::router())

@@ -1,7 +1,7 @@
 //! `/v1/organizations/{organization}/reservations`: authorized calls, and what they hold.
 
 use crate::{
-    extract::{Allow, Json, Path, Query},
+    extract::{Act, Allow, Json, Path, Query, json::Once},
     list_query,
     problem::Result,
     state::AppState,
@@ -10,6 +10,7 @@ use entity::id::{KeyId, ReservationId, TeamId};
 use serde::Deserialize;
 use service::{
     authz::permit,
+    decision::{self, NewResolution, Settlement},
     page::Page,
     reservation::{self, HeldState, Reservation, ReservationFilter, ReservationPage},
 };
@@ -18,7 +19,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_reservations)).routes(routes!(get_reservation))
+    OpenApiRouter::new()
+        .routes(routes!(list_reservations))
+        .routes(routes!(get_reservation))
+        .routes(routes!(resolve_reservation))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -74,4 +78,20 @@ async fn get_reservation(
     Path(path): Path<ReservationPath>,
 ) -> Result<Json<Reservation>> {
     Ok(Json(reservation::get(&allow, path.reservation).await?))
+}
+
+/// Resolve a reservation
+///
+/// Says what became of a call of which the gateway has told nothing: what it used, or that it did not happen. Its holds are
+/// let go of. An open call can be resolved, too.
+#[utoipa::path(post, path = "/v1/organizations/{organization}/reservations/{reservation}/resolve", tag = "reservations",
+    params(ReservationPath), request_body = NewResolution,
+    responses((status = 200, description = "What became of it.", body = Settlement),
+              (status = 409, description = "`already_settled`: it was settled otherwise. `reservation_voided`: it was voided.")))]
+async fn resolve_reservation(
+    allow: Allow<permit::ReservationsWrite>,
+    Path(path): Path<ReservationPath>,
+    Once(new): Act<NewResolution>,
+) -> Result<Json<Settlement>> {
+    Ok(Json(decision::resolve(&allow, path.reservation, new).await?))
 }

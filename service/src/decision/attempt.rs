@@ -164,6 +164,28 @@ attempt! {
     }
 }
 
+/// What an administrator knows of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It happened, and what it used is told.
+    Settled,
+    /// It did not happen.
+    Voided,
+}
+
+attempt! {
+    /// What became of a call of which nothing was heard. What it used is told only if it happened.
+    pub struct NewResolution {
+        /// Whether it happened.
+        pub outcome: Outcome,
+        /// Instead of the fields of one attempt: all attempts, 1–32, in order.
+        #[serde(default)]
+        #[schema(min_items = 1, max_items = 32)]
+        pub attempts: Option<Vec<NewAttempt>>,
+    }
+}
+
 /// A call that did not happen.
 #[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -294,11 +316,9 @@ impl NewSettlement {
     /// The attempts, or everything that is wrong with them.
     pub(super) fn attempts(&self) -> Result<Vec<Attempt>> {
         let mut faults = Faults::default();
-        let attempts = attempts(&mut faults, self.told(), self.attempts.as_deref());
-        faults.also(&attempts);
-        let read = attempts?;
+        let attempts = attempts(&mut faults, self.told(), self.attempts.as_deref())?;
         faults.finish()?;
-        Ok(read)
+        Ok(attempts)
     }
 
     /// What settles a reservation.
@@ -306,6 +326,24 @@ impl NewSettlement {
         let attempts = self.attempts()?;
         let print = fingerprint(&attempts)?;
         let naming = Naming { by, organization, reservation: self.reservation_id };
+        Ok(Task::Do(Command::Settle(naming, attempts, print)))
+    }
+}
+
+impl NewResolution {
+    /// What settles or voids a reservation.
+    pub(super) fn command(&self, by: Asker, organization: OrganizationId, id: ReservationId) -> Result<Task> {
+        let naming = Naming { by, organization, reservation: id };
+        let mut faults = Faults::default();
+        if self.outcome == Outcome::Voided {
+            let told = !self.told().is_nothing() || self.attempts.is_some();
+            faults.when(told, "/outcome", "exclusive", "a call that did not happen has used nothing");
+            faults.finish()?;
+            return Ok(Task::Do(Command::Void(naming)));
+        }
+        let attempts = attempts(&mut faults, self.told(), self.attempts.as_deref())?;
+        faults.finish()?;
+        let print = fingerprint(&attempts)?;
         Ok(Task::Do(Command::Settle(naming, attempts, print)))
     }
 }

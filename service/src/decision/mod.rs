@@ -6,14 +6,16 @@ mod answer;
 mod attempt;
 mod limits;
 mod request;
+mod resolve;
 
 pub use answer::{
     Authorization, Basis, Explanation, Extension, KeyIdentity, ModelPrice, OwnKey, Reason, SettledAttempt,
     Settlement, WorstCase,
 };
-pub use attempt::{NewAttempt, NewExtension, NewSettlement, NewUsage, NewVoid};
+pub use attempt::{NewAttempt, NewExtension, NewResolution, NewSettlement, NewUsage, NewVoid, Outcome};
 pub use limits::LimitState;
 pub use request::{ErrorFormat, KeyCall, NewDecision, Presented};
+pub use resolve::resolve;
 
 use crate::{
     Ctx, Error, Result, System,

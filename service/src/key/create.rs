@@ -1,11 +1,16 @@
-//! Making a key: the row and its first secret in one unit of work.
+//! Making a key: the row, its first secret and its limits in one unit of work.
 
 use super::{IssuedKey, NewOwner, SCOPES, owner::Owner, secret, view};
-use crate::{Ctx, Result, validate::Faults};
+use crate::{
+    Ctx, Result,
+    limit::{self, NewKeyLimit},
+    validate::Faults,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     id::{KeyId, ServiceAccountId, TeamId, UserId},
     json::{Metadata, Tags, Texts},
+    limit as usage_limit,
     status::KeyStatus,
     virtual_key::{ActiveModel, Entity},
 };
@@ -59,10 +64,16 @@ pub struct NewKey {
     /// Any JSON object of at most 16 KiB, kept as it is.
     #[serde(default)]
     pub metadata: Metadata,
+    /// Limits to make on the key, at most 64, together with it: both or neither.
+    #[serde(default)]
+    #[sea_orm(ignore)]
+    #[schema(max_items = 64)]
+    pub limits: Vec<NewKeyLimit>,
 }
 
 impl NewKey {
-    fn check(&self, now: DateTime<Utc>) -> Result<Owner> {
+    /// The owner, and the limits to make.
+    fn check(&self, now: DateTime<Utc>) -> Result<(Owner, Vec<usage_limit::ActiveModel>)> {
         let owner = NewOwner {
             team_id: self.team_id,
             user_id: self.user_id,
@@ -79,8 +90,9 @@ impl NewKey {
         expiry(&mut faults, self.expires_at, now);
         faults.tags("/tags", &self.tags);
         faults.metadata("/metadata", &self.metadata);
+        let limits = NewKeyLimit::check_all(&self.limits, &mut faults);
         faults.finish()?;
-        owner
+        Ok((owner?, limits))
     }
 }
 
@@ -95,7 +107,7 @@ pub(super) fn expiry(faults: &mut Faults, expires_at: Option<DateTime<Utc>>, now
 /// Makes a key, and shows its secret.
 pub async fn create(ctx: &Ctx, new: NewKey) -> Result<IssuedKey> {
     let mut unit = ctx.begin().await?;
-    let owner = new.check(unit.now)?;
+    let (owner, limits) = new.check(unit.now)?;
     let held = owner.hold(&unit).await?;
     held.allows(new.expires_at, unit.now)?;
     held.at_work()?;
@@ -104,6 +116,7 @@ pub async fn create(ctx: &Ctx, new: NewKey) -> Result<IssuedKey> {
     let row = ActiveModel { id: Set(id), created_by: Set(created_by), ..new.into_active_model() };
     unit.repository::<Entity>().insert(row).await?;
     let token = secret::add(&mut unit, id).await?;
-    let issued = IssuedKey { key: view::read(&unit, id).await?, secret: (&token).into() };
+    limit::make_for_key(&mut unit, id, limits).await?;
+    let issued = view::issued(&unit, id, &token).await?;
     unit.commit_secret(issued, &token).await
 }

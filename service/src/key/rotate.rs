@@ -53,7 +53,7 @@ pub async fn rotate(ctx: &Ctx, id: KeyId, rotation: Rotation) -> Result<IssuedKe
     let token = secret::add(&mut unit, id).await?;
     unit.forget_replies(id.uuid()).await?;
     secret::renew(&mut unit, "rotate", &key, rotation.expires_at.or(key.expires_at)).await?;
-    let issued = IssuedKey { key: view::read(&unit, id).await?, secret: (&token).into() };
+    let issued = view::issued(&unit, id, &token).await?;
     unit.commit_secret(issued, &token).await
 }
 

@@ -4,9 +4,10 @@
 use super::secret;
 use crate::{
     Ctx, Error, Result, Unit, activity,
+    limit::{self, Limit},
     repository::{Repository, View},
     scope::Scope,
-    token::{Shown, TokenKind, public_part},
+    token::{Shown, Token, TokenKind, public_part},
 };
 use chrono::{DateTime, Utc};
 use entity::{
@@ -142,6 +143,8 @@ pub struct IssuedKey {
     pub key: Key,
     /// The secret to give to the program.
     pub secret: Shown,
+    /// The limits on the key itself, oldest first.
+    pub limits: Vec<Limit>,
 }
 
 /// What a decision would find: the first that holds of revoked, expired, disabled, blocked, active.
@@ -185,6 +188,12 @@ pub(super) async fn read(unit: &Unit<'_>, id: KeyId) -> Result<Key> {
     complete(unit.ctx, &unit.tx, unit.now, &mut keys).await?;
     let [key] = keys;
     Ok(key)
+}
+
+/// The same, with a new secret.
+pub(super) async fn issued(unit: &Unit<'_>, id: KeyId, token: &Token) -> Result<IssuedKey> {
+    let limits = limit::of_key(unit, id).await?;
+    Ok(IssuedKey { key: read(unit, id).await?, secret: token.into(), limits })
 }
 
 /// Puts to the rows of keys what other tables know of them.

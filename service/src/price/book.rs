@@ -131,16 +131,10 @@ pub struct Book {
     families: Families,
     aliases: HashMap<Box<str>, Box<str>>,
     models: HashMap<Box<str>, Vec<(Arc<str>, ModelFacts)>>,
-    prices: HashMap<PriceId, Arc<Entry>>,
     rows: usize,
 }
 
 impl Book {
-    /// A price by its id, in force or not.
-    pub fn price(&self, id: PriceId) -> Option<&Arc<Entry>> {
-        self.prices.get(&id)
-    }
-
     /// The prices of the scope itself.
     pub(super) fn own(&self) -> &Shelves {
         &self.own

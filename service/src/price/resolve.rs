@@ -136,11 +136,6 @@ impl Prices {
         self.aliases(model).last().unwrap_or(model)
     }
 
-    /// A price of either book, in force or not.
-    pub fn price(&self, id: PriceId) -> Option<&Arc<Entry>> {
-        self.organization.price(id).or_else(|| self.platform.price(id))
-    }
-
     /// What is known of a model, wherever it is served; what the organization says of it counts.
     pub fn model(&self, model: &str) -> Option<ModelFacts> {
         let model = self.resolved(model);

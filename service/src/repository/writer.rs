@@ -62,7 +62,11 @@ where
     pub async fn amend(self, action: &str, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
         let before = self.reader().lock(id).await?;
         let update = E::update_many().set(cut(changes)).filter(scope::<E>(self.unit.ctx));
-        let rows = update.filter(E::ID.eq(id)).exec_with_returning(&self.unit.tx).await?;
+        let rows = update
+            .filter(self.narrowed.clone())
+            .filter(E::ID.eq(id))
+            .exec_with_returning(&self.unit.tx)
+            .await?;
         let after = rows.into_iter().next().ok_or(Error::NotFound(E::KIND))?;
         self.unit.audit_change::<E>(action, id, Some(&before), Some(&after));
         self.unit.changed::<E>(&after);

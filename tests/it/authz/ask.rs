@@ -14,10 +14,20 @@ pub fn nobodys(prefix: &str) -> String {
     format!("{prefix}_019aa3c1f6b07c3e9a5d2f4b8c6e1d70")
 }
 
-/// The prefix of the ids that a schema takes, if it takes ids.
+/// The first prefix of the ids that a schema takes, if it takes ids.
 pub fn prefix<'a>(document: &'a Value, schema: &'a Value) -> Option<&'a str> {
+    prefixes(document, schema)?.first().copied()
+}
+
+/// The prefixes of the ids that a schema takes, if it takes ids: more than one where a thing may be of several kinds.
+pub fn prefixes<'a>(document: &'a Value, schema: &'a Value) -> Option<Vec<&'a str>> {
     let schema = resolve(document, some(schema));
-    schema["pattern"].as_str()?.strip_prefix('^')?.strip_suffix("_[0-9a-f]{32}$")
+    let kinds = schema["pattern"].as_str()?.strip_prefix('^')?.strip_suffix("_[0-9a-f]{32}$")?;
+    Some(alternatives(kinds).collect())
+}
+
+fn alternatives(kinds: &str) -> impl Iterator<Item = &str> {
+    kinds.trim_start_matches('(').trim_end_matches(')').split('|')
 }
 
 /// A schema without its null.

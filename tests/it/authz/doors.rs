@@ -80,6 +80,7 @@ const DOORS: &[(Door, &[&str])] = &[
             "list_key_secrets",
             "get_key_secret",
             "explain_key",
+            "list_key_limits",
         ],
     ),
     (
@@ -144,6 +145,9 @@ const DOORS: &[(Door, &[&str])] = &[
             "get_reservation",
         ],
     ),
+    (Needs(Permission::ReservationsWrite), &["resolve_reservation"]),
+    (Needs(Permission::LimitsRead), &["list_limits", "get_limit", "list_limit_windows"]),
+    (Needs(Permission::LimitsWrite), &["create_limit", "update_limit", "delete_limit", "reset_limit"]),
     (Needs(Permission::AuditRead), &["list_audit_events", "verify_audit_events", "get_audit_checkpoint"]),
     (Needs(Permission::PlatformOrganizations), &["create_organization"]),
     (
@@ -196,7 +200,24 @@ const DOORS: &[(Door, &[&str])] = &[
         &["list_platform_audit_events", "verify_platform_audit_events", "get_platform_audit_checkpoint"],
     ),
     (Needs(Permission::PlatformMetrics), &["metrics"]),
-    (Gateway, &["authorize", "authorize_batch", "explain_authorize", "check_get", "check_post"]),
+    (
+        Gateway,
+        &[
+            "authorize",
+            "authorize_batch",
+            "explain_authorize",
+            "check_get",
+            "check_post",
+            "settle",
+            "settle_batch",
+            "void",
+            "void_batch",
+            "extend",
+            "extend_batch",
+            "report_usage",
+            "report_usage_batch",
+        ],
+    ),
     (Key, &["get_own_key"]),
 ];
 

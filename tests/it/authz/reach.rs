@@ -3,15 +3,16 @@
 
 use super::{
     ask::{
-        Ids, Operation, ask, body_schema, document, nobodys, operations, path, path_ids, prefix, query, said,
-        smallest,
+        Ids, Operation, ask, body_schema, document, nobodys, operations, path, path_ids, prefix, prefixes,
+        query, said, smallest,
     },
     doors::{Door, door},
     world::World,
 };
+use crate::limits::count;
 use serde_json::{Value, json};
 use service::authz::{Grant, Permission};
-use tests::{Client, on_both};
+use tests::{Client, TestApp, on_both};
 
 /// The operations in an organization, with their permissions.
 fn inside(document: &Value) -> Vec<(Operation, Permission)> {
@@ -170,8 +171,12 @@ on_both!(ids_of_another_organization_in_a_query_are_ids_of_nothing, |app| {
         for parameter in operation.parameters("query") {
             let name = parameter["name"].as_str().unwrap();
             let text = parameter["schema"]["type"] == "string" && parameter["schema"].get("enum").is_none();
-            let prefixes: Vec<&str> = match prefix(&document, &parameter["schema"]) {
-                Some(prefix) => vec![prefix],
+            let prefixes: Vec<&str> = match prefixes(&document, &parameter["schema"]) {
+                // Of some kinds nothing is there yet.
+                Some(all) if all.len() > 1 => {
+                    all.into_iter().filter(|prefix| theirs.ids.contains_key(*prefix)).collect()
+                }
+                Some(one) => one,
                 // Texts that may name anything, such as the subject of an audit event. One that must be there, such as a
                 // model, is what the question is about.
                 None if text && parameter["required"] != true => {
@@ -204,7 +209,7 @@ on_both!(a_cursor_of_another_organization_is_none, |app| {
     let ours = World::build(&app, &app.owner(), "default", "ours").await;
     let theirs = World::build(&app, &acme, "acme", "theirs").await;
     let twin = World::build(&app, &acme, "acme", "twin").await;
-    double(&acme, (&theirs, &twin)).await;
+    double(&app, &acme, (&theirs, &twin)).await;
     for (operation, _) in inside(&document) {
         if !operation.names("query").contains(&"cursor") {
             continue;
@@ -219,13 +224,17 @@ on_both!(a_cursor_of_another_organization_is_none, |app| {
     }
 });
 
-/// A second row where a world has only one: the team's other member, the key's other secret.
-async fn double(owner: &Client, (world, twin): (&World, &World)) {
+/// A second row where a world has only one: the team's other member, the key's other secret, the limit's windows.
+async fn double(app: &TestApp, owner: &Client, (world, twin): (&World, &World)) {
     let base = "/v1/organizations/acme";
     let body = json!({"user_id": twin.id("user"), "role": "member"});
     owner.post(&format!("{base}/teams/{}/members", world.id("team")), body).await.created();
     let body = json!({"grace_seconds": 60});
     owner.post(&format!("{base}/keys/{}/rotate", world.id("key")), body).await.ok();
+    let limit = owner.get(&format!("{base}/limits/{}", world.id("lim"))).await.ok();
+    for month in ["2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z"] {
+        count(app, &limit, month, (1, 0)).await;
+    }
 }
 
 on_both!(nothing_odd_in_a_body_breaks_anything, |app| {

@@ -45,6 +45,8 @@ impl World {
         let price = json!({"model": name, "kind": "per_request", "per_request": "0.01"});
         let price = make("prices", price).await;
         let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
+        let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
+        let limit = make("limits", limit).await;
         let sessions = owner.get("/v1/auth/sessions").await.ok();
         let ids = [
             ("org", organization),
@@ -62,6 +64,7 @@ impl World {
             ("price", text(&price, "id")),
             ("res", call),
             ("evt", event),
+            ("lim", text(&limit, "id")),
             ("ses", text(&sessions["items"][0], "id")),
         ];
         Self {

@@ -1,0 +1,30 @@
+//! An administrator says what became of a call. The meter's own rules decide, within the unit of work that notes who said so.
+
+use super::{NewResolution, Settlement};
+use crate::{
+    Ctx, Error, Result,
+    meter::{Answer, Asker, Batch, Cache, Request, Within},
+};
+use entity::{id::ReservationId, reservation};
+use serde_json::json;
+
+/// Settles or voids a reservation that is open or unresolved.
+pub async fn resolve(ctx: &Ctx, id: ReservationId, new: NewResolution) -> Result<Settlement> {
+    ctx.repository::<reservation::Entity>().find(id).await?;
+    let organization = ctx.scope.organization;
+    let task = new.command(Asker::Administrator(organization), organization, id)?;
+    let mut unit = ctx.begin().await?;
+    let store = Within { system: ctx.system.clone(), tx: &unit.tx };
+    let mut cache = Cache::default();
+    let mut batch = Batch { store: &store, secrets: &ctx.system.secrets, cache: &mut cache };
+    let answers = batch.run(&mut [Request::new(task, organization)]).await?;
+    let answer = answers.into_iter().next().ok_or_else(|| Error::internal("the meter has not answered"))?;
+    let settlement = match answer? {
+        Answer::Settled(row, events) => Settlement::new(&row, &events),
+        Answer::Voided(row) => Settlement::new(&row, &[]),
+        _ => return super::mistaken(),
+    };
+    let attempts = serde_json::to_value(&settlement.attempts).map_err(Error::internal)?;
+    unit.audit("reservation.resolve", id, json!({ "state": settlement.state, "attempts": attempts }));
+    unit.commit(settlement).await
+}
