@@ -33,6 +33,7 @@ mod limits_life;
 mod limits_reach;
 mod limits_windows;
 mod members;
+mod metering;
 mod model_aliases;
 mod models;
 mod openapi;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Ctx, Error, Result, Unit, head, scope::Scope, validate::Faults};
 use entity::{
-    id::KeyId,
+    id::{KeyId, LimitId},
     limit::{ActiveModel, Column, Entity, Model},
     organization,
     status::{Metric, SetBy, SubjectKind},
@@ -28,6 +28,7 @@ pub async fn create(ctx: &Ctx, new: NewLimit) -> Result<Limit> {
     // What is not there is told before what is wrong with it.
     let subject = Subject::hold(&unit, &new).await?;
     faults.finish()?;
+    let row = ActiveModel { id: Set(unit.id()), ..row };
     let row = make(&mut unit, subject, row).await?;
     within_bounds(&unit, subject).await?;
     unit.commit(row.into()).await
@@ -45,8 +46,11 @@ impl NewKeyLimit {
 
 /// Makes the limits of a key that the unit has just made, which nobody else knows yet.
 pub(crate) async fn make_for_key(unit: &mut Unit<'_>, key: KeyId, rows: Vec<ActiveModel>) -> Result<()> {
-    for row in rows {
-        make(unit, Subject::key(key), row).await?;
+    // Ids of one moment are in no order: given in theirs, the limits are listed as they were asked for.
+    let mut ids: Vec<LimitId> = rows.iter().map(|_| unit.id()).collect();
+    ids.sort_unstable();
+    for (id, row) in ids.into_iter().zip(rows) {
+        make(unit, Subject::key(key), ActiveModel { id: Set(id), ..row }).await?;
     }
     Ok(())
 }
@@ -64,7 +68,6 @@ async fn make(unit: &mut Unit<'_>, subject: Subject, mut row: ActiveModel) -> Re
         let organization = unit.read::<organization::Entity>().find(own).await?;
         row.currency = Set(Some(organization.default_currency));
     }
-    row.id = Set(unit.id());
     row.subject_kind = Set(subject.kind);
     row.subject_id = Set(subject.id);
     row.team_id = Set(subject.team);
