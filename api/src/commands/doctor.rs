@@ -67,6 +67,7 @@ async fn examine(config: &Config, db: &Db, report: &mut Report) {
             report.note("server version", version(&db.writer).await);
             report.note("synchronous_commit", durable(&db.writer).await);
             report.note("clock", skew(&db.writer).await);
+            report.note("partitions", partitions(&db.writer).await);
         }
     }
 }
@@ -126,6 +127,17 @@ async fn skew(db: &DatabaseConnection) -> Result<String, String> {
     let apart = (before - theirs).max(theirs - after).max(0);
     let text = format!("{apart} ms apart from the database's");
     if apart <= LARGEST_SKEW { Ok(text) } else { Err(text) }
+}
+
+/// The ledgers have a partition for every month to come that a running server keeps ready, or almost.
+async fn partitions(db: &DatabaseConnection) -> Result<String, String> {
+    let sql = "SELECT count(*) FROM unnest(ARRAY['reservation', 'usage_event']) AS parent, \
+               generate_series(0, 3) AS ahead \
+               WHERE to_regclass(parent || '_' || to_char((now() AT TIME ZONE 'UTC') + ahead * interval '1 month', 'YYYYMM')) IS NULL";
+    match ask::<i64>(db, sql.into()).await? {
+        0 => Ok("ready for the next three months".into()),
+        missing => Err(format!("{missing} are missing; a running server makes them, look into its log")),
+    }
 }
 
 /// Files that hold secrets or digests are for their owner alone.

@@ -1,13 +1,15 @@
 //! What a server does besides answering. Each job fails softly: it says so in the log and tries again at its next turn.
 
 use api::state::AppState;
-use service::{activity, housekeeping};
+use service::{activity, db, housekeeping};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(45);
+/// How often it is looked whether the ledgers have their partitions for a year to come.
+const PARTITIONS: Duration = Duration::from_hours(1);
 /// How often it is looked whether it is time to ask the price feed.
 const FEED: Duration = Duration::from_mins(1);
 
@@ -18,6 +20,8 @@ pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {
     tracker.spawn(every(FLUSH, stop.clone(), move || flush(flushing.clone())));
     let keeping = state.clone();
     tracker.spawn(every(HOUSEKEEPING, stop.clone(), move || keep(keeping.clone())));
+    let preparing = state.clone();
+    tracker.spawn(every(PARTITIONS, stop.clone(), move || prepare(preparing.clone())));
     let feeding = state.clone();
     tracker.spawn(every(FEED, stop.clone(), move || feed(feeding.clone())));
     tracker
@@ -42,6 +46,14 @@ async fn every<F: Future<Output = ()>>(period: Duration, stop: CancellationToken
 async fn flush(state: AppState) {
     if let Err(error) = activity::flush(&state.system).await {
         tracing::warn!(%error, "last uses could not be written; they are kept for the next time");
+    }
+}
+
+async fn prepare(state: AppState) {
+    match db::make_partitions(&state.system).await {
+        Ok(0) => {}
+        Ok(made) => tracing::info!(made, "partitions made for the months to come"),
+        Err(error) => tracing::warn!(%error, "partitions for the months to come could not be made"),
     }
 }
 

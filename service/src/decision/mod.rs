@@ -97,7 +97,9 @@ pub async fn check(
     new: NewDecision,
 ) -> Result<Authorization> {
     let question = understood(meter, &gateway, new.question(gateway.clone())).await?;
-    decide(system, meter, &gateway, (Task::Do(Command::Count(question)), new.tags)).await
+    let known = question.key.key().is_some();
+    let task = if known { Task::Do(Command::Count(question)) } else { Task::Look(question) };
+    decide(system, meter, &gateway, (task, new.tags)).await
 }
 
 /// Answers many requests that arrived together; each that is acceptable has its own answer. They are decided in their order.

@@ -217,9 +217,12 @@ impl NewDecision {
         Ok(Question { asker: Asker::Gateway(gateway), key: self.key.proof(), call })
     }
 
-    /// The question as a command that holds.
+    /// The question as a command that holds. What is no key holds nothing, whatever it asks.
     pub(super) fn command(&self, gateway: Gateway) -> Result<Task> {
         let question = self.question(gateway)?;
+        if question.key.key().is_none() {
+            return Ok(Task::Look(question));
+        }
         let seconds = self.expires_in.unwrap_or(SECONDS);
         let print = fingerprint(&(question.key.key(), &question.call, seconds))?;
         let reservation = self.reservation_id;
