@@ -239,6 +239,8 @@ impl Told<'_> {
 
     /// The attempt, if its values are acceptable; `at` is its place.
     fn read(&self, faults: &mut Faults, at: &str) -> Result<Attempt> {
+        request::connection(self.connection_id)?;
+        request::connection(self.credential_id)?;
         if let Some(model) = self.model {
             request::name(faults, &format!("{at}/model"), model);
         }

@@ -1,7 +1,7 @@
 //! What is asked about a call: the requests, and how they are understood.
 
 use crate::{
-    Result,
+    Error, Result,
     cost::MOST,
     meter::{
         Asker, Call, Gateway, Proof, Question, Size, Task,
@@ -210,6 +210,7 @@ impl NewDecision {
 
     /// The question of this gateway.
     pub(super) fn question(&self, gateway: Gateway) -> Result<Question> {
+        connection(self.connection_id)?;
         let mut faults = Faults::default();
         let call = self.call(&mut faults);
         seconds(&mut faults, "/expires_in", self.expires_in);
@@ -230,9 +231,15 @@ impl NewDecision {
     }
 }
 
+/// No connection is configured yet: whoever names one names nothing that is there.
+pub(super) fn connection(named: Option<impl Into<uuid::Uuid>>) -> Result<()> {
+    named.map_or(Ok(()), |_| Err(Error::NotFound("connection")))
+}
+
 impl KeyCall {
     /// The call, or everything that is wrong with it.
     pub(super) fn read(&self) -> Result<Call> {
+        connection(self.connection_id)?;
         let mut faults = Faults::default();
         let call = self.call(&mut faults);
         faults.finish()?;

@@ -65,6 +65,9 @@ impl World {
             ("res", call),
             ("evt", event),
             ("lim", text(&limit, "id")),
+            // There are none yet.
+            ("conn", app.system.entropy.id::<entity::id::Connection>(app.clock.now()).to_string()),
+            ("cred", app.system.entropy.id::<entity::id::Credential>(app.clock.now()).to_string()),
             ("ses", text(&sessions["items"][0], "id")),
         ];
         Self {

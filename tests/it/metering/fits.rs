@@ -112,8 +112,9 @@ on_both!(windows_begin_anew_by_the_clock_alone, |app| {
         ("quarter", "2", chrono::TimeDelta::days(65)),
         ("year", "2", chrono::TimeDelta::days(290)),
     ] {
-        let calls =
-            Calls::new(&app, json!([{"metric": "requests", "amount": amount, "window": window}])).await;
+        let limits = json!([{"metric": "requests", "amount": amount, "window": window}]);
+        let body = json!({"name": window, "team_id": calls.key["team_id"], "limits": limits});
+        let calls = calls.with(&admin.post(&format!("{BASE}/keys"), body).await.created());
         let old = calls.open(json!({"model": "m"})).await;
         calls.open(json!({"model": "m"})).await;
         let denial = calls.ask(json!({"model": "m"})).await;
