@@ -167,14 +167,12 @@ fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &s
             attempt.provider.is_some() && attempt.provider.as_deref() != entry.provider.as_deref();
         elsewhere || connection_id != row.terms.connection
     };
-    match named.and_then(|candidate| prices.price(candidate.price?)).filter(|entry| !moved(entry)) {
-        Some(entry) => Some(entry.clone()),
-        None => {
-            let wanted =
-                Wanted { model, provider: attempt.provider.as_deref(), connection_id, at: row.created_at };
-            prices.winner(&wanted).map(|winner| winner.entry)
-        }
+    let kept = named.and_then(|candidate| prices.price(candidate.price?)).filter(|entry| !moved(entry));
+    if let Some(entry) = kept {
+        return Some(entry.clone());
     }
+    let wanted = Wanted { model, provider: attempt.provider.as_deref(), connection_id, at: row.created_at };
+    prices.winner(&wanted).map(|winner| winner.entry)
 }
 
 /// What an event says was used.

@@ -34,7 +34,7 @@ struct Lane {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    lanes: HashMap<OrganizationId, Lane>,
+    of: HashMap<OrganizationId, Lane>,
     /// Organizations with something waiting, the next one first.
     turns: VecDeque<OrganizationId>,
     sorts: [usize; 2],
@@ -61,12 +61,12 @@ impl Queue {
     pub(super) fn put(&self, job: Job) -> Result<()> {
         let (home, sort) = (job.request.home, sort(&job.request));
         let mut lanes = self.lanes();
-        let own = lanes.lanes.get(&home).map_or(0, |lane| lane.sorts[sort]);
+        let own = lanes.of.get(&home).map_or(0, |lane| lane.sorts[sort]);
         if lanes.closed || lanes.sorts[sort] >= ROOM || own >= SHARE {
             return Err(Error::Overloaded);
         }
         lanes.sorts[sort] += 1;
-        let lane = lanes.lanes.entry(home).or_default();
+        let lane = lanes.of.entry(home).or_default();
         lane.sorts[sort] += 1;
         lane.jobs.push_back(job);
         if lane.jobs.len() == 1 {
@@ -111,14 +111,14 @@ impl Lanes {
             let Some(home) = self.turns.pop_front() else { break };
             // Each lane in turn gives its part of what is left.
             let part = ((most - taken.len()) / (self.turns.len() + 1)).max(1);
-            let Some(lane) = self.lanes.get_mut(&home) else { continue };
+            let Some(lane) = self.of.get_mut(&home) else { continue };
             for job in lane.jobs.drain(..part.min(lane.jobs.len())) {
                 lane.sorts[sort(&job.request)] -= 1;
                 self.sorts[sort(&job.request)] -= 1;
                 taken.push(job);
             }
             if lane.jobs.is_empty() {
-                self.lanes.remove(&home);
+                self.of.remove(&home);
             } else {
                 self.turns.push_back(home);
             }

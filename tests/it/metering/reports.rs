@@ -58,7 +58,7 @@ on_both!(a_proxys_question_counts_its_request, |app| {
         let secret = calls.key["secret"].as_str().unwrap();
         let request = app.client(secret).request(axum::http::Method::GET, "/v1/check");
         request
-            .header("tollkeeper-gateway-token", &calls.gateway.bearer().unwrap())
+            .header("tollkeeper-gateway-token", calls.gateway.bearer().unwrap())
             .header("x-model", "m")
             .await
     };
@@ -87,7 +87,7 @@ on_both!(a_spent_budget_stops_proxies_too, |app| {
     let check = async |model: Option<&str>| {
         let secret = calls.key["secret"].as_str().unwrap();
         let request = app.client(secret).request(axum::http::Method::GET, "/v1/check/v1/chat/completions");
-        let request = request.header("tollkeeper-gateway-token", &calls.gateway.bearer().unwrap());
+        let request = request.header("tollkeeper-gateway-token", calls.gateway.bearer().unwrap());
         match model {
             Some(model) => request.header("x-model", model).await,
             None => request.await,

@@ -75,12 +75,11 @@ impl Kind {
     fn real(self, name: &str) -> String {
         match self {
             Self::UuidNull => format!("NULLIF({name}, '00000000-0000-0000-0000-000000000000')"),
-            Self::TextNull => format!("NULLIF({name}, '')"),
+            Self::TextNull | Self::BytesNull => format!("NULLIF({name}, '')"),
             Self::Json => format!("{name}::jsonb"),
             Self::JsonNull => format!("NULLIF({name}, '')::jsonb"),
             Self::TimeNull => format!("NULLIF({name}, 'epoch')"),
             Self::BigNull => format!("NULLIF({name}, -9223372036854775808)"),
-            Self::BytesNull => format!("NULLIF({name}, '')"),
             Self::Uuid | Self::Text | Self::Time | Self::Big | Self::Int | Self::Bool | Self::Bytes => {
                 name.to_owned()
             }
