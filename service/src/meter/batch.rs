@@ -10,11 +10,12 @@ use super::{
     question::{Asker, Question},
     rule::Rules,
     store::{Due, Known, Missing, Named, Parents, Read, Store, Transaction},
+    stranger::Stranger,
 };
 use crate::{Error, Result, price::resolve::Prices, secrets::Secrets};
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{OrganizationId, ReservationId},
+    id::{ConnectionId, GatewayTokenId, KeyId, OrganizationId, ReservationId},
     reservation,
     status::ReservationState,
     usage_event,
@@ -172,10 +173,11 @@ impl<S: Store> Batch<'_, S> {
         let started = Instant::now();
         let moment = tx.heads(&self.known(homes)).await?;
         self.cache.begin(moment.started, &moment.heads);
-        self.load(tx, requests).await?;
+        self.load(tx, &Wanted::of(requests)).await?;
         stage("policy", started);
         let started = Instant::now();
         let mut gathered = self.found(tx, requests, &moment).await?;
+        self.load(tx, &Wanted::of_strangers(requests, &gathered.ledger)).await?;
         self.price(requests, &moment, &mut gathered).await?;
         let keys = self.windows(requests, &gathered);
         for row in tx.windows(&keys).await? {
@@ -199,15 +201,15 @@ impl<S: Store> Batch<'_, S> {
         all.map(|id| (id, self.cache.version(id))).collect()
     }
 
-    /// Brings the cache up to date for these requests: tokens and keys, then what the keys hang on.
-    async fn load(&mut self, tx: &mut S::Transaction, requests: &[Request]) -> Read<()> {
-        let missing = self.missing(requests);
+    /// Brings the cache up to date: tokens and keys, then what the keys hang on.
+    async fn load(&mut self, tx: &mut S::Transaction, wanted: &Wanted) -> Read<()> {
+        let missing = self.missing(wanted);
         if !missing.tokens.is_empty() || !missing.keys.is_empty() {
             let found = tx.credentials(&missing).await?;
             found.tokens.into_iter().for_each(|token| self.cache.put_token(token));
             found.keys.into_iter().for_each(|key| self.cache.put_key(key));
         }
-        let parents = self.parents(requests);
+        let parents = self.parents(wanted);
         if parents.is_empty() {
             return Ok(());
         }
@@ -221,25 +223,18 @@ impl<S: Store> Batch<'_, S> {
         Ok(())
     }
 
-    fn missing(&mut self, requests: &[Request]) -> Missing {
-        let mut missing = Missing::default();
-        for request in requests {
-            if let Asker::Gateway(gateway) = request.task.asker()
-                && self.cache.token(gateway.id()).is_none()
-            {
-                missing.tokens.insert(gateway.id());
-            }
-            let key = request.task.question().and_then(|question| question.key.key());
-            missing.keys.extend(key.filter(|key| self.cache.key(*key).is_none()));
-        }
-        missing
+    fn missing(&mut self, wanted: &Wanted) -> Missing {
+        let cache = &mut *self.cache;
+        let tokens = wanted.tokens.iter().copied().filter(|id| cache.token(*id).is_none()).collect();
+        let keys = wanted.keys.iter().map(|(id, _)| *id).filter(|id| cache.key(*id).is_none()).collect();
+        Missing { tokens, keys }
     }
 
-    fn parents(&mut self, requests: &[Request]) -> Parents {
+    fn parents(&mut self, wanted: &Wanted) -> Parents {
         let mut missing = Parents::default();
         let cache = &mut *self.cache;
-        for question in requests.iter().filter_map(|request| request.task.question()) {
-            let Some(key) = question.key.key().and_then(|id| cache.key(id)) else { continue };
+        for (id, connection) in &wanted.keys {
+            let Some(key) = cache.key(*id) else { continue };
             let organization = key.organization_id;
             if cache.organization(organization).is_none() {
                 missing.organizations.insert(organization);
@@ -250,7 +245,7 @@ impl<S: Store> Batch<'_, S> {
             missing.accounts.extend(key.user_id.filter(|id| cache.account(*id).is_none()));
             let member = key.user_id.map(|user| (organization, user));
             missing.members.extend(member.filter(|id| cache.member(*id).is_none()));
-            let subjects = key.subjects(question.call.connection_id).map(|subject| (organization, subject));
+            let subjects = key.subjects(*connection).map(|subject| (organization, subject));
             missing.subjects.extend(subjects.filter(|id| cache.limits_of(*id).is_none()));
         }
         missing
@@ -332,8 +327,48 @@ impl<S: Store> Batch<'_, S> {
             let path = facts.iter().flat_map(|facts| facts.path(&question.call));
             keys.extend(path.filter_map(|limit| limit.window(at)));
         }
+        for stranger in strangers(requests, &gathered.ledger) {
+            let facts = self.cache.facts(stranger.key, stranger.row.terms.connection);
+            let limits = facts.iter().flat_map(|facts| stranger.limits(facts));
+            keys.extend(limits.filter_map(|limit| limit.window(stranger.row.created_at)));
+        }
         keys
     }
+}
+
+/// What has to be in the cache.
+#[derive(Debug, Default)]
+struct Wanted {
+    tokens: BTreeSet<GatewayTokenId>,
+    /// Keys, each with the connection that the call names.
+    keys: BTreeSet<(KeyId, Option<ConnectionId>)>,
+}
+
+impl Wanted {
+    fn of(requests: &[Request]) -> Self {
+        let mut wanted = Self::default();
+        for Request { task, .. } in requests {
+            if let Asker::Gateway(gateway) = task.asker() {
+                wanted.tokens.insert(gateway.id());
+            }
+            let key = |question: &Question| Some((question.key.key()?, question.call.connection_id));
+            wanted.keys.extend(task.question().and_then(key));
+        }
+        wanted
+    }
+
+    fn of_strangers(requests: &[Request], ledger: &Ledger) -> Self {
+        let keys = strangers(requests, ledger).map(|stranger| (stranger.key, stranger.row.terms.connection));
+        Self { tokens: BTreeSet::new(), keys: keys.collect() }
+    }
+}
+
+/// The settlements that tell of models that were not authorized.
+fn strangers<'r>(requests: &'r [Request], ledger: &'r Ledger) -> impl Iterator<Item = Stranger<'r>> {
+    requests.iter().filter_map(|request| {
+        let Task::Do(Command::Settle(naming, attempts, _)) = &request.task else { return None };
+        Stranger::of(ledger.reservation(naming.organization, naming.reservation)?, attempts)
+    })
 }
 
 impl Gathered {

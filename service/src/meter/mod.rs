@@ -11,7 +11,8 @@
 //! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one;
 //! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted;
 //! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it), `estimate.rs` (the
-//!   worst case), `limits.rs` (whether it fits), `post.rs` (what was used), `ledger.rs` (windows and reservations).
+//!   worst case), `limits.rs` (whether it fits), `post.rs` (what was used, `stranger.rs`: by which model else), `ledger.rs`
+//!   (windows and reservations).
 
 mod batch;
 mod cache;
@@ -31,6 +32,7 @@ mod rule;
 mod shard;
 mod sql;
 pub mod store;
+mod stranger;
 
 pub use batch::{Answer, Batch, Request, Task};
 pub use cache::Cache;

@@ -12,6 +12,7 @@ use super::{
     limits::{Asking, judge},
     post::{Posting, post, terms_of},
     question::{Asker, Question},
+    stranger::Stranger,
 };
 use crate::{Error, Result, cost::Usage, price::resolve::Prices, secrets::Secrets};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -212,8 +213,14 @@ impl Rules<'_> {
     }
 
     fn settle(&mut self, naming: &Naming, attempts: &[Attempt], print: Fingerprint) -> Result<Answer> {
-        let row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
+        let mut row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
         let key = (row.organization_id, row.id);
+        if let Some(stranger) = Stranger::of(&row, attempts) {
+            let facts = self.cache.facts(stranger.key, row.terms.connection);
+            let legs = facts.map(|facts| stranger.legs(&facts)).unwrap_or_default();
+            row.legs.0.extend(legs);
+            self.gathered.ledger.learn(row.clone());
+        }
         match row.state {
             ReservationState::Voided => Err(voided()),
             ReservationState::Settled if row.settle_hash.as_deref() == Some(&print[..]) => {

@@ -90,6 +90,25 @@ on_both!(limits_count_the_models_that_they_are_for, |app| {
     same(counted(&app, calls.limit(1)).await, "30", "0");
 });
 
+on_both!(a_model_that_was_not_authorized_is_counted_all_the_same, |app| {
+    let limits = json!([{"metric": "tokens", "amount": "100", "window": "day", "models": ["big-*"]},
+        {"metric": "requests", "amount": "5", "window": "day"}]);
+    let calls = Calls::new(&app, limits).await;
+    let ask = json!({"model": "mini", "input_tokens": 10});
+    let id = calls.open(ask).await;
+    assert_eq!(counted(&app, calls.limit(0)).await.0, "none");
+    let body = json!({"reservation_id": id, "model": "big-1", "usage": {"input_tokens": 70}});
+    for _ in 0..2 {
+        calls.gateway.post("/v1/settle", &body).await.ok();
+    }
+    same(counted(&app, calls.limit(0)).await, "70", "0");
+    same(counted(&app, calls.limit(1)).await, "1", "0");
+    let more = json!({"model": "big-2", "input_tokens": 31, "max_output_tokens": 0});
+    denied(&calls.ask(more).await, &["limit_exceeded"]);
+    let shown = app.owner().get(&format!("{BASE}/reservations/{id}")).await.ok();
+    assert_eq!(shown["holds"].as_array().unwrap().len(), 2);
+});
+
 on_both!(warnings_and_shadows_deny_nothing, |app| {
     let limits = json!([{"metric": "requests", "amount": "1", "window": "day", "mode": "warn"},
         {"metric": "requests", "amount": "2", "window": "day", "mode": "shadow"}]);
