@@ -37,9 +37,11 @@ const POSTGRES_SESSION: [(&str, &str); 5] = [
     ("default_transaction_isolation", "read committed"),
 ];
 
-/// Set on the meter's connections beside that. Its statements join a few keys with large tables, by index; a plan that was made
-/// while a table was young, and kept, must not read the whole table once it has grown.
-const METER_SESSION: [(&str, &str); 5] = [
+/// Set on the meter's connections beside that. Its statements join a few keys with large tables, by index: planned once, whatever
+/// the keys, since planning would cost as much as running; and a plan that was made while a table was young must not read the
+/// whole table once it has grown.
+const METER_SESSION: [(&str, &str); 6] = [
+    ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
