@@ -20,10 +20,15 @@ pub struct Report {
     pub p50: Duration,
     /// 99th percentile.
     pub p99: Duration,
+    /// Median latencies of the first and the second request of a pair.
+    pub parts: [Duration; 2],
 }
 
 /// Makes the n-th request of a connection.
 pub type Make = Arc<dyn Fn(usize, u64) -> Vec<u8> + Send + Sync>;
+
+/// Makes the second request of a pair from the reply to the n-th first one of a connection.
+pub type Follow = Arc<dyn Fn(usize, u64, &str) -> Vec<u8> + Send + Sync>;
 
 /// A request in bytes.
 pub fn request(method: &str, path: &str, bearer: &str, body: &str) -> Vec<u8> {
@@ -37,23 +42,56 @@ pub fn request(method: &str, path: &str, bearer: &str, body: &str) -> Vec<u8> {
 
 /// Runs `connections` closed loops for `time`, after a tenth of it as warm-up.
 pub async fn run(address: SocketAddr, connections: usize, time: Duration, make: Make) -> Report {
+    closed_loops(address, connections, time, (make, None)).await
+}
+
+/// The same with pairs of requests, the second made from the reply to the first: a pair counts as one.
+pub async fn pairs(
+    address: SocketAddr,
+    connections: usize,
+    time: Duration,
+    (first, second): (Make, Follow),
+) -> Report {
+    closed_loops(address, connections, time, (first, Some(second))).await
+}
+
+async fn closed_loops(
+    address: SocketAddr,
+    connections: usize,
+    time: Duration,
+    script: (Make, Option<Follow>),
+) -> Report {
     let begin = Instant::now() + time / 10;
     let end = begin + time;
-    let loops = (0..connections).map(|n| tokio::spawn(one(address, n, (begin, end), make.clone())));
-    let mut latencies = Vec::new();
+    let loops = (0..connections).map(|n| tokio::spawn(one(address, n, (begin, end), script.clone())));
+    let (mut both, mut parts) = (Vec::new(), [Vec::new(), Vec::new()]);
     for task in loops.collect::<Vec<_>>() {
-        latencies.extend(task.await.expect("a connection's loop"));
+        for [first, second] in task.await.expect("a connection's loop") {
+            both.push(first + second);
+            parts[0].push(first);
+            parts[1].push(second);
+        }
     }
+    let rate = count(both.len()) / time.as_secs_f64();
+    let p99 = percentile(&mut both, 99);
+    Report { rate, p50: percentile(&mut both, 50), p99, parts: parts.map(|mut part| percentile(&mut part, 50)) }
+}
+
+fn percentile(latencies: &mut [Duration], percent: usize) -> Duration {
     latencies.sort_unstable();
-    let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
-    Report { rate: count(latencies.len()) / time.as_secs_f64(), p50: at(50), p99: at(99) }
+    latencies[(latencies.len() - 1) * percent / 100]
 }
 
 fn count(number: usize) -> f64 {
     f64::from(u32::try_from(number).expect("fewer than 2^32 requests"))
 }
 
-async fn one(address: SocketAddr, n: usize, (begin, end): (Instant, Instant), make: Make) -> Vec<Duration> {
+async fn one(
+    address: SocketAddr,
+    n: usize,
+    (begin, end): (Instant, Instant),
+    (make, follow): (Make, Option<Follow>),
+) -> Vec<[Duration; 2]> {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.set_nodelay(true).expect("nodelay");
     let mut buffer = Vec::with_capacity(16 * 1024);
@@ -63,14 +101,24 @@ async fn one(address: SocketAddr, n: usize, (begin, end): (Instant, Instant), ma
         if started >= end {
             break;
         }
-        stream.write_all(&make(n, count)).await.expect("send");
-        let status = reply(&mut stream, &mut buffer).await;
-        assert!((200..300).contains(&status), "status {status}: {}", String::from_utf8_lossy(&buffer));
+        ask(&mut stream, &make(n, count), &mut buffer).await;
+        let first = started.elapsed();
+        if let Some(follow) = &follow {
+            let request = follow(n, count, std::str::from_utf8(&buffer).expect("text"));
+            ask(&mut stream, &request, &mut buffer).await;
+        }
         if started >= begin {
-            latencies.push(started.elapsed());
+            latencies.push([first, started.elapsed() - first]);
         }
     }
     latencies
+}
+
+/// Sends a request that must succeed.
+async fn ask(stream: &mut TcpStream, request: &[u8], buffer: &mut Vec<u8>) {
+    stream.write_all(request).await.expect("send");
+    let status = reply(stream, buffer).await;
+    assert!((200..300).contains(&status), "status {status}: {}", String::from_utf8_lossy(buffer));
 }
 
 /// Reads one reply; `buffer` holds it afterwards.

@@ -1,16 +1,19 @@
 //! The benchmark programs. They compare on one machine in one run, so read the ratios.
 //!
-//! `cargo suite --bench [decisions] [footprint] [keys] [prices]` runs those named, or all.
+//! `cargo suite --bench [decisions] [footprint] [keys] [metering] [prices]` runs those named, or all; `sqlite` or `postgres`
+//! beside them, on that database only.
 
 mod decisions;
 mod footprint;
 mod keys;
 mod load;
+mod metering;
 mod prices;
 mod stage;
 
 fn main() {
-    let named: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let programs = ["decisions", "footprint", "keys", "metering", "prices"];
+    let named: Vec<String> = std::env::args().filter(|argument| programs.contains(&argument.as_str())).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -22,6 +25,9 @@ fn main() {
         }
         if wanted("keys") {
             keys::run().await;
+        }
+        if wanted("metering") {
+            metering::run().await;
         }
         if wanted("prices") {
             prices::run().await;

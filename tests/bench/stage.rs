@@ -13,7 +13,7 @@ use entity::{
     team, user_account, virtual_key,
 };
 use migration::MigratorTrait;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, TransactionTrait};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
 use service::{
     System,
     clock::{Clock, Entropy},
@@ -50,9 +50,11 @@ pub struct Organization {
     pub keys: Vec<(KeyId, String)>,
 }
 
-/// The databases to measure on: SQLite, and the Postgres that the launcher started.
-pub fn databases() -> [&'static str; 2] {
-    ["sqlite", "postgres"]
+/// The databases to measure on: SQLite, and the Postgres that the launcher started; or the one that is named.
+pub fn databases() -> Vec<&'static str> {
+    let both = vec!["sqlite", "postgres"];
+    let named: Vec<_> = both.iter().copied().filter(|kind| std::env::args().any(|word| word == *kind)).collect();
+    if named.is_empty() { both } else { named }
 }
 
 async fn database(kind: &str, directory: &Path) -> String {
@@ -79,8 +81,13 @@ pub async fn serve(router: Router) -> SocketAddr {
 
 /// The ceiling: a handler that reads JSON of the same shape, answers JSON of the same size, and does nothing.
 pub async fn bare(path: &str, reply: serde_json::Value) -> SocketAddr {
+    serve(bare_route(Router::new(), path, reply)).await
+}
+
+/// A router with one more such handler.
+pub fn bare_route(router: Router, path: &str, reply: serde_json::Value) -> Router {
     let handler = move |Json(_): Json<serde_json::Value>| std::future::ready(Json(reply.clone()));
-    serve(Router::new().route(path, post(handler))).await
+    router.route(path, post(handler))
 }
 
 /// Inserts rows in statements of at most 500.
@@ -120,25 +127,37 @@ impl Stage {
 
     /// An organization with a team, a gateway token and this many keys, each with a working secret.
     pub async fn organization(&self, slug: &str, keys: usize) -> Organization {
-        let (now, db) = (self.now(), &self.system.db.writer);
+        let transaction = self.system.db.begin().await.expect("a transaction");
+        let mut made = self.tenant(&transaction, slug).await;
+        transaction.commit().await.expect("a commit");
+        while made.keys.len() < keys {
+            let transaction = self.system.db.begin().await.expect("a transaction");
+            let count = (keys - made.keys.len()).min(10_000);
+            made.keys.extend(self.keys(&transaction, &made, count).await);
+            transaction.commit().await.expect("a commit");
+        }
+        made
+    }
+
+    /// Many organizations, each with one key.
+    pub async fn crowd(&self, slug: &str, count: usize) -> Vec<Organization> {
+        let transaction = self.system.db.begin().await.expect("a transaction");
+        let mut crowd = Vec::with_capacity(count);
+        for n in 0..count {
+            let mut made = self.tenant(&transaction, &format!("{slug}-{n}")).await;
+            made.keys = self.keys(&transaction, &made, 1).await;
+            crowd.push(made);
+        }
+        transaction.commit().await.expect("a commit");
+        crowd
+    }
+
+    /// An organization without keys.
+    async fn tenant<C: ConnectionTrait>(&self, db: &C, slug: &str) -> Organization {
+        let now = self.now();
         let id: OrganizationId = self.system.entropy.id(now);
         let team: TeamId = self.system.entropy.id(now);
-        let row = organization::Model {
-            id,
-            slug: slug.into(),
-            name: slug.into(),
-            status: Standing::Active,
-            allowed_models: None,
-            max_key_lifetime: None,
-            default_currency: "USD".into(),
-            unpriced_policy: UnpricedPolicy::Refuse,
-            default_max_output_tokens: None,
-            release_after: Some(86_400),
-            version: 1,
-            created_at: now,
-            updated_at: now,
-        };
-        insert(db, vec![row]).await;
+        insert(db, vec![organization_row(id, slug, now)]).await;
         let head = org_head::Model {
             organization_id: id,
             policy_version: 0,
@@ -161,11 +180,10 @@ impl Stage {
         };
         insert(db, vec![member]).await;
         insert(db, vec![team_row(id, team, now)]).await;
-        let gateway = self.gateway(id).await;
-        Organization { id, team, gateway, keys: self.keys(id, team, keys).await }
+        Organization { id, team, gateway: self.gateway(db, id).await, keys: Vec::new() }
     }
 
-    async fn gateway(&self, organization: OrganizationId) -> String {
+    async fn gateway<C: ConnectionTrait>(&self, db: &C, organization: OrganizationId) -> String {
         let now = self.now();
         let id: GatewayTokenId = self.system.entropy.id(now);
         let minted = mint(&self.system, TokenKind::Gateway, id.uuid());
@@ -173,7 +191,7 @@ impl Stage {
             id,
             organization_id: organization,
             name: "bench".into(),
-            scopes: Texts(vec!["authorize".into()]),
+            scopes: Texts(vec!["*".into()]),
             team_ids: None,
             allowed_cidrs: None,
             created_by: "system".into(),
@@ -185,40 +203,58 @@ impl Stage {
             created_at: now,
             updated_at: now,
         };
-        insert(&self.system.db.writer, vec![row]).await;
+        insert(db, vec![row]).await;
         minted.token.expose().to_owned()
     }
 
-    /// Makes keys, 10,000 a transaction.
-    async fn keys(&self, organization: OrganizationId, team: TeamId, count: usize) -> Vec<(KeyId, String)> {
-        let mut made = Vec::with_capacity(count);
-        while made.len() < count {
-            let (mut keys, mut secrets) = (Vec::new(), Vec::new());
-            for _ in 0..(count - made.len()).min(10_000) {
-                let now = self.now();
-                let id: KeyId = self.system.entropy.id(now);
-                let minted = mint(&self.system, TokenKind::VirtualKey, id.uuid());
-                made.push((id, minted.token.expose().to_owned()));
-                keys.push(key_row(organization, team, id, now));
-                secrets.push(key_secret::Model {
-                    id: self.system.entropy.id(now),
-                    organization_id: organization,
-                    key_id: id,
-                    scheme: "hmac-sha256".into(),
-                    pepper_version: minted.pepper_version,
-                    digest: minted.digest,
-                    last4: minted.last4,
-                    created_by: "system".into(),
-                    created_at: now,
-                    expires_at: None,
-                });
-            }
-            let transaction = self.system.db.writer.begin().await.expect("a transaction");
-            insert(&transaction, keys).await;
-            insert(&transaction, secrets).await;
-            transaction.commit().await.expect("a commit");
+    /// Makes keys.
+    async fn keys<C: ConnectionTrait>(
+        &self,
+        db: &C,
+        of: &Organization,
+        count: usize,
+    ) -> Vec<(KeyId, String)> {
+        let (mut made, mut keys, mut secrets) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..count {
+            let now = self.now();
+            let id: KeyId = self.system.entropy.id(now);
+            let minted = mint(&self.system, TokenKind::VirtualKey, id.uuid());
+            made.push((id, minted.token.expose().to_owned()));
+            keys.push(key_row(of.id, of.team, id, now));
+            secrets.push(key_secret::Model {
+                id: self.system.entropy.id(now),
+                organization_id: of.id,
+                key_id: id,
+                scheme: "hmac-sha256".into(),
+                pepper_version: minted.pepper_version,
+                digest: minted.digest,
+                last4: minted.last4,
+                created_by: "system".into(),
+                created_at: now,
+                expires_at: None,
+            });
         }
+        insert(db, keys).await;
+        insert(db, secrets).await;
         made
+    }
+}
+
+fn organization_row(id: OrganizationId, slug: &str, now: DateTime<Utc>) -> organization::Model {
+    organization::Model {
+        id,
+        slug: slug.into(),
+        name: slug.into(),
+        status: Standing::Active,
+        allowed_models: None,
+        max_key_lifetime: None,
+        default_currency: "USD".into(),
+        unpriced_policy: UnpricedPolicy::Refuse,
+        default_max_output_tokens: None,
+        release_after: Some(86_400),
+        version: 1,
+        created_at: now,
+        updated_at: now,
     }
 }
 
