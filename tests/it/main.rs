@@ -36,6 +36,7 @@ mod members;
 mod model_aliases;
 mod models;
 mod openapi;
+mod oracle;
 mod organizations;
 mod outage;
 mod owners;
