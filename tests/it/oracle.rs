@@ -125,7 +125,8 @@ on_both!(a_dollar_is_a_hundred_calls_of_a_cent, |app| {
         let key = issue(&app, json!({"name": format!("{upstream:?}"), "limits": limits})).await;
         let call = async |n: usize| {
             let door = &doors[n % 2];
-            let body = json!({"key": key["secret"], "model": "cent", "input_tokens": 1, "max_output_tokens": 1});
+            let body =
+                json!({"key": key["secret"], "model": "cent", "input_tokens": 1, "max_output_tokens": 1});
             let decision = door.post("/v1/authorize", body).await.ok();
             if decision["allowed"] == false {
                 assert_eq!(decision["reasons"][0]["code"], "budget_exceeded");

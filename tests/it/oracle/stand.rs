@@ -130,7 +130,11 @@ impl Stand {
             all += truth.settled.len();
         }
         assert_eq!(events.len(), all, "there are events of calls that were not settled");
-        assert_eq!(truth::counted(&self.owner, &self.around[0]).await, (cost, held), "the organization's cost");
+        assert_eq!(
+            truth::counted(&self.owner, &self.around[0]).await,
+            (cost, held),
+            "the organization's cost"
+        );
         assert_eq!(truth::counted(&self.owner, &self.around[1]).await, (calls, open), "the team's requests");
     }
 
