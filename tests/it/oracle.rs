@@ -43,10 +43,13 @@ async fn chaos(
     until: Instant,
 ) -> [u32; 2] {
     let mut killed = [0, 0];
-    while Instant::now() < until {
+    for turn in 0_u32.. {
+        if Instant::now() > until {
+            break;
+        }
         a_while(1500).await;
         if let Some(cluster) = cluster
-            && rand::random::<u32>().is_multiple_of(3)
+            && turn % 3 == 1
         {
             tokio::task::block_in_place(|| cluster.stop());
             a_while(800).await;
