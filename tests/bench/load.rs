@@ -74,7 +74,12 @@ async fn closed_loops(
     }
     let rate = count(both.len()) / time.as_secs_f64();
     let p99 = percentile(&mut both, 99);
-    Report { rate, p50: percentile(&mut both, 50), p99, parts: parts.map(|mut part| percentile(&mut part, 50)) }
+    Report {
+        rate,
+        p50: percentile(&mut both, 50),
+        p99,
+        parts: parts.map(|mut part| percentile(&mut part, 50)),
+    }
 }
 
 fn percentile(latencies: &mut [Duration], percent: usize) -> Duration {
@@ -108,7 +113,7 @@ async fn one(
             ask(&mut stream, &request, &mut buffer).await;
         }
         if started >= begin {
-            latencies.push([first, started.elapsed() - first]);
+            latencies.push([first, (started + first).elapsed()]);
         }
     }
     latencies

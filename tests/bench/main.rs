@@ -13,7 +13,8 @@ mod stage;
 
 fn main() {
     let programs = ["decisions", "footprint", "keys", "metering", "prices"];
-    let named: Vec<String> = std::env::args().filter(|argument| programs.contains(&argument.as_str())).collect();
+    let named: Vec<String> =
+        std::env::args().filter(|argument| programs.contains(&argument.as_str())).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {

@@ -203,7 +203,11 @@ async fn batches(stage: &Stage, hot: &[Organization]) {
     for connections in [1, 4, 16] {
         let script = setting::batches(hot, MANY.into());
         let report = rounds(stage.address, connections, &script).await;
-        line("batches of authorize, of settle", connections, Report { rate: report.rate * f64::from(MANY), ..report });
+        line(
+            "batches of authorize, of settle",
+            connections,
+            Report { rate: report.rate * f64::from(MANY), ..report },
+        );
     }
 }
 

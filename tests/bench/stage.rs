@@ -53,7 +53,8 @@ pub struct Organization {
 /// The databases to measure on: SQLite, and the Postgres that the launcher started; or the one that is named.
 pub fn databases() -> Vec<&'static str> {
     let both = vec!["sqlite", "postgres"];
-    let named: Vec<_> = both.iter().copied().filter(|kind| std::env::args().any(|word| word == *kind)).collect();
+    let named: Vec<_> =
+        both.iter().copied().filter(|kind| std::env::args().any(|word| word == *kind)).collect();
     if named.is_empty() { both } else { named }
 }
 

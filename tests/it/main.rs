@@ -37,6 +37,7 @@ mod metering;
 mod model_aliases;
 mod models;
 mod openapi;
+mod oracle;
 mod organizations;
 mod outage;
 mod owners;

@@ -8,16 +8,15 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::{LimitId, OrganizationId, PriceId, ReservationId},
     ledger::Leg,
-    limit_window,
-    reservation,
+    limit_window, reservation,
     status::{Grain, Metric, Period},
     usage_event, usage_latency, usage_rollup,
 };
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult, IntoActiveModel,
-    Statement, Value,
+    ConnectionTrait, DatabaseBackend, DatabaseTransaction, EntityTrait, ExprTrait, FromQueryResult,
+    IntoActiveModel, Statement, Value,
     sea_query::{Expr, OnConflict},
 };
 use serde_json::{Value as Json_, json};
@@ -67,8 +66,7 @@ async fn run<C: ConnectionTrait>(db: &C, sql: &str, values: Vec<Value>) {
 async fn lock(tx: &DatabaseTransaction, organization: OrganizationId) {
     if tx.get_database_backend() == DatabaseBackend::Postgres {
         let sql = "SELECT last_t FROM org_head WHERE organization_id = $1 FOR NO KEY UPDATE";
-        let statement =
-            Statement::from_sql_and_values(DatabaseBackend::Postgres, sql, [organization.into()]);
+        let statement = Statement::from_sql_and_values(DatabaseBackend::Postgres, sql, [organization.into()]);
         tx.query_one_raw(statement).await.expect("the lock");
     }
 }
@@ -78,7 +76,8 @@ async fn authorize(State(naive): State<Arc<Naive>>, Json(body): Json<Json_>) -> 
     let tx = naive.system.db.begin().await.expect("a transaction");
     lock(&tx, caller.organization).await;
     let at = naive.system.clock.local();
-    let legs: Vec<Leg> = standings(&tx, caller, at).await.into_iter().filter_map(|limit| fits(limit, at)).collect();
+    let legs: Vec<Leg> =
+        standings(&tx, caller, at).await.into_iter().filter_map(|limit| fits(limit, at)).collect();
     assert_eq!(legs.len(), 3, "three limits, and the call fits all of them");
     let id: ReservationId = naive.system.entropy.id(at);
     let row = rows::held(caller, id, legs);
@@ -86,7 +85,9 @@ async fn authorize(State(naive): State<Arc<Naive>>, Json(body): Json<Json_>) -> 
     insert(&tx, vec![row]).await;
     hold(&tx, windows).await;
     tx.commit().await.expect("a commit");
-    Json(json!({"allowed": true, "reservation_id": id, "key": {"id": caller.key, "organization_id": caller.organization}}))
+    Json(
+        json!({"allowed": true, "reservation_id": id, "key": {"id": caller.key, "organization_id": caller.organization}}),
+    )
 }
 
 async fn standings(tx: &DatabaseTransaction, caller: Caller, at: DateTime<Utc>) -> Vec<Standing> {
@@ -142,17 +143,16 @@ macro_rules! added {
 
 async fn hold(tx: &DatabaseTransaction, windows: Vec<limit_window::Model>) {
     use limit_window::Column::{LimitId, SubjectId, WindowStart};
-    let conflict =
-        added!(OnConflict::columns([LimitId, SubjectId, WindowStart]), limit_window, [Held]);
+    let conflict = added!(OnConflict::columns([LimitId, SubjectId, WindowStart]), limit_window, [Held]);
     let rows = windows.into_iter().map(|row| row.into_active_model().reset_all());
-    limit_window::Entity::insert_many(rows).on_conflict(conflict).exec_without_returning(tx).await.expect("windows");
+    limit_window::Entity::insert_many(rows)
+        .on_conflict(conflict)
+        .exec_without_returning(tx)
+        .await
+        .expect("windows");
 }
 
-async fn settle(
-    State(naive): State<Arc<Naive>>,
-    headers: HeaderMap,
-    Json(body): Json<Json_>,
-) -> Json<Json_> {
+async fn settle(State(naive): State<Arc<Naive>>, headers: HeaderMap, Json(body): Json<Json_>) -> Json<Json_> {
     let organization = naive.gateways[headers["authorization"].to_str().expect("a token")];
     let id: ReservationId = body["reservation_id"].as_str().expect("an id").parse().expect("an id");
     let tx = naive.system.db.begin().await.expect("a transaction");
@@ -163,13 +163,8 @@ async fn settle(
     let event = rows::event(&row, at);
     close(&tx, &row).await;
     for leg in &row.legs.0 {
-        let values = vec![
-            leg.held.into(),
-            leg.used.into(),
-            leg.limit.into(),
-            leg.subject.into(),
-            start(leg).into(),
-        ];
+        let values =
+            vec![leg.held.into(), leg.used.into(), leg.limit.into(), leg.subject.into(), start(leg).into()];
         let sql = "UPDATE limit_window SET held = held - $1, used = used + $2 \
                    WHERE limit_id = $3 AND subject_id = $4 AND window_start = $5";
         run(&tx, sql, values).await;
@@ -177,7 +172,9 @@ async fn settle(
     sum_up(&tx, &event).await;
     insert(&tx, vec![event]).await;
     tx.commit().await.expect("a commit");
-    Json(json!({"reservation_id": id, "state": "settled", "attempts": [{"cost": "0.00625", "currency": "USD"}]}))
+    Json(
+        json!({"reservation_id": id, "state": "settled", "attempts": [{"cost": "0.00625", "currency": "USD"}]}),
+    )
 }
 
 async fn close(tx: &DatabaseTransaction, row: &reservation::Model) {
@@ -200,13 +197,18 @@ async fn sum_up(tx: &DatabaseTransaction, event: &usage_event::Model) {
     let dimensions = service::meter::dimensions(event);
     let grains = [(Grain::Hour, Period::Hour), (Grain::Day, Period::Day)];
     let start = |period| window::start(period, event.occurred_at);
-    let sums = grains.map(|(grain, period)| sum(event, grain, start(period), dimensions).into_active_model().reset_all());
+    let sums = grains
+        .map(|(grain, period)| sum(event, grain, start(period), dimensions).into_active_model().reset_all());
     let conflict = added!(
         OnConflict::columns([Of, GrainOf, Start, DimensionsId]),
         usage_rollup,
         [Events, InputTokens, OutputTokens, Requests, Cost, LatencyEvents, LatencyMs]
     );
-    usage_rollup::Entity::insert_many(sums).on_conflict(conflict).exec_without_returning(tx).await.expect("sums");
+    usage_rollup::Entity::insert_many(sums)
+        .on_conflict(conflict)
+        .exec_without_returning(tx)
+        .await
+        .expect("sums");
 
     use usage_latency::Column as Latency;
     let latencies = grains.map(|(grain, period)| {
@@ -220,7 +222,8 @@ async fn sum_up(tx: &DatabaseTransaction, event: &usage_event::Model) {
         };
         row.into_active_model().reset_all()
     });
-    let key = [Latency::OrganizationId, Latency::Grain, Latency::Start, Latency::DimensionsId, Latency::Bucket];
+    let key =
+        [Latency::OrganizationId, Latency::Grain, Latency::Start, Latency::DimensionsId, Latency::Bucket];
     let conflict = added!(OnConflict::columns(key), usage_latency, [Events]);
     usage_latency::Entity::insert_many(latencies)
         .on_conflict(conflict)
@@ -229,7 +232,12 @@ async fn sum_up(tx: &DatabaseTransaction, event: &usage_event::Model) {
         .expect("latencies");
 }
 
-fn sum(event: &usage_event::Model, grain: Grain, start: DateTime<Utc>, dimensions_id: Uuid) -> usage_rollup::Model {
+fn sum(
+    event: &usage_event::Model,
+    grain: Grain,
+    start: DateTime<Utc>,
+    dimensions_id: Uuid,
+) -> usage_rollup::Model {
     usage_rollup::Model {
         grain,
         key_id: event.key_id,

@@ -67,7 +67,8 @@ pub async fn price(stage: &Stage) -> PriceId {
 pub async fn limits(stage: &Stage, organizations: &[Organization]) {
     let transaction = stage.system.db.begin().await.expect("a transaction");
     for made in organizations {
-        let row = |kind, subject, metric, period| limit_row(stage, made.id, (kind, subject), (metric, period));
+        let row =
+            |kind, subject, metric, period| limit_row(stage, made.id, (kind, subject), (metric, period));
         let mut rows = vec![
             row(SubjectKind::Team, made.team.uuid(), Metric::Requests, Period::Minute),
             row(SubjectKind::Organization, made.id.uuid(), Metric::Cost, Period::Month),

@@ -22,7 +22,8 @@ pub fn now() -> Stages {
         for (at, suffix) in ["_sum", "_count"].into_iter().enumerate() {
             if name.contains(&format!("{suffix}{{")) || name.ends_with(suffix) {
                 let name = name.replace(suffix, "");
-                stages.0.entry(name.trim_start_matches("tollkeeper_meter_").to_owned()).or_default()[at] = value;
+                stages.0.entry(name.trim_start_matches("tollkeeper_meter_").to_owned()).or_default()[at] =
+                    value;
             }
         }
     }
@@ -51,7 +52,8 @@ impl Stages {
 
     /// A line with the average of every stage.
     pub fn print(&self) {
-        let stage = |name| format!("{name} {:.2}", self.mean(&format!("stage_seconds{{stage=\"{name}\"}}")) * 1e3);
+        let stage =
+            |name| format!("{name} {:.2}", self.mean(&format!("stage_seconds{{stage=\"{name}\"}}")) * 1e3);
         let stages = ["queue", "lock", "policy", "read", "decide", "write", "commit"].map(stage);
         let (batch, whole) = (self.batch(), self.mean("database_seconds") * 1e3);
         println!("   batches of {batch:.1} in {whole:.2} ms: {}", stages.join(", "));
