@@ -104,8 +104,7 @@ impl<S: Store, M: Means> Round<S, M> {
 
     async fn once(&mut self, part: &mut [Job]) -> Read<Vec<Result<Answer>>> {
         let mut requests: Vec<Request> = part.iter().map(|job| job.request.clone()).collect();
-        let mut batch =
-            Batch { store: &*self.store, secrets: self.means.secrets(), cache: &mut self.cache };
+        let mut batch = Batch { store: &*self.store, secrets: self.means.secrets(), cache: &mut self.cache };
         let started = Instant::now();
         let run = {
             let (run, end) = (pin!(batch.run(&mut requests)), pin!(self.means.pause(LONGEST)));
