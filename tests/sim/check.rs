@@ -60,9 +60,8 @@ pub fn hold(holds: bool, invariant: Invariant, text: impl FnOnce() -> String) ->
 
 /// Checks the rows after a commit.
 pub fn rows(commit: &Commit, said: &Said) -> Verdict {
-    time(commit)?;
     if Arc::ptr_eq(&commit.before, &commit.after) {
-        return Ok(());
+        return time(commit);
     }
     let changed: Vec<Name> = changed(commit);
     for name in &changed {
@@ -73,7 +72,8 @@ pub fn rows(commit: &Commit, said: &Said) -> Verdict {
         events(&commit.after, *name, said)?;
     }
     counters(&commit.after)?;
-    amounts(commit, &changed)
+    amounts(commit, &changed)?;
+    time(commit)
 }
 
 /// Reservations that are not as they were.

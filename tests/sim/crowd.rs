@@ -183,7 +183,7 @@ impl Crowd {
     }
 
     /// A small call with each key.
-    pub fn small_calls(&self, world: &mut World) -> Vec<Task> {
+    pub fn small_calls(world: &mut World) -> Vec<Task> {
         let policy = world.policy.clone();
         let small = |key: &KeyRow| {
             let size = Size { input_tokens: Some(1), max_output_tokens: Some(1), ..Size::default() };
@@ -259,9 +259,10 @@ fn look(world: &mut World, policy: &Policy) -> Option<Task> {
     }
     let key = some_key(&mut world.dice, policy)?;
     let call = call(&mut world.dice, key.organization);
-    let (asker, key) = match world.dice.one_in(2) {
-        true => (Asker::Key, Proof::read(&key.locks[0].text)),
-        false => (Asker::Administrator(key.organization), Proof::Id(key.id)),
+    let (asker, key) = if world.dice.one_in(2) {
+        (Asker::Key, Proof::read(&key.locks[0].text))
+    } else {
+        (Asker::Administrator(key.organization), Proof::Id(key.id))
     };
     Some(Task::Look(Question { asker, key, call }))
 }

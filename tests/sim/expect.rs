@@ -10,36 +10,20 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     id::{OrganizationId, ReservationId},
-    status::{Metric, Mode, Period, ReservationState, UsageOrigin},
+    status::{ReservationState, UsageOrigin},
 };
 use service::{
     cost::Usage,
     meter::{
         Asker, Question, Task,
         command::{Attempt, Command, Naming},
-        facts::Limit,
         ledger::WindowKey,
     },
 };
 use std::collections::BTreeMap;
 
-/// How a call stands with a limit.
-struct Stand<'p> {
-    limit: &'p Limit,
-    counted: i128,
-    wants: i64,
-    something: bool,
-    full: bool,
-    unpriced: bool,
-}
-
-impl Stand<'_> {
-    fn denies(&self) -> bool {
-        self.full || self.unpriced
-    }
-}
-
-type Told1<T> = Result<T, &'static str>;
+/// What comes of a request, or the code that it is refused with.
+type Ruling<T> = Result<T, &'static str>;
 
 /// The naive books of one batch.
 #[derive(Debug)]
@@ -92,7 +76,7 @@ impl Expect<'_> {
         &'s self,
         question: &Question,
         home: OrganizationId,
-    ) -> Told1<Option<(&'s KeyRow, Option<&'s Lock>)>> {
+    ) -> Ruling<Option<(&'s KeyRow, Option<&'s Lock>)>> {
         let token = match &question.asker {
             Asker::Gateway(gateway) => Some(naive::admit(self.policy, gateway, self.told.time(home))?),
             _ => None,
@@ -105,83 +89,7 @@ impl Expect<'_> {
         Ok(found)
     }
 
-    /// What a window has counted: what was used, and what is held still, without what was forgiven.
-    fn counted(
-        &self,
-        organization: OrganizationId,
-        limit: &Limit,
-        start: DateTime<Utc>,
-        at: DateTime<Utc>,
-    ) -> i128 {
-        let key = WindowKey { limit: limit.id, subject: limit.subject_id, start };
-        let micros = start.timestamp_micros();
-        let forgiven = self.before.windows.get(&key).map_or(0, |row| row.adjusted);
-        let mut sum = -i128::from(forgiven);
-        let mut add = |state, held: i64, used: i64, lasts: bool| match state {
-            ReservationState::Held if lasts => sum += i128::from(held),
-            ReservationState::Settled => sum += i128::from(used),
-            _ => {}
-        };
-        for (name, row) in &self.before.reservations {
-            if name.0 != organization || self.booked.contains_key(name) {
-                continue;
-            }
-            let own = |leg: &&entity::ledger::Leg| (leg.limit, leg.window) == (limit.id, micros);
-            for leg in row.legs.0.iter().filter(own) {
-                let lasts = naive::holds(leg.metric, row.expires_at, row.terms.release_after, at);
-                add(row.state, leg.held, leg.used, lasts);
-            }
-        }
-        for (_, row) in self.booked.iter().filter(|(name, _)| name.0 == organization) {
-            for part in row.parts.iter().filter(|part| (part.limit, part.window) == (limit.id, start)) {
-                let lasts = naive::holds(part.metric, row.expires, row.release_after, at);
-                add(row.state, part.held, part.used, lasts);
-            }
-        }
-        sum
-    }
-
-    fn stands<'s>(
-        &'s self,
-        key: &KeyRow,
-        question: &Question,
-        worst: &Worst,
-        whole: bool,
-        at: DateTime<Utc>,
-    ) -> Vec<Stand<'s>> {
-        let now = self.told.time(key.organization);
-        let stand = |limit: &'s Limit| {
-            let start = naive::window(limit.period, at);
-            let counted = start.map_or(0, |start| self.counted(key.organization, limit, start, now));
-            let (input, output) = worst.tokens;
-            let (wants, unpriced) = match limit.metric {
-                Metric::Requests | Metric::Concurrency => (1, false),
-                Metric::InputTokens => (input, false),
-                Metric::OutputTokens => (output, false),
-                Metric::Tokens => (input + output, false),
-                Metric::Cost => match &worst.worth {
-                    Worth::Most(cost, currency) if Some(currency) == limit.currency.as_ref() => {
-                        (*cost, false)
-                    }
-                    Worth::Nothing => (0, false),
-                    _ => (0, true),
-                },
-            };
-            let something = !whole && limit.metric != Metric::Requests && !unpriced;
-            let least = if something { 1 } else { wants };
-            let full = counted + i128::from(least) > i128::from(limit.amount);
-            Stand { limit, counted, wants, something, full, unpriced }
-        };
-        naive::path(self.policy, key, &question.call).into_iter().map(stand).collect()
-    }
-
-    fn decided(stands: &[Stand<'_>], may: bool) -> Outcome {
-        let denied = stands.iter().any(|stand| stand.denies() && stand.limit.mode == Mode::Block);
-        let limits = stands.iter().map(|stand| (stand.limit.id, (stand.counted, stand.denies())));
-        Outcome::Decided(may && !denied, limits.collect())
-    }
-
-    fn look(&self, question: &Question, home: OrganizationId) -> Told1<Outcome> {
+    fn look(&self, question: &Question, home: OrganizationId) -> Ruling<Outcome> {
         let Some((key, lock)) = self.key(question, home)? else {
             return Ok(Outcome::Decided(false, BTreeMap::new()));
         };
@@ -194,36 +102,6 @@ impl Expect<'_> {
             stands.iter_mut().for_each(|stand| (stand.full, stand.unpriced) = (false, false));
         }
         Ok(Self::decided(&stands, may))
-    }
-
-    /// What a call holds, or of which windows it is counted.
-    fn parts(stands: &[Stand<'_>], at: DateTime<Utc>) -> Vec<Part> {
-        let part = |stand: &Stand<'_>| {
-            Some(Part {
-                limit: stand.limit.id,
-                subject: stand.limit.subject_id,
-                window: naive::window(stand.limit.period, at)?,
-                metric: stand.limit.metric,
-                models: stand.limit.models.clone().map(|globs| globs.0),
-                currency: stand.limit.currency.clone(),
-                held: if stand.something { 0 } else { stand.wants },
-                used: 0,
-            })
-        };
-        stands.iter().filter_map(part).collect()
-    }
-
-    fn shadows(stands: &[Stand<'_>], at: DateTime<Utc>) -> Vec<WindowKey> {
-        let shadow = stands.iter().filter(|stand| stand.denies() && stand.limit.mode == Mode::Shadow);
-        let key = |stand: &Stand<'_>| {
-            let (limit, subject) = (stand.limit.id, stand.limit.subject_id);
-            (stand.limit.period != Period::Request).then(|| WindowKey {
-                limit,
-                subject,
-                start: naive::window(stand.limit.period, at).unwrap(),
-            })
-        };
-        shadow.filter_map(key).collect()
     }
 
     fn open(&self, key: &KeyRow, worst: Worst, parts: Vec<Part>, body: &[u8], at: DateTime<Utc>) -> Booked {
@@ -250,7 +128,7 @@ impl Expect<'_> {
         (id, chosen): (Option<ReservationId>, bool),
         seconds: i64,
         print: &[u8],
-    ) -> Told1<Outcome> {
+    ) -> Ruling<Outcome> {
         let Some((key, lock)) = self.key(question, home)? else {
             return Ok(Outcome::Decided(false, BTreeMap::new()));
         };
@@ -276,7 +154,7 @@ impl Expect<'_> {
         Ok(Outcome::Authorized(id))
     }
 
-    fn count(&mut self, (question, home): (&Question, OrganizationId), actual: &Outcome) -> Told1<Outcome> {
+    fn count(&mut self, (question, home): (&Question, OrganizationId), actual: &Outcome) -> Ruling<Outcome> {
         let Some((key, lock)) = self.key(question, home)? else {
             return Ok(Outcome::Decided(false, BTreeMap::new()));
         };
@@ -308,7 +186,7 @@ impl Expect<'_> {
         self.facts.insert(name, facts);
     }
 
-    fn named(&self, naming: &Naming) -> Told1<Option<Booked>> {
+    fn named(&self, naming: &Naming) -> Ruling<Option<Booked>> {
         let token = match &naming.by {
             Asker::Gateway(gateway) => {
                 Some(naive::admit(self.policy, gateway, self.told.time(naming.organization))?)
@@ -328,7 +206,7 @@ impl Expect<'_> {
         }
     }
 
-    fn settle(&mut self, naming: &Naming, attempts: &[Attempt], print: &[u8]) -> Told1<Outcome> {
+    fn settle(&mut self, naming: &Naming, attempts: &[Attempt], print: &[u8]) -> Ruling<Outcome> {
         let mut row = self.named(naming)?.ok_or("not_found")?;
         let (name, settled) =
             ((naming.organization, naming.reservation), Outcome::Settled(naming.reservation));
@@ -347,7 +225,7 @@ impl Expect<'_> {
         }
     }
 
-    fn void(&mut self, naming: &Naming) -> Told1<Outcome> {
+    fn void(&mut self, naming: &Naming) -> Ruling<Outcome> {
         let (name, voided) = ((naming.organization, naming.reservation), Outcome::Voided(naming.reservation));
         let Some(mut row) = self.named(naming)? else {
             let at = self.told.time(naming.organization);
@@ -368,7 +246,7 @@ impl Expect<'_> {
         }
     }
 
-    fn extend(&mut self, naming: &Naming, seconds: i64) -> Told1<Outcome> {
+    fn extend(&mut self, naming: &Naming, seconds: i64) -> Ruling<Outcome> {
         let mut row = self.named(naming)?.ok_or("not_found")?;
         let at = self.told.time(naming.organization);
         match row.state {
@@ -390,7 +268,7 @@ impl Expect<'_> {
         id: ReservationId,
         attempts: &[Attempt],
         print: &[u8],
-    ) -> Told1<Outcome> {
+    ) -> Ruling<Outcome> {
         let (key, _) = self.key(question, home)?.ok_or("key_unknown")?;
         let (organization, now) = (key.organization, self.told.time(key.organization));
         let name = (organization, id);
@@ -410,7 +288,7 @@ impl Expect<'_> {
     }
 }
 
-fn repeats(row: &Booked, print: &[u8]) -> Told1<()> {
+fn repeats(row: &Booked, print: &[u8]) -> Ruling<()> {
     match row.state {
         ReservationState::Voided => Err("reservation_voided"),
         _ if row.body == print => Ok(()),
@@ -419,7 +297,7 @@ fn repeats(row: &Booked, print: &[u8]) -> Told1<()> {
     }
 }
 
-fn timely(id: ReservationId, at: DateTime<Utc>) -> Told1<()> {
+fn timely(id: ReservationId, at: DateTime<Utc>) -> Ruling<()> {
     let made = naive::made(id);
     if made > at + TimeDelta::minutes(5) {
         return Err("in_the_future");

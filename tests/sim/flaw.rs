@@ -34,6 +34,7 @@ pub enum Flaw {
     LogIgnored,
     PolicyBeforeLock,
     RestoreUnnoticed,
+    StartUnnoticed,
     ReleasedTwice,
     ReleasedAtOnce,
     ReleaseForgotten,
@@ -172,7 +173,7 @@ impl Transaction for Flawed {
         let mut moment = self.tx.heads(known).await?;
         match self.flaw {
             Flaw::ClockBeforeLock => moment.now = self.began,
-            Flaw::RestoreUnnoticed => moment.started = None,
+            Flaw::RestoreUnnoticed | Flaw::StartUnnoticed => moment.started = None,
             _ => {}
         }
         for head in &mut moment.heads {

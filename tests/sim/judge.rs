@@ -34,8 +34,7 @@ pub struct Judge {
 impl Judge {
     /// Notes what a client says.
     pub fn hear(&mut self, task: &Task) {
-        let (Task::Do(Command::Settle(_, attempts, print))
-        | Task::Do(Command::Report { attempts, print, .. })) = task
+        let Task::Do(Command::Settle(_, attempts, print) | Command::Report { attempts, print, .. }) = task
         else {
             return;
         };
@@ -53,7 +52,7 @@ impl Judge {
         if let Some(told) = told.filter(|_| commit.steady) {
             let mut expect = expect(&commit.policy, &commit.before, told);
             self.compare(&mut expect, answered)?;
-            self.books(commit, &expect, answered)?;
+            Self::books(commit, &expect, answered)?;
             self.judged += 1;
         }
         check::rows(commit, &self.said)?;
@@ -111,7 +110,7 @@ impl Judge {
     }
 
     /// The books are as they must be after a batch, and nothing else has changed but what was released.
-    fn books(&self, commit: &Commit, expect: &Expect<'_>, answered: &[Answered]) -> Verdict {
+    fn books(commit: &Commit, expect: &Expect<'_>, answered: &[Answered]) -> Verdict {
         let nothing = expect.booked.is_empty();
         for (name, booked) in &expect.booked {
             let after = commit.after.reservations.get(name).map(|row| Booked::of(row));

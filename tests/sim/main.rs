@@ -5,8 +5,8 @@
 //! Everything is drawn from one seed. After every step the invariants I1 to I9 must hold, and every answer must be the
 //! one that naive rules give. What the broken variants do ([`flaw`]) must be noticed.
 //!
-//! `SIM_SEED=4711` runs one seed and shows its last steps if it fails; `SIM_SEEDS=100000` runs so many instead of
-//! 2,000: `SIM_SEEDS=100000 cargo test --package tests --test sim -- promises --nocapture`.
+//! `SIM_SEED=4711 cargo test --package tests --test sim promises` runs one seed; whichever fails shows its last steps.
+//! `SIM_SEEDS=100000` runs so many instead of 2,000, with `-- --nocapture` to see what happened in them.
 
 mod admin;
 mod check;
@@ -20,6 +20,7 @@ mod naive;
 mod outcome;
 mod policy;
 mod run;
+mod stand;
 mod store;
 mod town;
 mod world;
@@ -79,7 +80,11 @@ fn promises_hold() {
         Ok(seen) => {
             println!("{seeds} seeds in {:?}: {seen:?}", begun.elapsed());
             // A simulation in which nothing happens would hold every promise.
-            assert!(seen.granted > 0 && seen.denied > 0 && seen.settled > 0 && seen.judged > 0);
+            assert!(
+                [seen.granted, seen.denied, seen.settled, seen.judged, seen.calm]
+                    .iter()
+                    .all(|count| *count > 0)
+            );
         }
         Err(failure) => panic!("{failure}"),
     }
@@ -113,6 +118,7 @@ flaws! {
     log_ignored LogIgnored: I1 | I5 | I6 | I8;
     policy_before_lock PolicyBeforeLock: I1 | I5 | I6 | I8;
     restore_unnoticed RestoreUnnoticed: I1 | I5 | I6 | I8;
+    start_unnoticed StartUnnoticed: I1 | I5 | I6 | I8;
     released_twice ReleasedTwice: I2;
     released_at_once ReleasedAtOnce: I2;
     release_forgotten ReleaseForgotten: I5 | I9;

@@ -41,6 +41,8 @@ pub struct Seen {
     pub granted: usize,
     pub denied: usize,
     pub settled: usize,
+    /// Granted when nothing fails any more.
+    pub calm: usize,
 }
 
 impl std::ops::AddAssign for Seen {
@@ -51,6 +53,7 @@ impl std::ops::AddAssign for Seen {
         self.granted += other.granted;
         self.denied += other.denied;
         self.settled += other.settled;
+        self.calm += other.calm;
     }
 }
 
@@ -68,7 +71,8 @@ impl fmt::Display for Failure {
         writeln!(f, "the last steps:")?;
         let skip = self.trace.len().saturating_sub(SHOWN);
         self.trace.iter().skip(skip).try_for_each(|line| writeln!(f, "  {line}"))?;
-        write!(f, "seed {} violates {invariant:?}:\n  {text}", self.seed)
+        writeln!(f, "seed {} violates {invariant:?}:\n  {text}", self.seed)?;
+        write!(f, "again: SIM_SEED={} cargo test --package tests --test sim promises", self.seed)
     }
 }
 
@@ -109,7 +113,7 @@ impl Run {
     }
 
     fn all(&mut self) -> Result<Seen, Violation> {
-        while self.step < STEPS {
+        for _ in 0..STEPS {
             self.step += 1;
             self.storm()?;
         }
@@ -146,7 +150,7 @@ impl Run {
                     self.admins.push(admin::start(&self.world));
                 }
             }
-            20..=29 => self.administrate()?,
+            20..=29 => self.administrate(),
             30..=37 => self.pass(),
             38 => {
                 let which = self.some();
@@ -155,7 +159,7 @@ impl Run {
                 }
             }
             39..=41 => drop(self.world.get().notice()),
-            42 if self.world.get().dice.one_in(12) => self.restore(),
+            42 if self.world.get().dice.one_in(6) => self.restore()?,
             _ => {
                 let which = self.some();
                 self.poll(which)?;
@@ -186,9 +190,15 @@ impl Run {
         world.turn(by);
     }
 
-    fn restore(&mut self) {
+    /// The database is restored from a backup: in the middle of everything, or while nobody asks anything and no connection is
+    /// seen to break.
+    fn restore(&mut self) -> Verdict {
+        if self.world.get().dice.one_in(2) {
+            self.quiet()?;
+        }
         self.world.get().restore();
         self.judge.barred.clear();
+        Ok(())
     }
 
     fn send(&mut self, task: Task, gone: bool) {
@@ -201,9 +211,9 @@ impl Run {
     }
 
     /// An administrator goes on.
-    fn administrate(&mut self) -> Verdict {
+    fn administrate(&mut self) {
         if self.admins.is_empty() {
-            return Ok(());
+            return;
         }
         let which = self.world.get().dice.below(self.admins.len());
         if let Poll::Ready(done) = self.admins[which].as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -212,7 +222,6 @@ impl Run {
                 self.judge.barred.insert(key, self.step);
             }
         }
-        Ok(())
     }
 
     /// An instance goes on to its next await.
@@ -231,6 +240,7 @@ impl Run {
         match &one.answer {
             Ok(Answer::Authorized(_, row)) => {
                 self.seen.granted += 1;
+                self.seen.calm += usize::from(self.judge.calm);
                 self.crowd.learn(&one.sent.task, row.organization_id, row.id);
             }
             Ok(Answer::Decided(decision)) => self.seen.denied += usize::from(!decision.allowed()),
@@ -277,7 +287,7 @@ impl Run {
             if busy.is_empty() && self.admins.is_empty() && !more {
                 return Ok(());
             }
-            self.administrate()?;
+            self.administrate();
             self.commits(None, &[])?;
             if !busy.is_empty() {
                 let which = self.world.get().dice.pick(&busy);
@@ -289,7 +299,7 @@ impl Run {
 
     /// Small calls with every key, one after the other.
     fn calls(&mut self, one_by_one: bool) -> Verdict {
-        let calls = self.crowd.small_calls(&mut self.world.get());
+        let calls = Crowd::small_calls(&mut self.world.get());
         for task in calls {
             self.send(task, false);
             if one_by_one {

@@ -134,10 +134,8 @@ impl SimTx {
         let end = if fails { " and fails" } else { "" };
         world.note(|| format!("{:?} tx {} {what}{end}", self.who, self.id));
         if fails {
-            return Err(match world.dice.one_in(6) {
-                true => DbErr::Custom("no partition of relation".into()),
-                false => lost(&mut world),
-            });
+            let mended = world.dice.one_in(6).then(|| DbErr::Custom("no partition of relation".into()));
+            return Err(mended.unwrap_or_else(|| lost(&mut world)));
         }
         Ok(())
     }

@@ -340,7 +340,8 @@ impl World {
         }
     }
 
-    /// The policy is that of an earlier backup; the database was started anew.
+    /// The policy is that of an earlier backup; the database was started anew. Before any instance asks again, something may be
+    /// changed and changed back, so that a version that was known is reached once more, with another past.
     pub fn restore(&mut self) {
         if self.backups.is_empty() {
             return;
@@ -353,10 +354,14 @@ impl World {
         self.policy =
             Arc::new(Policy { prices: prices.clone(), books: books.clone(), ..Policy::clone(&policy) });
         for (organization, old) in heads {
-            let tag = self.dice.bits().cast_signed();
+            let (tag, more) = (self.dice.bits().cast_signed(), self.dice.between(0, 3));
             let Some(head) = self.heads.get_mut(&organization) else { continue };
             let (last_t, next_release) = (head.last_t, head.next_release);
             *head = HeadRow { tag, last_t, next_release, ..old };
+            for _ in 0..more {
+                head.version += 1;
+                head.log.push((head.version, PolicyKind::Organization, organization.uuid()));
+            }
         }
         self.commits += 1;
         self.note(|| "the policy is restored from a backup".into());
