@@ -146,7 +146,8 @@ pub(crate) fn successor(system: &System, before: &Token, id: Uuid, pepper_versio
 }
 
 impl Token {
-    fn assemble(kind: TokenKind, id: Uuid, secret: &[u8; 32]) -> Self {
+    /// The token with this secret for the row with this id.
+    pub fn assemble(kind: TokenKind, id: Uuid, secret: &[u8; 32]) -> Self {
         let signed = format!("{}_{}", public_part(kind, id), encode::<SECRET_LEN>(secret));
         let text = format!("{signed}_{}", checksum(&signed));
         Self { text, kind, id }

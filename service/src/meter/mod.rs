@@ -7,7 +7,7 @@
 //! in force when it is answered. What a task remembers between batches only saves reading again what has not changed.
 //!
 //! - `question.rs`, `command.rs`: what is asked, and by whom; `facts.rs`: what decisions read of each table;
-//! - `queue.rs`, `shard.rs`: what waits, in turn, and the task that serves it, again if the database fails;
+//! - `queue.rs`, `shard.rs`, `round.rs`: what waits, in turn, and the task that serves it, again if the database fails;
 //! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one;
 //! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted;
 //! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it), `estimate.rs` (the
@@ -28,6 +28,7 @@ mod limits;
 mod post;
 mod question;
 mod queue;
+pub mod round;
 mod rule;
 mod shard;
 mod sql;
@@ -44,6 +45,7 @@ pub use glob::matches;
 pub use limits::{Demand, Trouble, Verdict};
 pub use post::usage as usage_of;
 pub use question::{Asker, Call, Gateway, Proof, Purpose, Question, Size};
+pub use queue::Job;
 pub use rule::made;
 pub use sql::{Sql, Within, bucket, dimensions};
 
@@ -55,7 +57,7 @@ use entity::{
     reservation, virtual_key,
 };
 use moka::sync::Cache as Remembered;
-use queue::{Job, Queue};
+use queue::Queue;
 use sea_orm::{ColumnTrait, Condition, DatabaseBackend, EntityTrait, QueryFilter, QuerySelect};
 use shard::Shard;
 use std::{

@@ -19,10 +19,13 @@ const SHARE: usize = ROOM / 4;
 
 /// A request, and who waits for its answer.
 #[derive(Debug)]
-pub(super) struct Job {
-    pub(super) request: Request,
-    pub(super) reply: oneshot::Sender<Result<Answer>>,
-    pub(super) since: Instant,
+pub struct Job {
+    /// What is asked.
+    pub request: Request,
+    /// Who waits.
+    pub reply: oneshot::Sender<Result<Answer>>,
+    /// Since when.
+    pub since: Instant,
 }
 
 #[derive(Debug, Default)]
