@@ -25,6 +25,7 @@ pub const STATUSES: &[(Code, StatusCode)] = &[
     (Code::ModelNotAllowed, StatusCode::FORBIDDEN),
     (Code::ScopeNotAllowed, StatusCode::FORBIDDEN),
     (Code::AddressNotAllowed, StatusCode::FORBIDDEN),
+    (Code::SizeUnknown, StatusCode::FORBIDDEN),
     (Code::PriceUnknown, StatusCode::FORBIDDEN),
     (Code::CurrencyMismatch, StatusCode::FORBIDDEN),
     (Code::BudgetExceeded, StatusCode::PAYMENT_REQUIRED),
@@ -81,7 +82,10 @@ pub fn client_response(
 ) -> Option<ClientResponse> {
     let gravest = gravest(reasons)?;
     let status = status(gravest.code);
-    let kind = kind(status, format);
+    let counts_tokens =
+        limits.iter().any(|limit| Some(limit.limit_id) == gravest.limit_id && limit.counts_tokens());
+    let kind =
+        if counts_tokens && kind(status, format) == "requests" { "tokens" } else { kind(status, format) };
     let (code, message) = (gravest.code.word(), &gravest.message);
     let body = match format {
         ErrorFormat::Openai => json!({

@@ -109,6 +109,9 @@ pub struct CallTerms {
     /// Whether the figures bound the call.
     #[serde(rename = "x", skip_serializing_if = "is_default")]
     pub exact: bool,
+    /// How it stood with caps on one call, which hold nothing.
+    #[serde(rename = "q", skip_serializing_if = "is_default")]
+    pub caps: Legs,
     /// Seconds after its end at which what it holds is released; none = never.
     #[serde(rename = "z", skip_serializing_if = "is_default")]
     pub release_after: Option<i64>,

@@ -157,6 +157,33 @@ impl ToSchema for Nanos {
     }
 }
 
+/// A sum of many amounts of money, which may be larger than any one of them can be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Total(pub i128);
+
+impl Total {
+    /// Whole units of the currency, and billionths beside.
+    pub fn new(units: i64, rest: Nanos) -> Self {
+        Self(i128::from(units) * 10_i128.pow(NANO) + i128::from(rest.0))
+    }
+}
+
+impl From<Nanos> for Total {
+    fn from(amount: Nanos) -> Self {
+        Self(amount.0.into())
+    }
+}
+impl fmt::Display for Total {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&decimal(self.0, NANO, 9))
+    }
+}
+impl Serialize for Total {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
 /// The price of a million units (tokens, characters, images, seconds, requests) in billionths of the currency's unit:
 /// $0.0375 for a million tokens is 37,500,000. Stored as that integer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -74,7 +74,9 @@ pub struct Model {
     pub seconds: i64,
     /// Characters.
     pub characters: i64,
-    /// What they cost.
+    /// What they cost, in whole units of the currency; the rest is beside. Together they hold sums that billionths alone cannot.
+    pub cost_units: i64,
+    /// The rest of what they cost, added up as it comes.
     pub cost: Nanos,
     /// Events that have no price.
     pub unpriced_events: i64,

@@ -186,7 +186,7 @@ fn usage_rollup() -> TableCreateStatement {
         text_null("currency", 3),
         big("events"),
     ];
-    let after = ["cost", "unpriced_events", "overruns", "latency_events", "latency_ms"];
+    let after = ["cost_units", "cost", "unpriced_events", "overruns", "latency_events", "latency_ms"];
     let columns = before.into_iter().chain(CLASSES.map(big)).chain(after.map(big));
     table("usage_rollup", columns, &["organization_id", "grain", "start", "dimensions_id"])
         .check(one_of("usage_rollup", "grain", &["hour", "day"]))

@@ -24,8 +24,9 @@ pub struct Db {
 /// How long a call waits for a free connection before it is answered "unavailable".
 const ACQUIRE: Duration = Duration::from_secs(5);
 
-/// How long a connection may be idle before it is tried on its next use.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a connection may be idle before it is tried on its next use: a database that was started anew has ended those that
+/// nobody used meanwhile.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Set on every Postgres connection: a lock may be held by a stopped instance for a second at most, commits are
 /// durable, and decisions see the latest commit.

@@ -6,7 +6,7 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    money::Nanos,
+    money::{Nanos, Total},
     status::{Grain, UsageStatus},
     usage_event::Model,
     usage_rollup::{ActiveModel, Column, Entity},
@@ -287,7 +287,7 @@ on_both!(a_check_finds_every_figure_that_was_tampered_with, |app| {
     day.clone().into_active_model().delete(&app.system.db.writer).await.unwrap();
     let found = check(&app, from, to).await.differences;
     assert_eq!((found.len(), found[0].grain, found[0].stored), (1, Grain::Day, None));
-    assert_eq!(found[0].events.unwrap().cost, Nanos(14));
+    assert_eq!(found[0].events.unwrap().cost, Total(14));
     Entity::insert(day.clone().into_active_model().reset_all())
         .exec_without_returning(&app.system.db.writer)
         .await

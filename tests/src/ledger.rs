@@ -187,6 +187,7 @@ fn alone(event: &usage_event::Model, grain: Grain, seconds: i64) -> usage_rollup
         images: e.images,
         seconds: e.seconds,
         characters: e.characters,
+        cost_units: 0,
         cost: e.cost,
         unpriced_events: i64::from(!e.priced),
         overruns: i64::from(e.overrun),

@@ -287,7 +287,7 @@ impl WorstCase {
             Price::Unknown(_) | Price::Waived | Price::Mixed(_) => (None, None),
         };
         let (input_tokens, output_tokens) = (whole(estimate.input_tokens), whole(estimate.output_tokens));
-        Some((Self { input_tokens, output_tokens, cost, currency }, Basis::of(estimate.exact)))
+        Some((Self { input_tokens, output_tokens, cost, currency }, Basis::of(estimate.is_exact())))
     }
 }
 
@@ -298,6 +298,7 @@ impl Authorization {
             model: candidate.model.clone(),
             price_id: candidate.price,
         };
+        let parts = row.legs.0.iter().chain(&row.terms.caps.0);
         Self {
             allowed: true,
             decision_id: DecisionId::new(row.id.uuid()),
@@ -308,7 +309,7 @@ impl Authorization {
             estimate: Some(WorstCase::of_terms(&row.terms)),
             basis: Some(Basis::of(row.terms.exact)),
             max_output_tokens: Some(row.terms.output_tokens),
-            limits: row.legs.0.iter().map(|leg| LimitState::of_leg(leg, row.created_at)).collect(),
+            limits: parts.map(|leg| LimitState::of_leg(leg, row.created_at)).collect(),
             reasons: Vec::new(),
         }
     }

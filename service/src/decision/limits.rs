@@ -54,6 +54,11 @@ pub struct LimitState {
 }
 
 impl LimitState {
+    /// Whether it counts tokens.
+    pub fn counts_tokens(&self) -> bool {
+        matches!(self.metric, Metric::Tokens | Metric::InputTokens | Metric::OutputTokens)
+    }
+
     /// As a call found it when it was authorized.
     pub(super) fn of_leg(leg: &Leg, at: DateTime<Utc>) -> Self {
         let text = |amount| amount_text(leg.metric, amount);
@@ -71,7 +76,11 @@ impl LimitState {
             needed: Some(text(leg.held)),
             resets_at,
             resets_in: resets_at.map(|end| seconds(at, end)),
-            code: None,
+            // Let through all the same, by a limit that only warns.
+            code: (leg.remaining < 0).then_some(match leg.metric {
+                Metric::Cost => Code::BudgetExceeded,
+                _ => Code::LimitExceeded,
+            }),
         }
     }
 

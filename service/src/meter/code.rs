@@ -7,7 +7,8 @@ macro_rules! codes {
     ($($code:ident $word:literal $about:literal;)*) => {
         /// Why a call is refused.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
-        pub enum Code { $(#[doc = $about] #[serde(rename = $word)] $code),* }
+        #[serde(rename_all = "snake_case")]
+        pub enum Code { $(#[doc = $about] $code),* }
 
         impl Code {
             /// Every code, the gravest first.
@@ -36,8 +37,21 @@ codes! {
     ModelNotAllowed "model_not_allowed" "A model is not allowed by the key, its team or its organization, or none was named though they restrict models.";
     ScopeNotAllowed "scope_not_allowed" "The key is not for this kind of call, or none was named though the key is restricted.";
     AddressNotAllowed "address_not_allowed" "The client's address is not in the key's networks, or is not known though the key is restricted.";
+    SizeUnknown "size_unknown" "A limit counts tokens or cost, and nothing bounds the call: it does not say how much it has, and neither does the catalogue.";
     PriceUnknown "price_unknown" "There is no price for a model, or none was named, and a limit counts cost.";
     CurrencyMismatch "currency_mismatch" "The call costs another currency than a limit of cost is in.";
     BudgetExceeded "budget_exceeded" "A limit of cost does not leave what the call may cost.";
     LimitExceeded "limit_exceeded" "A limit does not leave what the call may need: requests, tokens, or open calls.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Code;
+
+    #[test]
+    fn every_code_is_its_word_on_the_wire() {
+        for code in Code::EVERY {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.word());
+        }
+    }
 }

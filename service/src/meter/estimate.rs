@@ -2,7 +2,6 @@
 
 use super::question::Call;
 use crate::{
-    Result,
     cost::{self, Bounds, MOST},
     price::{
         book::{Entry, ModelFacts},
@@ -44,10 +43,19 @@ pub struct Estimate {
     pub output_tokens: u64,
     /// The most that it costs.
     pub price: Price,
-    /// Whether the figures bound the call.
-    pub exact: bool,
+    /// Whether the prompt is bounded.
+    pub bounds_input: bool,
+    /// Whether everything that the prices charge for is bounded.
+    pub bounds_cost: bool,
     /// The models that may serve it, and their prices.
     pub candidates: Vec<Candidate>,
+}
+
+impl Estimate {
+    /// Whether the figures bound the call.
+    pub fn is_exact(&self) -> bool {
+        self.bounds_input && self.bounds_cost
+    }
 }
 
 /// What a call is worth at most; `default_cap` is the organization's cap on completions.
@@ -56,20 +64,21 @@ pub fn estimate(
     call: &Call,
     default_cap: Option<i64>,
     at: DateTime<Utc>,
-) -> Result<Estimate> {
+) -> Estimate {
     let mut whole = Estimate {
         input_tokens: 0,
         output_tokens: 0,
         price: Price::Unknown("no model is named".into()),
-        exact: true,
+        bounds_input: true,
+        bounds_cost: true,
         candidates: Vec::with_capacity(call.models.len()),
     };
     let default_cap = default_cap.and_then(|cap| u64::try_from(cap).ok());
     if call.models.is_empty() {
         let bounds = Figures::new(call, default_cap, None);
         (whole.input_tokens, whole.output_tokens) = (bounds.input, bounds.output);
-        whole.exact = bounds.exact;
-        return Ok(whole);
+        whole.bounds_input = bounds.bounded;
+        return whole;
     }
     let mut worth = Vec::with_capacity(call.models.len());
     for model in &call.models {
@@ -77,13 +86,14 @@ pub fn estimate(
         let entry = entry(prices, call, model, at);
         whole.input_tokens = whole.input_tokens.max(figures.input);
         whole.output_tokens = whole.output_tokens.max(figures.output);
-        whole.exact &= figures.exact && entry.as_ref().is_none_or(|entry| is_bounded(entry, call));
-        worth.push(price(prices, model, entry.as_deref(), &figures.bounds(call))?);
+        whole.bounds_input &= figures.bounded;
+        whole.bounds_cost &= entry.as_ref().is_none_or(|entry| is_bounded(entry, call, figures.bounded));
+        worth.push(price(prices, model, entry.as_deref(), &figures.bounds(call)));
         let price = entry.map(|entry| entry.id);
         whole.candidates.push(Candidate { model: model.clone(), price });
     }
     whole.price = dearest(worth);
-    Ok(whole)
+    whole
 }
 
 /// The price in force of one model.
@@ -92,12 +102,16 @@ fn entry(prices: &Prices, call: &Call, model: &str, at: DateTime<Utc>) -> Option
     prices.winner(&wanted).map(|winner| winner.entry)
 }
 
-fn price(prices: &Prices, model: &str, entry: Option<&Entry>, bounds: &Bounds) -> Result<Price> {
-    Ok(match entry {
-        Some(entry) => Price::Bounded(cost::bound(&entry.terms, bounds)?, entry.currency.as_ref().to_owned()),
-        None if prices.unpriced_policy == UnpricedPolicy::Allow => Price::Waived,
-        None => Price::Unknown(format!("there is no price for {model}")),
-    })
+/// What a call may cost with one model. What cannot be computed is not known.
+fn price(prices: &Prices, model: &str, entry: Option<&Entry>, bounds: &Bounds) -> Price {
+    let Some(entry) = entry else {
+        let waived = prices.unpriced_policy == UnpricedPolicy::Allow;
+        return if waived { Price::Waived } else { Price::Unknown(format!("there is no price for {model}")) };
+    };
+    match cost::bound(&entry.terms, bounds) {
+        Ok(cost) => Price::Bounded(cost, entry.currency.as_ref().to_owned()),
+        Err(_) => Price::Unknown(format!("a call of {model} may cost more than can be computed")),
+    }
 }
 
 /// The dearest of what a call may cost with each of its models.
@@ -134,7 +148,8 @@ impl Price {
 struct Figures {
     input: u64,
     output: u64,
-    exact: bool,
+    /// Whether the prompt is bounded.
+    bounded: bool,
 }
 
 impl Figures {
@@ -149,7 +164,7 @@ impl Figures {
             call.size.max_output_tokens.or(default_cap).or(facts.and_then(|f| known(f.max_output_tokens)));
         let writes = facts.is_none_or(|facts| facts.writes());
         let output = cap.unwrap_or(if writes { CAP } else { 0 });
-        Self { input: input.unwrap_or(0).min(MOST), output: output.min(MOST), exact: input.is_some() }
+        Self { input: input.unwrap_or(0).min(MOST), output: output.min(MOST), bounded: input.is_some() }
     }
 
     fn bounds(&self, call: &Call) -> Bounds {
@@ -165,14 +180,18 @@ impl Figures {
     }
 }
 
-/// Whether the call states how much it has of everything else that its price charges for.
-fn is_bounded(entry: &Entry, call: &Call) -> bool {
+/// Whether it is bounded how much the call has of everything that its price charges for.
+fn is_bounded(entry: &Entry, call: &Call, input: bool) -> bool {
     let rates = entry.terms.bands.iter().flat_map(|band| band.rates.values());
-    let mut charged = rates.flat_map(|Rates(rates)| rates.keys());
-    charged.all(|component| match component {
-        Component::Image => call.size.images.is_some(),
-        Component::Second => call.size.seconds.is_some(),
-        Component::Character => call.size.characters.or(call.size.input_bytes).is_some(),
-        _ => true,
-    })
+    let charged = rates.flat_map(|Rates(rates)| rates.iter()).filter(|(_, rate)| rate.0 > 0);
+    // What a tier depends on decides about everything.
+    let sized = entry.terms.bands.len() < 2 || input;
+    sized
+        && charged.map(|(component, _)| component).all(|component| match component {
+            component if component.is_prompt() => input,
+            Component::Image => call.size.images.is_some(),
+            Component::Second => call.size.seconds.is_some(),
+            Component::Character => call.size.characters.or(call.size.input_bytes).is_some(),
+            _ => true,
+        })
 }

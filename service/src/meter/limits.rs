@@ -42,6 +42,8 @@ impl Demand {
 pub enum Trouble {
     /// It does not fit.
     Full,
+    /// Nothing bounds what it needs.
+    Unbounded,
     /// What it costs is not known.
     Unpriced(String),
     /// It costs another currency.
@@ -126,6 +128,14 @@ fn demand(limit: &Limit, asking: Asking<'_>) -> Result<Demand, Trouble> {
         Asking::Worst(estimate) => (estimate, true),
         Asking::Request(estimate) => (estimate, false),
     };
+    let bounded = match limit.metric {
+        Metric::InputTokens | Metric::Tokens => estimate.bounds_input,
+        Metric::Cost => estimate.bounds_cost || !matches!(estimate.price, Price::Bounded(..)),
+        Metric::Requests | Metric::OutputTokens | Metric::Concurrency => true,
+    };
+    if worst && !bounded {
+        return Err(Trouble::Unbounded);
+    }
     let whole = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
     let most = match limit.metric {
         Metric::Requests => return Ok(Demand::Most(1)),
@@ -163,6 +173,7 @@ impl Verdict {
         Some(match self.trouble.as_ref()? {
             Trouble::Full if self.limit.metric == Metric::Cost => Code::BudgetExceeded,
             Trouble::Full => Code::LimitExceeded,
+            Trouble::Unbounded => Code::SizeUnknown,
             Trouble::Unpriced(_) => Code::PriceUnknown,
             Trouble::Currency(_) => Code::CurrencyMismatch,
         })
@@ -171,7 +182,8 @@ impl Verdict {
     /// What the call wants, as far as that is known.
     pub fn needed(&self) -> Option<i64> {
         match (&self.trouble, self.demand) {
-            (Some(Trouble::Unpriced(_) | Trouble::Currency(_)), _) | (_, Demand::Something) => None,
+            (Some(Trouble::Unbounded | Trouble::Unpriced(_) | Trouble::Currency(_)), _)
+            | (_, Demand::Something) => None,
             (_, Demand::Most(amount)) => Some(amount),
         }
     }
@@ -201,6 +213,11 @@ impl Verdict {
         let name = self.limit.name();
         match &self.trouble {
             None => format!("{name} leaves {}", text(self.remaining())),
+            Some(Trouble::Unbounded) => {
+                format!(
+                    "nothing bounds what the call may need, and {name} counts it: state input_tokens or input_bytes, and what else the price charges for"
+                )
+            }
             Some(Trouble::Unpriced(why)) => format!("{why}, and {name} limits the cost"),
             Some(Trouble::Currency(currencies)) => {
                 format!("the call costs {}, and {name} is in another currency", currencies.join(" and "))
@@ -219,13 +236,23 @@ impl Verdict {
         }
     }
 
-    /// What the call holds of the window; nothing of a cap on one call, or where the price leaves nothing to hold.
+    /// What the call holds of the window; a cap on one call has none.
     pub fn leg(&self) -> Option<Leg> {
-        let window = self.window?;
+        Some(self.part(self.window?))
+    }
+
+    /// How the call stands with a cap on one call, to be told again.
+    pub fn cap(&self) -> Option<Leg> {
+        let start = DateTime::UNIX_EPOCH;
+        let none = WindowKey { limit: self.limit.id, subject: self.limit.subject_id, start };
+        self.window.is_none().then(|| self.part(none))
+    }
+
+    fn part(&self, window: WindowKey) -> Leg {
         let held = self.needed().unwrap_or(0);
         let left = i128::from(self.limit.amount) - self.counters.counted() - i128::from(held);
         let limit = &self.limit;
-        Some(Leg {
+        Leg {
             limit: limit.id,
             subject: window.subject,
             window: window.start.timestamp_micros(),
@@ -238,7 +265,7 @@ impl Verdict {
             used: 0,
             amount: limit.amount,
             remaining: i64::try_from(left).unwrap_or(if left < 0 { i64::MIN } else { i64::MAX }),
-        })
+        }
     }
 }
 

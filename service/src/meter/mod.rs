@@ -216,7 +216,13 @@ impl Meter {
     pub(crate) async fn home_of_reservation(&self, id: ReservationId) -> Result<Option<OrganizationId>> {
         let made = reservation::Column::ByPlatform.eq(true);
         let which = Condition::all().add(reservation::Column::Id.eq(id)).add(made);
-        self.find::<reservation::Entity>(reservation::Column::OrganizationId, which).await
+        let several = "reservations of this id are in several organizations: say which";
+        match self.homes::<reservation::Entity>(reservation::Column::OrganizationId, which).await?.as_slice()
+        {
+            [] => Ok(None),
+            [one] => Ok(Some(*one)),
+            _ => Err(Error::invalid("/organization_id", "required", several)),
+        }
     }
 
     /// The organization of the asking gateway's token.
@@ -224,15 +230,24 @@ impl Meter {
         self.home_of_token(gateway.id()).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "no organization is known yet")]
     async fn find<E: EntityTrait>(
         &self,
         organization: E::Column,
         which: Condition,
     ) -> Result<Option<OrganizationId>> {
-        let select = E::find().select_only().column(organization).filter(which);
+        Ok(self.homes::<E>(organization, which).await?.first().copied())
+    }
+
+    /// The organizations of what meets a condition, two at most.
+    #[expect(clippy::disallowed_methods, reason = "no organization is known yet")]
+    async fn homes<E: EntityTrait>(
+        &self,
+        organization: E::Column,
+        which: Condition,
+    ) -> Result<Vec<OrganizationId>> {
+        let select = E::find().select_only().column(organization).filter(which).limit(2);
         self.work.ran(0);
-        Ok(select.into_tuple::<OrganizationId>().one(&self.system.db.reader).await?)
+        Ok(select.into_tuple::<OrganizationId>().all(&self.system.db.reader).await?)
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     estimate::{Estimate, Price, estimate},
     facts::GatewayToken,
     ledger::{Closing, LEDGER_BEGINS, NOTHING, next_release},
-    limits::{Asking, judge},
+    limits::{Asking, Verdict, judge},
     post::{Posting, post, terms_of},
     question::{Asker, Question},
     stranger::Stranger,
@@ -118,7 +118,7 @@ impl Rules<'_> {
         let organization = facts.key.organization_id;
         let at = self.now(organization);
         let cap = facts.organization.default_max_output_tokens;
-        let estimate = estimate(self.prices(organization)?, &question.call, cap, at)?;
+        let estimate = estimate(self.prices(organization)?, &question.call, cap, at);
         let asking = if worst { Asking::Worst(&estimate) } else { Asking::Request(&estimate) };
         decision.limits = judge(&facts, &question.call, asking, &self.gathered.ledger, at);
         decision.estimate = Some(estimate);
@@ -142,6 +142,9 @@ impl Rules<'_> {
         };
         if let Some(row) = self.gathered.ledger.reservation(organization, opening.id) {
             repeats(row, opening.print)?;
+            if row.released > NOTHING {
+                return Err(expired());
+            }
             if checked.allowed() {
                 return Ok(Answer::Authorized(checked, row.clone()));
             }
@@ -276,10 +279,7 @@ impl Rules<'_> {
         match row.state {
             ReservationState::Voided => Err(voided()),
             ReservationState::Settled => Err(settled()),
-            ReservationState::Held if row.expires_at <= at => {
-                let message = "the reservation has expired: settle it or void it";
-                Err(Error::InvalidState("reservation_expired", message.into()))
-            }
+            ReservationState::Held if row.expires_at <= at => Err(expired()),
             ReservationState::Held => {
                 let until = end(at, seconds).max(row.expires_at);
                 self.gathered.ledger.extend(row.organization_id, row.id, until);
@@ -320,7 +320,8 @@ impl Rules<'_> {
             input_tokens: 0,
             output_tokens: 0,
             price: Price::Waived,
-            exact: false,
+            bounds_input: true,
+            bounds_cost: true,
             candidates: Vec::new(),
         };
         decision.limits = judge(&facts, &question.call, Asking::Worst(&nothing), &self.gathered.ledger, at);
@@ -336,6 +337,11 @@ impl Rules<'_> {
 
 fn settled() -> Error {
     Error::InvalidState("already_settled", "the reservation is settled, otherwise than this says".into())
+}
+
+fn expired() -> Error {
+    let message = "the reservation has expired: settle it or void it";
+    Error::InvalidState("reservation_expired", message.into())
 }
 
 fn voided() -> Error {
@@ -380,12 +386,13 @@ impl Opening {
             release_after: facts.organization.release_after,
             ..terms_of(&question.call, Tags(tags))
         };
+        terms.caps = Legs(decision.limits.iter().filter_map(Verdict::cap).collect());
         if let Some(estimate) = &decision.estimate {
             let whole = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
             terms.candidates.clone_from(&estimate.candidates);
             (terms.input_tokens, terms.output_tokens) =
                 (whole(estimate.input_tokens), whole(estimate.output_tokens));
-            terms.exact = estimate.exact;
+            terms.exact = estimate.is_exact();
             terms.cost = match &estimate.price {
                 Price::Bounded(nanos, currency) => Some((nanos.0, currency.clone())),
                 Price::Unknown(_) | Price::Waived | Price::Mixed(_) => None,
@@ -403,7 +410,7 @@ impl Opening {
             state: ReservationState::Held,
             body_hash: bytes(self.print),
             settle_hash: None,
-            legs: Legs(decision.limits.iter().filter_map(super::limits::Verdict::leg).collect()),
+            legs: Legs(decision.limits.iter().filter_map(Verdict::leg).collect()),
             released: NOTHING,
             terms,
             created_at: decision.at,

@@ -11,7 +11,7 @@ use crate::{Ctx, Result, scope::Reach, tables::teams_or_user};
 use chrono::{DateTime, Utc};
 use entity::{
     id::OrganizationId,
-    money::Nanos,
+    money::{Nanos, Total},
     status::Grain,
     usage_event,
     usage_rollup::{Column, Entity, Model},
@@ -38,9 +38,17 @@ pub(super) struct Group {
     pub(super) events: i64,
     #[sea_orm(nested)]
     pub(super) usage: UsageSums,
+    pub(super) cost_units: i64,
     pub(super) cost: Nanos,
     pub(super) unpriced_events: i64,
     pub(super) overruns: i64,
+}
+
+impl Group {
+    /// What they cost.
+    pub(super) fn total(&self) -> Total {
+        Total::new(self.cost_units, self.cost)
+    }
 }
 
 impl Rollups {
@@ -67,6 +75,7 @@ impl Rollups {
         let select = UsageSums::select(select.select_only().column(Column::Currency));
         let select = [
             (Column::Events, "events"),
+            (Column::CostUnits, "cost_units"),
             (Column::Cost, "cost"),
             (Column::UnpricedEvents, "unpriced_events"),
             (Column::Overruns, "overruns"),

@@ -9,7 +9,7 @@ use crate::{Ctx, Error, Result};
 use chrono::{DateTime, Utc};
 use entity::{
     id::{KeyId, TeamId},
-    money::Nanos,
+    money::{Nanos, Total},
     team,
     usage_rollup::Column,
     virtual_key,
@@ -36,7 +36,8 @@ pub struct CurrencyCost {
     #[schema(example = "USD")]
     pub currency: String,
     /// What they cost together.
-    pub cost: Nanos,
+    #[schema(value_type = Nanos)]
+    pub cost: Total,
 }
 
 /// What calls used and cost, together.
@@ -68,9 +69,10 @@ impl UsageTotals {
         self.usage = self.usage.plus(group.usage)?;
         self.unpriced_events = plus(self.unpriced_events, group.unpriced_events)?;
         self.overruns = plus(self.overruns, group.overruns)?;
+        let cost = group.total();
         match group.currency {
-            Some(currency) => self.costs.push(CurrencyCost { currency, cost: group.cost }),
-            None if group.cost == Nanos::ZERO => {}
+            Some(currency) => self.costs.push(CurrencyCost { currency, cost }),
+            None if cost == Total::default() => {}
             None => return Err(Error::internal("a cost without a currency")),
         }
         Ok(())

@@ -5,11 +5,11 @@ use super::{
     rollup::{Rollups, walk_events},
     sums::{UsageSums, plus},
 };
-use crate::{Ctx, Error, Result, scope::Scope};
+use crate::{Ctx, Result, scope::Scope};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     id::{ConnectionId, KeyId, ServiceAccountId, TeamId, UserId},
-    money::Nanos,
+    money::Total,
     status::{Grain, UsageStatus},
     usage_event, usage_rollup,
 };
@@ -52,7 +52,7 @@ pub struct Tally {
     /// What they used.
     pub usage: UsageSums,
     /// What they cost.
-    pub cost: Nanos,
+    pub cost: Total,
     /// Events that have no price.
     pub unpriced_events: i64,
     /// Events of calls that used more than they held.
@@ -114,7 +114,7 @@ impl Tally {
         Self {
             events: 1,
             usage: UsageSums::of_event(row),
-            cost: row.cost,
+            cost: row.cost.into(),
             unpriced_events: i64::from(!row.priced),
             overruns: i64::from(row.overrun),
             latency_events: i64::from(row.latency_ms.is_some()),
@@ -126,7 +126,7 @@ impl Tally {
         Self {
             events: row.events,
             usage: UsageSums::of_rollup(row),
-            cost: row.cost,
+            cost: Total::new(row.cost_units, row.cost),
             unpriced_events: row.unpriced_events,
             overruns: row.overruns,
             latency_events: row.latency_events,
@@ -135,11 +135,10 @@ impl Tally {
     }
 
     fn plus(self, other: Self) -> Result<Self> {
-        let cost = self.cost.checked_add(other.cost);
         Ok(Self {
             events: plus(self.events, other.events)?,
             usage: self.usage.plus(other.usage)?,
-            cost: cost.ok_or_else(|| Error::internal("a sum of costs does not fit"))?,
+            cost: Total(self.cost.0 + other.cost.0),
             unpriced_events: plus(self.unpriced_events, other.unpriced_events)?,
             overruns: plus(self.overruns, other.overruns)?,
             latency_events: plus(self.latency_events, other.latency_events)?,

@@ -139,6 +139,7 @@ pub fn rollup(
         images: 0,
         seconds: 0,
         characters: 0,
+        cost_units: 0,
         cost: Nanos::ZERO,
         unpriced_events: 0,
         overruns: 0,

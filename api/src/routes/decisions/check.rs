@@ -210,6 +210,10 @@ fn respond(decision: &Authorization, format: ErrorFormat, deny_status: Option<St
         Some(denial) => denied(denial, &decision.reasons, deny_status),
     };
     response.headers_mut().extend(identity(decision));
+    let warned: Vec<&str> = decision.limits.iter().filter_map(|limit| Some(limit.code?.word())).collect();
+    if decision.allowed && !warned.is_empty() {
+        response.headers_mut().insert("tollkeeper-warned", header_safe(&warned.join(",")));
+    }
     response
 }
 

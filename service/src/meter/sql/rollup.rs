@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
+/// Billionths in one unit of a currency.
+const UNIT: i64 = 1_000_000_000;
+
 type Key = (entity::id::OrganizationId, Grain, DateTime<Utc>, Uuid);
 
 /// What these events add to each sum, in one order for all instances.
@@ -106,7 +109,8 @@ fn rollup(
         images: event.images,
         seconds: event.seconds,
         characters: event.characters,
-        cost: event.cost,
+        cost_units: event.cost.0 / UNIT,
+        cost: Nanos(event.cost.0 % UNIT),
         unpriced_events: i64::from(!event.priced),
         overruns: i64::from(event.overrun),
         latency_events: i64::from(event.latency_ms.is_some()),
@@ -121,7 +125,7 @@ fn add(sum: &mut usage_rollup::Model, more: &usage_rollup::Model) {
     }
     each!(events input_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens output_tokens
         reasoning_tokens audio_input_tokens audio_output_tokens image_input_tokens image_output_tokens requests
-        images seconds characters unpriced_events overruns latency_events latency_ms);
+        images seconds characters cost_units unpriced_events overruns latency_events latency_ms);
     sum.cost = Nanos(sum.cost.0.saturating_add(more.cost.0));
 }
 

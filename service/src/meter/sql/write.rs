@@ -40,7 +40,7 @@ shape!(ROLLUP, [
     project TextNull, status Text, currency TextNull, events Big, input_tokens Big, cache_read_tokens Big,
     cache_write_tokens Big, cache_write_1h_tokens Big, output_tokens Big, reasoning_tokens Big,
     audio_input_tokens Big, audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, requests Big,
-    images Big, seconds Big, characters Big, cost Big, unpriced_events Big, overruns Big, latency_events Big,
+    images Big, seconds Big, characters Big, cost_units Big, cost Big, unpriced_events Big, overruns Big, latency_events Big,
     latency_ms Big,
 ]);
 shape!(LATENCY, [
