@@ -59,12 +59,7 @@ impl Estimate {
 }
 
 /// What a call is worth at most; `default_cap` is the organization's cap on completions.
-pub fn estimate(
-    prices: &Prices,
-    call: &Call,
-    default_cap: Option<i64>,
-    at: DateTime<Utc>,
-) -> Estimate {
+pub fn estimate(prices: &Prices, call: &Call, default_cap: Option<i64>, at: DateTime<Utc>) -> Estimate {
     let mut whole = Estimate {
         input_tokens: 0,
         output_tokens: 0,

@@ -74,6 +74,32 @@ on_both!(sums_are_never_behind_and_never_adrift, |app| {
     assert_eq!(usage["costs"][0]["cost"], "0.213200000", "{usage}");
 });
 
+on_both!(sums_may_be_larger_than_any_amount, |app| {
+    let dear = json!({"model": "dear", "kind": "per_request", "per_request": "9000", "currency": "IDR"});
+    app.owner().post(&format!("{BASE}/prices"), dear).await.created();
+    let calls = Calls::new(&app, json!([])).await;
+    for _ in 0..5 {
+        let body = json!({"key_id": calls.id(), "model": "dear", "usage": {"requests": 1_000_000}});
+        calls.gateway.post("/v1/usage", body).await.ok();
+    }
+    let cent = json!({"model": "cent", "kind": "per_request", "per_request": "0.01", "currency": "IDR"});
+    app.owner().post(&format!("{BASE}/prices"), cent).await.created();
+    calls.gateway.post("/v1/usage", json!({"key_id": calls.id(), "model": "cent", "usage": {}})).await.ok();
+    for path in [format!("keys/{}", calls.id()), format!("teams/{}", calls.key["team_id"].as_str().unwrap())]
+    {
+        let usage = app.owner().get(&format!("{BASE}/{path}/usage")).await.ok();
+        assert_eq!(usage["costs"], json!([{"currency": "IDR", "cost": "45000000000.010000000"}]));
+    }
+    // A limit counts no more than it can hold, and then nothing of the call is on the books.
+    let limited =
+        Calls::new(&app, json!([{"metric": "cost", "amount": "1", "window": "total", "currency": "IDR"}]))
+            .await;
+    let body = json!({"key_id": limited.id(), "model": "dear", "usage": {"requests": 1_000_000}});
+    limited.gateway.post("/v1/usage", &body).await.ok();
+    limited.gateway.post("/v1/usage", &body).await.invalid(&[("/usage", "out_of_range")]);
+    same(counted(&app, limited.limit(0)).await, "9000000000.000000000", "0.000000000");
+});
+
 on_both!(what_is_wrong_with_a_settlement_is_told_with_its_place, |app| {
     let calls = Calls::new(&app, json!([{"metric": "cost", "amount": "100", "window": "month"}])).await;
     let dear = json!({"model": "dear", "kind": "per_token", "input": "9000000000", "output": "1"});

@@ -85,7 +85,11 @@ on_both!(a_cap_on_one_call_counts_nothing, |app| {
         {"metric": "cost", "amount": "0.49", "window": "request", "mode": "warn"}]);
     let calls = Calls::new(&app, caps).await;
     for _ in 0..5 {
-        calls.open(json!({"model": "m", "input_tokens": 100, "max_output_tokens": 50})).await;
+        let reply = calls.ask(json!({"model": "m", "input_tokens": 100, "max_output_tokens": 50})).await;
+        let told = reply["limits"].as_array().unwrap();
+        let told: Vec<_> = told.iter().map(|limit| (&limit["window"], &limit["code"])).collect();
+        let (cap, warning) = (json!("request"), json!("budget_exceeded"));
+        assert_eq!(told, [(&cap, &json!(null)), (&cap, &json!(null)), (&cap, &warning)], "{reply}");
     }
     for (input, output, expected) in [(101, 50, 1), (100, 51, 1), (101, 51, 2)] {
         let denial =

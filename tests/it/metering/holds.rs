@@ -168,6 +168,24 @@ on_both!(a_gateway_of_the_installation_serves_everybody, |app| {
     body["organization_id"] = json!(app.organization);
     platform.gateway.post("/v1/settle", &body).await.ok();
     same(counted(&app, calls.limit(0)).await, "8", "0");
+    // One id in two organizations has to be told apart.
+    let acme = app.other_organization("acme").await;
+    let base = "/v1/organizations/acme";
+    let team = acme.post(&format!("{base}/teams"), json!({"name": "x"})).await.created();
+    let theirs =
+        acme.post(&format!("{base}/keys"), json!({"name": "x", "team_id": team["id"]})).await.created();
+    let id = chosen(&app);
+    for key in [&calls.key, &theirs] {
+        platform
+            .with(key)
+            .open(json!({"model": "m", "reservation_id": id, "input_tokens": 1, "max_output_tokens": 0}))
+            .await;
+    }
+    let mut body = json!({"reservation_id": id, "usage": {"input_tokens": 1}});
+    platform.gateway.post("/v1/settle", &body).await.invalid(&[("/organization_id", "required")]);
+    body["organization_id"] = json!(app.organization);
+    platform.gateway.post("/v1/settle", &body).await.ok();
+    same(counted(&app, calls.limit(0)).await, "9", "0");
     let early = json!({"reservation_id": chosen(&app)});
     platform.gateway.post("/v1/void", early).await.problem(404, "not_found");
 });

@@ -113,8 +113,12 @@ on_both!(warnings_and_shadows_deny_nothing, |app| {
     let limits = json!([{"metric": "requests", "amount": "1", "window": "day", "mode": "warn"},
         {"metric": "requests", "amount": "2", "window": "day", "mode": "shadow"}]);
     let calls = Calls::new(&app, limits).await;
-    for _ in 0..5 {
-        calls.open(json!({"model": "m"})).await;
+    for n in 0..5 {
+        let reply = calls.ask(json!({"model": "m"})).await;
+        let codes: Vec<&Value> =
+            reply["limits"].as_array().unwrap().iter().map(|limit| &limit["code"]).collect();
+        let told = |amount: i32| if n < amount { json!(null) } else { json!("limit_exceeded") };
+        assert_eq!(codes, [&told(1), &told(2)], "call {n}: {reply}");
     }
     let explained =
         calls.gateway.post("/v1/authorize/explain", json!({"key": calls.key["secret"], "model": "m"}));
@@ -128,6 +132,31 @@ on_both!(warnings_and_shadows_deny_nothing, |app| {
     assert_eq!(windows(0).await["items"][0]["would_deny"], 0);
     let shadow = windows(1).await;
     assert_eq!((&shadow["items"][0]["would_deny"], &shadow["items"][0]["held"]), (&json!(3), &json!("5")));
+});
+
+on_both!(what_nothing_bounds_is_denied_where_it_is_limited, |app| {
+    let own = json!({"model": "own", "kind": "per_token", "input": "1000", "output": "0"});
+    app.owner().post(&format!("{BASE}/prices"), own).await.created();
+    let limits = json!([{"metric": "cost", "amount": "1", "window": "total"},
+        {"metric": "input_tokens", "amount": "100", "window": "total"},
+        {"metric": "requests", "amount": "10", "window": "total"}]);
+    let calls = Calls::new(&app, limits).await;
+    denied(
+        &calls.ask(json!({"model": "own", "max_output_tokens": 10})).await,
+        &["size_unknown", "size_unknown"],
+    );
+    calls.open(json!({"model": "own", "input_tokens": 40, "max_output_tokens": 10})).await;
+    calls.open(json!({"model": "own", "input_bytes": 60})).await;
+    let model = json!({"provider": "here", "name": "own", "context_window": 50});
+    app.owner().post(&format!("{BASE}/models"), model).await.created();
+    denied(&calls.ask(json!({"model": "own"})).await, &["limit_exceeded"]);
+    // What is charged by the image is not bounded by tokens.
+    let image = json!({"model": "painter", "kind": "per_unit", "per_image": "0.5"});
+    app.owner().post(&format!("{BASE}/prices"), image).await.created();
+    let calls = Calls::new(&app, json!([{"metric": "cost", "amount": "1", "window": "total"}])).await;
+    denied(&calls.ask(json!({"model": "painter", "input_tokens": 1})).await, &["size_unknown"]);
+    calls.open(json!({"model": "painter", "images": 2})).await;
+    denied(&calls.ask(json!({"model": "painter", "images": 1})).await, &["budget_exceeded"]);
 });
 
 on_both!(what_a_call_costs_decides_about_budgets, |app| {
