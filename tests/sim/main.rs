@@ -117,8 +117,8 @@ flaws! {
     wrong_window WrongWindow: I2 | I3 | I6;
     log_ignored LogIgnored: I1 | I5 | I6 | I8;
     policy_before_lock PolicyBeforeLock: I1 | I5 | I6 | I8;
-    restore_unnoticed RestoreUnnoticed: I1 | I5 | I6 | I8;
-    start_unnoticed StartUnnoticed: I1 | I5 | I6 | I8;
+    restore_unnoticed RestoreUnnoticed: I1 | I5 | I6 | I8 | I9;
+    start_unnoticed StartUnnoticed: I1 | I5 | I6 | I8 | I9;
     released_twice ReleasedTwice: I2;
     released_at_once ReleasedAtOnce: I2;
     release_forgotten ReleaseForgotten: I5 | I9;
