@@ -3,6 +3,7 @@
 
 use crate::{
     Ctx, Error, Result,
+    decision::Basis,
     page::{Page, PageRequest},
     usage::known,
 };
@@ -56,16 +57,6 @@ pub enum HeldState {
     Released,
 }
 
-/// Whether the figures of an estimate bound the call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum EstimateBasis {
-    /// They do.
-    Exact,
-    /// The call may use more.
-    Estimate,
-}
-
 /// The worst case of a call, as it was authorized.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReservationEstimate {
@@ -81,7 +72,7 @@ pub struct ReservationEstimate {
     #[schema(required, example = "USD")]
     pub currency: Option<String>,
     /// Whether these bound the call.
-    pub basis: EstimateBasis,
+    pub basis: Basis,
 }
 
 /// What a call holds of a window of a limit, or used of it.
@@ -192,7 +183,7 @@ impl From<&CallTerms> for ReservationEstimate {
             output_tokens: terms.output_tokens,
             cost: cost.map(|(cost, _)| Nanos(*cost)),
             currency: cost.map(|(_, currency)| currency.clone()),
-            basis: if terms.exact { EstimateBasis::Exact } else { EstimateBasis::Estimate },
+            basis: if terms.exact { Basis::Exact } else { Basis::Estimate },
         }
     }
 }

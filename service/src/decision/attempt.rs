@@ -1,4 +1,4 @@
-//! What gateways tell of calls: what they used, that they did not happen, that they take longer.
+//! What is told of calls: what they used, attempt by attempt.
 
 use super::request::{self, Presented};
 use crate::{
@@ -186,32 +186,6 @@ attempt! {
     }
 }
 
-/// A call that did not happen.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewVoid {
-    /// The call.
-    pub reservation_id: ReservationId,
-    /// Its organization, for a gateway of the installation that has authorized it elsewhere.
-    #[serde(default)]
-    pub organization_id: Option<OrganizationId>,
-}
-
-/// A call that takes longer.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewExtension {
-    /// The call.
-    pub reservation_id: ReservationId,
-    /// Its organization, for a gateway of the installation that has authorized it elsewhere.
-    #[serde(default)]
-    pub organization_id: Option<OrganizationId>,
-    /// Seconds from now until it is unresolved.
-    #[serde(default)]
-    #[schema(minimum = 1, maximum = 86_400, default = 600)]
-    pub seconds: Option<i64>,
-}
-
 /// What is told of one attempt.
 #[derive(Debug, Clone, Copy)]
 struct Told<'t> {
@@ -384,23 +358,5 @@ impl NewUsage {
         let print = fingerprint(&(key.key(), &call, &attempts))?;
         let question = Question { asker: Asker::Gateway(gateway), key, call };
         Ok(Task::Do(Command::Report { question, reservation: self.reservation_id, attempts, print }))
-    }
-}
-
-impl NewVoid {
-    /// What voids a reservation.
-    pub(super) fn command(self, by: Asker, organization: OrganizationId) -> Task {
-        Task::Do(Command::Void(Naming { by, organization, reservation: self.reservation_id }))
-    }
-}
-
-impl NewExtension {
-    /// What extends a reservation.
-    pub(super) fn command(self, by: Asker, organization: OrganizationId) -> Result<Task> {
-        let mut faults = Faults::default();
-        request::seconds(&mut faults, "/seconds", self.seconds);
-        faults.finish()?;
-        let naming = Naming { by, organization, reservation: self.reservation_id };
-        Ok(Task::Do(Command::Extend(naming, self.seconds.unwrap_or(request::EXTENSION))))
     }
 }

@@ -4,6 +4,7 @@
 
 mod answer;
 mod attempt;
+mod hold;
 mod limits;
 mod request;
 mod resolve;
@@ -12,7 +13,8 @@ pub use answer::{
     Authorization, Basis, Explanation, Extension, KeyIdentity, ModelPrice, OwnKey, Reason, SettledAttempt,
     Settlement, WorstCase,
 };
-pub use attempt::{NewAttempt, NewExtension, NewResolution, NewSettlement, NewUsage, NewVoid, Outcome};
+pub use attempt::{NewAttempt, NewResolution, NewSettlement, NewUsage, Outcome};
+pub use hold::{NewExtension, NewVoid};
 pub use limits::LimitState;
 pub use request::{ErrorFormat, KeyCall, NewDecision, Presented};
 pub use resolve::resolve;

@@ -3,20 +3,19 @@
 
 use super::{
     cache::Cache,
-    command::{Command, Fingerprint},
-    decide::Decision,
+    command::Command,
     head::Moment,
     ledger::{Counters, Ledger, WindowKey},
     question::{Asker, Question},
     rule::Rules,
     store::{Due, Known, Missing, Named, Parents, Read, Store, Transaction},
-    stranger::Stranger,
+    stranger::strangers,
+    task::{Answer, Request, Task},
 };
 use crate::{Error, Result, price::resolve::Prices, secrets::Secrets};
 use chrono::{DateTime, Utc};
 use entity::{
     id::{ConnectionId, GatewayTokenId, KeyId, OrganizationId, ReservationId},
-    reservation,
     status::ReservationState,
     usage_event,
 };
@@ -24,86 +23,6 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::Instant,
 };
-
-/// What the meter is asked.
-#[derive(Debug, Clone)]
-pub enum Task {
-    /// A question without any effect.
-    Look(Question),
-    /// What has an effect.
-    Do(Command),
-}
-
-impl Task {
-    /// The question about a key, if it is one.
-    pub fn question(&self) -> Option<&Question> {
-        match self {
-            Self::Look(question) => Some(question),
-            Self::Do(command) => command.question(),
-        }
-    }
-
-    /// Who asks.
-    pub fn asker(&self) -> &Asker {
-        match self {
-            Self::Look(question) => &question.asker,
-            Self::Do(command) => command.asker(),
-        }
-    }
-
-    /// Whether it gives back what is held, or tells what is known.
-    pub fn returns(&self) -> bool {
-        matches!(self, Self::Do(command) if command.returns())
-    }
-}
-
-/// What is answered.
-#[derive(Debug, Clone)]
-pub enum Answer {
-    /// A decision without an effect: a denial, or an explanation.
-    Decided(Decision),
-    /// The call may be made, and holds its worst case; or its request is counted.
-    Authorized(Decision, reservation::Model),
-    /// What the call used is on the books; maybe it was before.
-    Settled(reservation::Model, Vec<usage_event::Model>),
-    /// The call has not happened.
-    Voided(reservation::Model),
-    /// The call takes longer.
-    Extended(reservation::Model),
-}
-
-/// A task in a batch.
-#[derive(Debug, Clone)]
-pub struct Request {
-    /// What is asked.
-    pub task: Task,
-    /// Whose limits and books it concerns.
-    pub home: OrganizationId,
-    /// Its id, once it has one.
-    pub id: Option<ReservationId>,
-    /// Whether it may have been carried out before, and its answer been lost.
-    pub again: bool,
-}
-
-impl Request {
-    /// A task that concerns an organization.
-    pub fn new(task: Task, home: OrganizationId) -> Self {
-        let id = if let Task::Do(command) = &task { command.named() } else { None };
-        Self { task, home, id, again: false }
-    }
-
-    /// The reservation to look for: what the client names, and what may have been carried out before.
-    fn sought(&self) -> Option<(OrganizationId, ReservationId)> {
-        let Task::Do(command) = &self.task else { return None };
-        let id = if self.again { self.id } else { command.named() };
-        Some((self.home, id?))
-    }
-}
-
-/// What tells a repetition from another request.
-pub(super) fn bytes(print: Fingerprint) -> Vec<u8> {
-    print.to_vec()
-}
 
 /// What a batch has read.
 #[derive(Debug)]
@@ -363,14 +282,6 @@ impl Wanted {
     }
 }
 
-/// The settlements that tell of models that were not authorized.
-fn strangers<'r>(requests: &'r [Request], ledger: &'r Ledger) -> impl Iterator<Item = Stranger<'r>> {
-    requests.iter().filter_map(|request| {
-        let Task::Do(Command::Settle(naming, attempts, _)) = &request.task else { return None };
-        Stranger::of(ledger.reservation(naming.organization, naming.reservation)?, attempts)
-    })
-}
-
 impl Gathered {
     /// The organizations that have something to release by now.
     fn due(&self) -> BTreeMap<OrganizationId, DateTime<Utc>> {
@@ -386,7 +297,7 @@ impl Gathered {
         let at = self.at.get(&request.home).copied().unwrap_or(self.now);
         match &request.task {
             Task::Do(Command::Report { .. }) => {
-                request.id.and_then(super::rule::made).map_or(at, |made| made.min(at))
+                request.id.and_then(super::opening::made).map_or(at, |made| made.min(at))
             }
             _ => at,
         }

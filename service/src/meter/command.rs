@@ -62,6 +62,24 @@ pub struct Attempt {
     pub ttft_ms: Option<i64>,
 }
 
+impl Attempt {
+    /// A successful attempt with this usage, of which nothing else is known.
+    pub fn of(usage: Usage) -> Self {
+        Self {
+            model: None,
+            provider: None,
+            connection_id: None,
+            credential_id: None,
+            usage,
+            manner: Manner::default(),
+            status: UsageStatus::Success,
+            error_code: None,
+            latency_ms: None,
+            ttft_ms: None,
+        }
+    }
+}
+
 /// A reservation that somebody names.
 #[derive(Debug, Clone)]
 pub struct Naming {

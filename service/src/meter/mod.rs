@@ -6,13 +6,13 @@
 //! what it decides on meanwhile, so limits hold to the unit, on any number of instances, and a change of an administrator is
 //! in force when it is answered. What a task remembers between batches only saves reading again what has not changed.
 //!
-//! - `question.rs`, `command.rs`: what is asked, and by whom; `facts.rs`: what decisions read of each table;
+//! - `question.rs`, `command.rs`, `task.rs`: what is asked, and by whom; `facts.rs`: what decisions read of each table;
 //! - `queue.rs`, `shard.rs`, `round.rs`: what waits, in turn, and the task that serves it, again if the database fails;
 //! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one;
 //! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted;
 //! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it), `estimate.rs` (the
-//!   worst case), `limits.rs` (whether it fits), `post.rs` (what was used, `stranger.rs`: by which model else), `ledger.rs`
-//!   (windows and reservations).
+//!   worst case), `limits.rs` (whether it fits), `opening.rs` (what it holds), `post.rs` (what was used, `stranger.rs`: by
+//!   which model else), `ledger.rs` (windows and reservations).
 
 mod batch;
 mod cache;
@@ -25,6 +25,7 @@ mod glob;
 pub mod head;
 pub mod ledger;
 mod limits;
+mod opening;
 mod post;
 mod question;
 mod queue;
@@ -34,8 +35,9 @@ mod shard;
 mod sql;
 pub mod store;
 mod stranger;
+mod task;
 
-pub use batch::{Answer, Batch, Request, Task};
+pub use batch::Batch;
 pub use cache::Cache;
 pub use code::Code;
 pub use decide::{Check, Decision, ModelRule};
@@ -43,11 +45,12 @@ pub use estimate::{Estimate, Price};
 pub use facts::{Facts, Key};
 pub use glob::matches;
 pub use limits::{Demand, Trouble, Verdict};
+pub use opening::made;
 pub use post::usage as usage_of;
 pub use question::{Asker, Call, Gateway, Proof, Purpose, Question, Size};
 pub use queue::Job;
-pub use rule::made;
 pub use sql::{Sql, Within, bucket, dimensions};
+pub use task::{Answer, Request, Task};
 
 use crate::{Error, Result, System};
 use command::Command;

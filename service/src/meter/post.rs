@@ -3,7 +3,7 @@
 use super::{command::Attempt, glob::matches, question::Call};
 use crate::{
     Error, Result,
-    cost::{self, Usage},
+    cost::{self, Manner, Usage},
     price::{
         book::Entry,
         resolve::{Prices, Wanted},
@@ -91,12 +91,10 @@ fn event(
     origin: UsageOrigin,
 ) -> Result<usage_event::Model> {
     let terms = &row.terms;
-    let first = terms.candidates.first().map(|candidate| candidate.model.clone());
-    let requested = attempt.model.clone().or(first);
+    let requested = attempt.model.clone().or_else(|| Some(terms.candidates.first()?.model.clone()));
     let usage = counted(attempt);
     let price = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
-    let bill = price.as_ref().map(|price| cost::bill(&price.terms, &usage, &attempt.manner)).transpose()?;
-    let (nanos, priced) = bill.map_or((Nanos::ZERO, false), |bill| (bill.cost, bill.is_priced()));
+    let (nanos, priced) = charged(price.as_deref(), &usage, &attempt.manner)?;
     let count = |component: Component| i64::try_from(usage.get(component)).unwrap_or(i64::MAX);
     Ok(usage_event::Model {
         organization_id: row.organization_id,
@@ -146,6 +144,13 @@ fn event(
         priced,
         overrun: false,
     })
+}
+
+/// What it costs, and whether everything that was used has a rate.
+fn charged(price: Option<&Entry>, usage: &Usage, manner: &Manner) -> Result<(Nanos, bool)> {
+    let Some(price) = price else { return Ok((Nanos::ZERO, false)) };
+    let bill = cost::bill(&price.terms, usage, manner)?;
+    Ok((bill.cost, bill.is_priced()))
 }
 
 /// What an attempt used; one that was not sent was no request.

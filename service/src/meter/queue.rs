@@ -2,7 +2,7 @@
 //! lanes in turn, so that one organization's crowd waits for itself. What gives back has room of its own: refused, it would
 //! keep its holds and deny everybody.
 
-use super::batch::{Answer, Request};
+use super::task::{Answer, Request};
 use crate::{Error, Result};
 use entity::id::OrganizationId;
 use std::{
@@ -134,8 +134,8 @@ impl Lanes {
 mod tests {
     use super::*;
     use crate::meter::{
-        batch::Task,
         question::{Asker, Call, Proof, Question},
+        task::Task,
     };
     use uuid::Uuid;
 

@@ -5,10 +5,11 @@
 //! request that fails gets its own error.
 
 use super::{
-    batch::{Answer, Batch, Request},
+    batch::Batch,
     cache::Cache,
     queue::Job,
     store::{Read, Store},
+    task::{Answer, Request},
 };
 use crate::{Error, Result, secrets::Secrets};
 use entity::id::OrganizationId;

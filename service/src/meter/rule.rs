@@ -2,55 +2,28 @@
 //! the batch carries along. No clock and no database: everything has been read.
 
 use super::{
-    batch::{Answer, Gathered, Request, Task, bytes},
+    batch::Gathered,
     cache::Cache,
     command::{Attempt, Command, Fingerprint, Naming},
     decide::{Decision, admit_asker, decide, is_of, serves},
     estimate::{Estimate, Price, estimate},
     facts::GatewayToken,
-    ledger::{Closing, LEDGER_BEGINS, NOTHING, next_release},
-    limits::{Asking, Verdict, judge},
-    post::{Posting, post, terms_of},
+    ledger::{Closing, LEDGER_BEGINS, NOTHING},
+    limits::{Asking, judge},
+    opening::{Opening, end, is_timely, tombstone},
+    post::{Posting, post},
     question::{Asker, Question},
     stranger::Stranger,
+    task::{Answer, Request, Task, bytes},
 };
 use crate::{Error, Result, cost::Usage, price::resolve::Prices, secrets::Secrets};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use entity::{
     id::{OrganizationId, ReservationId},
-    json::Tags,
-    ledger::{CallTerms, Legs},
     reservation,
-    status::{ReservationState, UsageOrigin, UsageStatus},
+    status::{ReservationState, UsageOrigin},
 };
 use std::sync::Arc;
-
-/// How far ahead of the database's clock the clock of a client may be.
-const AHEAD: TimeDelta = TimeDelta::minutes(5);
-/// How old the id of a call may be when it is authorized.
-const OLDEST: TimeDelta = TimeDelta::hours(24);
-
-/// When the id of a call was made; none if it is no UUIDv7.
-pub fn made(id: ReservationId) -> Option<DateTime<Utc>> {
-    let uuid = id.uuid();
-    let timestamp = uuid.get_timestamp().filter(|_| uuid.get_version_num() == 7)?;
-    let (seconds, nanos) = timestamp.to_unix();
-    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
-}
-
-/// The id of a call that was not known before must say when it is made, and that must be now or lately.
-fn is_timely(id: ReservationId, at: DateTime<Utc>, oldest: Option<DateTime<Utc>>) -> Result<()> {
-    let wrong = |code, message: &str| Err(Error::invalid("/reservation_id", code, message));
-    let Some(made) = made(id) else { return wrong("invalid_value", "must be a UUIDv7") };
-    if made > at + AHEAD {
-        return wrong("in_the_future", "must be made no more than 5 minutes ahead of the database's clock");
-    }
-    match oldest {
-        None if made < at - OLDEST => wrong("too_old", "must be made in the last 24 hours"),
-        Some(oldest) if made < oldest => wrong("too_old", "is from before usage was recorded"),
-        _ => Ok(()),
-    }
-}
 
 /// Answers the requests of one batch.
 pub(super) struct Rules<'r> {
@@ -359,108 +332,4 @@ fn repeats(row: &reservation::Model, print: Fingerprint) -> Result<()> {
     }
     let code = if row.state == ReservationState::Settled { "already_settled" } else { "reservation_in_use" };
     Err(Error::InvalidState(code, "the reservation_id is that of another call".into()))
-}
-
-fn end(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
-    TimeDelta::try_seconds(seconds).and_then(|seconds| at.checked_add_signed(seconds)).unwrap_or(at)
-}
-
-/// A call that is put on the books.
-#[derive(Debug, Clone, Copy)]
-struct Opening {
-    id: ReservationId,
-    chosen: bool,
-    seconds: i64,
-    print: Fingerprint,
-    by_platform: bool,
-}
-
-impl Opening {
-    /// The row of a call that may be made: what it holds, and on what terms.
-    fn row(self, decision: &Decision, question: &Question) -> Result<reservation::Model> {
-        let facts = decision.facts.as_ref().ok_or_else(|| Error::internal("a call without a key"))?;
-        let key = &facts.key;
-        let mut tags = question.call.tags.0.clone();
-        tags.extend(key.tags.0.clone());
-        let mut terms = CallTerms {
-            release_after: facts.organization.release_after,
-            ..terms_of(&question.call, Tags(tags))
-        };
-        terms.caps = Legs(decision.limits.iter().filter_map(Verdict::cap).collect());
-        if let Some(estimate) = &decision.estimate {
-            let whole = |tokens: u64| i64::try_from(tokens).unwrap_or(i64::MAX);
-            terms.candidates.clone_from(&estimate.candidates);
-            (terms.input_tokens, terms.output_tokens) =
-                (whole(estimate.input_tokens), whole(estimate.output_tokens));
-            terms.exact = estimate.is_exact();
-            terms.cost = match &estimate.price {
-                Price::Bounded(nanos, currency) => Some((nanos.0, currency.clone())),
-                Price::Unknown(_) | Price::Waived | Price::Mixed(_) => None,
-            };
-        }
-        let mut row = reservation::Model {
-            organization_id: key.organization_id,
-            id: self.id,
-            key_id: Some(key.id),
-            secret_id: decision.secret,
-            team_id: key.team_id,
-            user_id: key.user_id,
-            service_account_id: key.service_account_id,
-            by_platform: self.by_platform,
-            state: ReservationState::Held,
-            body_hash: bytes(self.print),
-            settle_hash: None,
-            legs: Legs(decision.limits.iter().filter_map(Verdict::leg).collect()),
-            released: NOTHING,
-            terms,
-            created_at: decision.at,
-            expires_at: end(decision.at, self.seconds),
-            release_at: None,
-            closed_at: None,
-        };
-        row.release_at = next_release(&row);
-        Ok(row)
-    }
-}
-
-/// The row of a call that was voided before it was authorized.
-fn tombstone(naming: &Naming, at: DateTime<Utc>) -> reservation::Model {
-    reservation::Model {
-        organization_id: naming.organization,
-        id: naming.reservation,
-        key_id: None,
-        secret_id: None,
-        team_id: None,
-        user_id: None,
-        service_account_id: None,
-        by_platform: false,
-        state: ReservationState::Voided,
-        body_hash: Vec::new(),
-        settle_hash: None,
-        legs: Legs::default(),
-        released: NOTHING,
-        terms: CallTerms::default(),
-        created_at: at,
-        expires_at: at,
-        release_at: None,
-        closed_at: Some(at),
-    }
-}
-
-impl Attempt {
-    /// A successful attempt with this usage, of which nothing else is known.
-    pub fn of(usage: Usage) -> Self {
-        Self {
-            model: None,
-            provider: None,
-            connection_id: None,
-            credential_id: None,
-            usage,
-            manner: crate::cost::Manner::default(),
-            status: UsageStatus::Success,
-            error_code: None,
-            latency_ms: None,
-            ttft_ms: None,
-        }
-    }
 }

@@ -2,8 +2,10 @@
 //! not asked, since nobody knew; what it used is counted by them all the same, in the windows of the time of the call.
 
 use super::{
-    command::Attempt,
+    command::{Attempt, Command},
     facts::{Facts, Limit},
+    ledger::Ledger,
+    task::{Request, Task},
 };
 use entity::{
     id::KeyId,
@@ -64,4 +66,15 @@ impl<'r> Stranger<'r> {
         };
         self.limits(facts).filter_map(leg).collect()
     }
+}
+
+/// The settlements that tell of models that were not authorized.
+pub(super) fn strangers<'r>(
+    requests: &'r [Request],
+    ledger: &'r Ledger,
+) -> impl Iterator<Item = Stranger<'r>> {
+    requests.iter().filter_map(|request| {
+        let Task::Do(Command::Settle(naming, attempts, _)) = &request.task else { return None };
+        Stranger::of(ledger.reservation(naming.organization, naming.reservation)?, attempts)
+    })
 }
