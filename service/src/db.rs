@@ -5,7 +5,7 @@ use crate::{Error, Result, System};
 use chrono::Months;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use std::{path::PathBuf, str::FromStr, time::Duration};
@@ -113,9 +113,14 @@ fn immediate() -> TransactionOptions {
     }
 }
 
-/// Whether a ledger has no partition for what is to be written.
+/// Whether a ledger has no partition for what is to be written: a check is violated that is no constraint of ours.
 pub(crate) fn lacks_partition(error: &DbErr) -> bool {
-    error.to_string().contains("no partition of relation")
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    let database = error.as_database_error();
+    database.is_some_and(|error| error.code().as_deref() == Some("23514") && error.constraint().is_none())
 }
 
 /// Makes the partitions of the ledgers for this month and the twelve to come; how many were missing. On SQLite there are none.

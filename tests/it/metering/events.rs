@@ -1,8 +1,9 @@
 //! What a settlement leaves behind: one event an attempt, sums that equal the events, line items that equal the cost.
 
 use super::*;
+use sea_orm::ConnectionTrait;
 use service::{Ctx, scope::Scope};
-use tests::on_both;
+use tests::{on_both, on_postgres};
 
 on_both!(one_event_an_attempt_each_at_the_price_of_its_model, |app| {
     let rates = json!({"model": "mini", "kind": "per_token", "input": "0.15", "output": "0.60", "cache_read": "0.075"});
@@ -98,6 +99,26 @@ on_both!(sums_may_be_larger_than_any_amount, |app| {
     limited.gateway.post("/v1/usage", &body).await.ok();
     limited.gateway.post("/v1/usage", &body).await.invalid(&[("/usage", "out_of_range")]);
     same(counted(&app, limited.limit(0)).await, "9000000000.000000000", "0.000000000");
+});
+
+on_postgres!(a_month_that_has_no_partition_yet_gets_one, |app| {
+    let calls = Calls::new(&app, json!([{"metric": "requests", "amount": "10", "window": "total"}])).await;
+    app.clock.advance(chrono::TimeDelta::days(900));
+    let id = calls.open(json!({"model": "m"})).await;
+    calls.settle(&id, json!({"input_tokens": 1})).await;
+    assert_eq!(service::db::make_partitions(&app.system).await.unwrap(), 0, "the year ahead is there, too");
+    // A gap is mended as well as an end.
+    let drop = "DROP TABLE usage_event_202908";
+    app.system.db.writer.execute_unprepared(drop).await.unwrap();
+    app.clock.advance(chrono::TimeDelta::days(40));
+    let id = calls.open(json!({"model": "m"})).await;
+    calls.settle(&id, json!({"input_tokens": 1})).await;
+    let rows = app.system.db.reader.query_all_raw(sea_orm::Statement::from_string(
+        sea_orm::DatabaseBackend::Postgres,
+        "SELECT DISTINCT tableoid::regclass::text AS part FROM usage_event",
+    ));
+    let parts: Vec<String> = rows.await.unwrap().iter().map(|row| row.try_get("", "part").unwrap()).collect();
+    assert!(parts.contains(&"usage_event_202908".to_owned()), "{parts:?}");
 });
 
 on_both!(what_is_wrong_with_a_settlement_is_told_with_its_place, |app| {
