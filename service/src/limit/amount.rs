@@ -20,12 +20,10 @@ pub(super) fn amount(metric: Metric, text: &str, pointer: &str, faults: &mut Fau
     // Zeros that say nothing, and a zero below zero, are not how an amount is written.
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let odd = whole.starts_with('-') && !text.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
-    faults.when(
-        odd || part.len() > 9,
-        pointer,
-        "invalid_value",
-        "must have at most 9 digits after the point, and no sign",
-    );
+    if odd || part.len() > 9 {
+        faults.add(pointer, "invalid_value", "must have at most 9 digits after the point, and no sign");
+        return 0;
+    }
     let read = match metric {
         Metric::Cost => text.parse().map(|Nanos(amount)| amount),
         _ => plain(text, 0),
