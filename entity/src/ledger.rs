@@ -52,9 +52,10 @@ pub struct Leg {
     /// The amount of the limit when the call was authorized.
     #[serde(rename = "a")]
     pub amount: i64,
-    /// What was left of it, this call considered; below zero if it did not fit and was let through.
-    #[serde(rename = "r")]
-    pub remaining: i64,
+    /// What was left of it, this call considered; below zero if it did not fit and was let through. None of a limit that was not
+    /// asked: what served the call was not authorized.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub remaining: Option<i64>,
 }
 
 /// What a call holds.

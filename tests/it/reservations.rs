@@ -58,7 +58,7 @@ fn leg(metric: Metric, held: i64, used: i64) -> Leg {
         held,
         used,
         amount: 10,
-        remaining: 3,
+        remaining: Some(3),
     }
 }
 

@@ -196,7 +196,9 @@ fn amounts(commit: &Commit, changed: &[Name]) -> Verdict {
             // What is released in this very batch is free for others before a late settlement adds to what is used.
             let still =
                 at.is_none_or(|at| naive::holds(leg.metric, after.expires_at, after.terms.release_after, at));
-            let held = before.filter(|_| still).map_or(0, |before| holds(before, &before.legs.0[n]));
+            // A leg that settling has added, for a model that was not authorized, held nothing.
+            let leg_before = before.filter(|_| still).and_then(|row| Some((row, row.legs.0.get(n)?)));
+            let held = leg_before.map_or(0, |(row, leg)| holds(row, leg));
             let more = if after.state == ReservationState::Settled { leg.used - held } else { 0 };
             *excess.entry(WindowKey::of(leg)).or_default() += more.max(0);
         }

@@ -10,12 +10,12 @@ use crate::{
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     id::{OrganizationId, ReservationId},
-    status::{ReservationState, UsageOrigin},
+    status::{Metric, ReservationState, UsageOrigin},
 };
 use service::{
     cost::Usage,
     meter::{
-        Asker, Question, Task,
+        Asker, Call, Question, Task,
         command::{Attempt, Command, Naming},
         ledger::WindowKey,
     },
@@ -115,6 +115,8 @@ impl Expect<'_> {
             expires: at,
             release_after: self.policy.tenants[&key.organization].release_after,
             team: key.team(),
+            key: Some(key.id),
+            connection: None,
             candidates: worst.candidates,
             tokens: worst.tokens,
             cost,
@@ -148,7 +150,8 @@ impl Expect<'_> {
         let (Outcome::Decided(true, _), Some(id)) = (&decided, id) else { return Ok(decided) };
         let shadows = Self::shadows(&stands, at);
         let row = self.open(key, worst, Self::parts(&stands, at), print, at);
-        let row = Booked { expires: at + TimeDelta::seconds(seconds), ..row };
+        let connection = question.call.connection_id;
+        let row = Booked { expires: at + TimeDelta::seconds(seconds), connection, ..row };
         self.booked.insert((organization, id), row);
         shadows.into_iter().for_each(|key| *self.would_deny.entry(key).or_default() += 1);
         Ok(Outcome::Authorized(id))
@@ -172,6 +175,7 @@ impl Expect<'_> {
         }
         let shadows = Self::shadows(&stands, at);
         let row = self.open(key, worst, Self::parts(&stands, at), &[0; 16], at);
+        let row = Booked { connection: question.call.connection_id, ..row };
         self.record(name, row, &[Attempt::of(Usage::default())], UsageOrigin::Check);
         shadows.into_iter().for_each(|key| *self.would_deny.entry(key).or_default() += 1);
         Ok(Outcome::Authorized(*id))
@@ -215,6 +219,7 @@ impl Expect<'_> {
             ReservationState::Settled if row.settle.as_deref() == Some(print) => Ok(settled),
             ReservationState::Settled => Err("already_settled"),
             ReservationState::Held => {
+                self.meet_strangers(&mut row, attempts);
                 let facts = post(self.policy, name.0, &mut row, attempts, UsageOrigin::Authorize);
                 row.state = ReservationState::Settled;
                 row.settle = Some(print.to_vec());
@@ -222,6 +227,32 @@ impl Expect<'_> {
                 self.facts.insert(name, facts);
                 Ok(settled)
             }
+        }
+    }
+
+    /// What served the call without being authorized is counted where it is limited, at the time of the call.
+    fn meet_strangers(&self, row: &mut Booked, attempts: &[Attempt]) {
+        let authorized = |model: &String| row.candidates.iter().any(|one| one.0 == *model);
+        let models = attempts.iter().filter_map(|attempt| attempt.model.clone());
+        let models: Vec<String> = models.filter(|model| !authorized(model)).collect();
+        let key = row.key.and_then(|key| self.policy.keys.get(&key)).filter(|_| !models.is_empty());
+        let Some(key) = key else { return };
+        for limit in
+            naive::path(self.policy, key, &Call { models, connection_id: row.connection, ..Call::default() })
+        {
+            let met = row.parts.iter().any(|part| part.limit == limit.id);
+            let counts = limit.models.is_some() && limit.metric != Metric::Concurrency;
+            let window = naive::window(limit.period, row.made).filter(|_| counts && !met);
+            row.parts.extend(window.map(|window| Part {
+                limit: limit.id,
+                subject: limit.subject_id,
+                window,
+                metric: limit.metric,
+                models: limit.models.clone().map(|globs| globs.0),
+                currency: limit.currency.clone(),
+                held: 0,
+                used: 0,
+            }));
         }
     }
 
@@ -283,7 +314,12 @@ impl Expect<'_> {
         let nothing = Worst { tokens: (0, 0), worth: Worth::Nothing, candidates: Vec::new() };
         let stands = self.stands(key, question, &nothing, true, at);
         let row = self.open(key, nothing, Self::parts(&stands, at), print, at);
-        self.record(name, Booked { exact: false, ..row }, attempts, UsageOrigin::Usage);
+        self.record(
+            name,
+            Booked { exact: false, connection: question.call.connection_id, ..row },
+            attempts,
+            UsageOrigin::Usage,
+        );
         Ok(Outcome::Settled(id))
     }
 }
@@ -315,6 +351,8 @@ fn tombstone(at: DateTime<Utc>) -> Booked {
         expires: at,
         release_after: None,
         team: None,
+        key: None,
+        connection: None,
         candidates: Vec::new(),
         tokens: (0, 0),
         cost: None,

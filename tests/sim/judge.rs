@@ -158,11 +158,10 @@ impl Judge {
                 Ok(Answer::Authorized(_, row)) => {
                     let there = after.reservations.get(&(row.organization_id, row.id));
                     let held = |row: &reservation::Model| {
-                        Booked::of(row)
-                            .parts
-                            .into_iter()
-                            .map(|part| Part { used: 0, ..part })
-                            .collect::<Vec<_>>()
+                        // What settling has added was not asked, and is not told.
+                        let asked = row.legs.0.iter().map(|leg| leg.remaining.is_some());
+                        let parts = Booked::of(row).parts.into_iter().zip(asked).filter(|(_, asked)| *asked);
+                        parts.map(|(part, _)| Part { used: 0, ..part }).collect::<Vec<_>>()
                     };
                     let same = there.is_some_and(|there| held(there) == held(row));
                     hold(same, Invariant::I6, || format!("answered was {row:?}, and there is {there:?}"))?;

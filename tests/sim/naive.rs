@@ -4,7 +4,7 @@
 use crate::policy::{KeyRow, Lock, Policy, PriceRow, TokenRow};
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use entity::{
-    id::{LimitId, OrganizationId, PriceId, ReservationId, TeamId},
+    id::{ConnectionId, KeyId, LimitId, OrganizationId, PriceId, ReservationId, TeamId},
     reservation,
     status::{KeyStatus, Metric, Period, ReservationState, Standing, SubjectKind, UnpricedPolicy},
 };
@@ -35,6 +35,8 @@ pub struct Booked {
     pub expires: DateTime<Utc>,
     pub release_after: Option<i64>,
     pub team: Option<TeamId>,
+    pub key: Option<KeyId>,
+    pub connection: Option<ConnectionId>,
     pub candidates: Vec<(String, Option<PriceId>)>,
     pub tokens: (i64, i64),
     pub cost: Option<(i64, String)>,
@@ -64,6 +66,8 @@ impl Booked {
             expires: row.expires_at,
             release_after: terms.release_after,
             team: row.team_id,
+            key: row.key_id,
+            connection: terms.connection,
             candidates: terms.candidates.iter().map(|one| (one.model.clone(), one.price)).collect(),
             tokens: (terms.input_tokens, terms.output_tokens),
             cost: terms.cost.clone(),

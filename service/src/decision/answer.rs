@@ -309,7 +309,7 @@ impl Authorization {
             estimate: Some(WorstCase::of_terms(&row.terms)),
             basis: Some(Basis::of(row.terms.exact)),
             max_output_tokens: Some(row.terms.output_tokens),
-            limits: parts.map(|leg| LimitState::of_leg(leg, row.created_at)).collect(),
+            limits: parts.filter_map(|leg| LimitState::of_leg(leg, row.created_at)).collect(),
             reasons: Vec::new(),
         }
     }

@@ -59,29 +59,30 @@ impl LimitState {
         matches!(self.metric, Metric::Tokens | Metric::InputTokens | Metric::OutputTokens)
     }
 
-    /// As a call found it when it was authorized.
-    pub(super) fn of_leg(leg: &Leg, at: DateTime<Utc>) -> Self {
+    /// As a call found it when it was authorized, if it asked for it.
+    pub(super) fn of_leg(leg: &Leg, at: DateTime<Utc>) -> Option<Self> {
+        let left = leg.remaining?;
         let text = |amount| amount_text(leg.metric, amount);
         let resets_at = window::end(leg.period, WindowKey::of(leg).start);
-        Self {
+        Some(Self {
             limit_id: leg.limit,
             metric: leg.metric,
             window: leg.period,
             mode: leg.mode,
             currency: leg.currency.clone(),
             amount: text(leg.amount),
-            remaining: text(leg.remaining.max(0)),
+            remaining: text(left.max(0)),
             used: None,
             held: None,
             needed: Some(text(leg.held)),
             resets_at,
             resets_in: resets_at.map(|end| seconds(at, end)),
             // Let through all the same, by a limit that only warns.
-            code: (leg.remaining < 0).then_some(match leg.metric {
+            code: (left < 0).then_some(match leg.metric {
                 Metric::Cost => Code::BudgetExceeded,
                 _ => Code::LimitExceeded,
             }),
-        }
+        })
     }
 
     /// As it is judged.

@@ -238,12 +238,21 @@ impl<S: Store> Batch<'_, S> {
     /// Every window that may be looked at.
     fn windows(&mut self, requests: &[Request], gathered: &Gathered) -> BTreeSet<WindowKey> {
         let mut keys: BTreeSet<WindowKey> = gathered.ledger.legs().collect();
+        // What is settled in the very batch that authorizes it may be served by any model.
+        let early = requests.iter().any(|request| match &request.task {
+            Task::Do(Command::Settle(naming, ..)) => {
+                gathered.ledger.reservation(naming.organization, naming.reservation).is_none()
+            }
+            _ => false,
+        });
         for request in requests {
             let Some(question) = request.task.question() else { continue };
             let id = question.key.key();
             let facts = id.and_then(|id| self.cache.facts(id, question.call.connection_id));
             let at = gathered.time_of(request);
-            let path = facts.iter().flat_map(|facts| facts.path(&question.call));
+            let path = facts.iter().flat_map(|facts| &facts.limits);
+            let path =
+                path.filter(|limit| early || limit.counts(question.call.models.iter().map(String::as_str)));
             keys.extend(path.filter_map(|limit| limit.window(at)));
         }
         for stranger in strangers(requests, &gathered.ledger) {

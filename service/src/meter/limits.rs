@@ -264,7 +264,7 @@ impl Verdict {
             held,
             used: 0,
             amount: limit.amount,
-            remaining: i64::try_from(left).unwrap_or(if left < 0 { i64::MIN } else { i64::MAX }),
+            remaining: Some(i64::try_from(left).unwrap_or(if left < 0 { i64::MIN } else { i64::MAX })),
         }
     }
 }

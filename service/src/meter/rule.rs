@@ -8,7 +8,7 @@ use super::{
     decide::{Decision, admit_asker, decide, is_of, serves},
     estimate::{Estimate, Price, estimate},
     facts::GatewayToken,
-    ledger::{Closing, LEDGER_BEGINS, NOTHING},
+    ledger::{Closing, LEDGER_BEGINS},
     limits::{Asking, judge},
     opening::{Opening, end, is_timely, tombstone},
     post::{Posting, post},
@@ -115,9 +115,6 @@ impl Rules<'_> {
         };
         if let Some(row) = self.gathered.ledger.reservation(organization, opening.id) {
             repeats(row, opening.print)?;
-            if row.released > NOTHING {
-                return Err(expired());
-            }
             if checked.allowed() {
                 return Ok(Answer::Authorized(checked, row.clone()));
             }
@@ -301,7 +298,9 @@ impl Rules<'_> {
         decision.estimate = Some(nothing);
         decision.at = at;
         let by_platform = self.by_platform(question);
-        let row = Opening { id, chosen: true, seconds: 0, print, by_platform }.row(&decision, question)?;
+        let mut row =
+            Opening { id, chosen: true, seconds: 0, print, by_platform }.row(&decision, question)?;
+        row.terms.exact = false;
         let row = self.record(row, attempts, UsageOrigin::Usage)?;
         let events = self.gathered.ledger.events(organization, id);
         Ok(Answer::Settled(row, events))

@@ -61,7 +61,7 @@ impl<'r> Stranger<'r> {
                 held: 0,
                 used: 0,
                 amount: limit.amount,
-                remaining: 0,
+                remaining: None,
             })
         };
         self.limits(facts).filter_map(leg).collect()

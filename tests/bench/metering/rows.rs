@@ -44,7 +44,7 @@ pub fn leg((limit, subject): (LimitId, Uuid), metric: Metric, at: DateTime<Utc>)
         held,
         used: 0,
         amount: i64::MAX / 4,
-        remaining: 1,
+        remaining: Some(1),
     }
 }
 

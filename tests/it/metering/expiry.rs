@@ -28,18 +28,6 @@ on_both!(an_unresolved_call_counts_until_it_is_released, |app| {
     assert_eq!(shown["state"], "settled");
 });
 
-on_both!(a_call_that_has_lost_its_place_is_not_told_to_go_ahead, |app| {
-    let calls = Calls::new(&app, json!([{"metric": "concurrency", "amount": "1", "window": "total"}])).await;
-    let call = json!({"model": "m", "reservation_id": chosen(&app), "expires_in": 10});
-    let first = calls.ask(call.clone()).await;
-    assert_eq!(calls.ask(call.clone()).await, first);
-    app.clock.advance(TimeDelta::seconds(10));
-    calls.open(json!({"model": "m"})).await;
-    let mut again = call;
-    again["key"] = calls.key["secret"].clone();
-    calls.gateway.post("/v1/authorize", again).await.problem(409, "reservation_expired");
-});
-
 on_both!(organizations_say_when_holds_are_released, |app| {
     for (after, wait) in [(json!(0), Some(0)), (json!(60), Some(60)), (json!(null), None)] {
         app.owner().patch(BASE, json!({"release_after": after})).await.ok();

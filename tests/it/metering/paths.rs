@@ -94,8 +94,9 @@ on_both!(a_model_that_was_not_authorized_is_counted_all_the_same, |app| {
     let limits = json!([{"metric": "tokens", "amount": "100", "window": "day", "models": ["big-*"]},
         {"metric": "requests", "amount": "5", "window": "day"}]);
     let calls = Calls::new(&app, limits).await;
-    let ask = json!({"model": "mini", "input_tokens": 10});
-    let id = calls.open(ask).await;
+    let ask = json!({"model": "mini", "input_tokens": 10, "reservation_id": chosen(&app)});
+    let told = calls.ask(ask.clone()).await;
+    let id = told["reservation_id"].as_str().unwrap();
     assert_eq!(counted(&app, calls.limit(0)).await.0, "none");
     let body = json!({"reservation_id": id, "model": "big-1", "usage": {"input_tokens": 70}});
     for _ in 0..2 {
@@ -103,6 +104,7 @@ on_both!(a_model_that_was_not_authorized_is_counted_all_the_same, |app| {
     }
     same(counted(&app, calls.limit(0)).await, "70", "0");
     same(counted(&app, calls.limit(1)).await, "1", "0");
+    assert_eq!(calls.ask(ask).await, told, "what was answered stays the answer");
     let more = json!({"model": "big-2", "input_tokens": 31, "max_output_tokens": 0});
     denied(&calls.ask(more).await, &["limit_exceeded"]);
     let shown = app.owner().get(&format!("{BASE}/reservations/{id}")).await.ok();
