@@ -90,8 +90,7 @@ fn event(
     prices: &Prices,
     origin: UsageOrigin,
 ) -> Result<usage_event::Model> {
-    let terms = &row.terms;
-    let requested = attempt.model.clone().or_else(|| Some(terms.candidates.first()?.model.clone()));
+    let requested = attempt.model.clone().or_else(|| Some(row.terms.candidates.first()?.model.clone()));
     let usage = counted(attempt);
     let price = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
     let (nanos, priced) = charged(price.as_deref(), &usage, &attempt.manner)?;
@@ -107,16 +106,16 @@ fn event(
         team_id: row.team_id,
         user_id: row.user_id,
         service_account_id: row.service_account_id,
-        connection_id: attempt.connection_id.or(terms.connection),
+        connection_id: attempt.connection_id.or(row.terms.connection),
         credential_id: attempt.credential_id,
         provider: attempt.provider.clone().or_else(|| price.as_ref()?.provider.as_deref().map(str::to_owned)),
         model: requested.as_ref().map(|model| prices.resolved(model).to_owned()),
         requested_model: requested,
-        project: terms.project.clone(),
-        session_id: terms.session.clone(),
-        endpoint: terms.scope.clone(),
-        tags: Some(terms.tags.clone()).filter(|Tags(tags)| !tags.is_empty()),
-        client_ip: terms.client_ip.map(|ip| ip.to_string()),
+        project: row.terms.project.clone(),
+        session_id: row.terms.session.clone(),
+        endpoint: row.terms.scope.clone(),
+        tags: Some(row.terms.tags.clone()).filter(|Tags(tags)| !tags.is_empty()),
+        client_ip: row.terms.client_ip.map(|ip| ip.to_string()),
         status: attempt.status,
         error_code: attempt.error_code.clone(),
         service_tier: attempt.manner.service_tier,
