@@ -10,6 +10,7 @@ use service::{
     password::Password,
     price::{feed::FeedSource, list::ListFormat},
     secrets::Versions,
+    upstream::UpstreamSettings,
 };
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -33,7 +34,7 @@ const fn secret(name: &'static str, about: &'static str) -> Setting {
     Setting { name, secret: true, about }
 }
 
-const SETTINGS: [Setting; 22] = [
+const SETTINGS: [Setting; 25] = [
     secret("database-url", "sqlite://<file> or postgres://…"),
     open("listen", "Address of the API; port 0 takes a free one"),
     open(
@@ -58,6 +59,9 @@ const SETTINGS: [Setting; 22] = [
     secret("price-feed-url", "A price list that the installation's prices are kept up to date from"),
     open("price-feed-format", "litellm or tollkeeper"),
     open("price-feed-interval-seconds", "How often the price feed is asked"),
+    open("upstream-allowed-networks", "Private networks that connections may reach, such as 10.1.0.0/16"),
+    open("upstream-ports", "Ports that connections may reach in public networks; 443 unless set"),
+    open("upstream-ca-file", "Certificates, in PEM, that upstreams are trusted by beside the machine's own"),
     open("state-dir", "Where the setup token is left when the database is no file"),
 ];
 
@@ -146,6 +150,8 @@ pub struct Config {
     pub password_workers: usize,
     /// Where the installation's prices are kept up to date from.
     pub price_feed: Option<FeedSource>,
+    /// Where calls to upstreams may go.
+    pub upstream: UpstreamSettings,
     /// Where a setup token is left when the database is no file.
     pub state_dir: PathBuf,
 }
@@ -205,6 +211,7 @@ impl Config {
                 .take("password-workers", parse::number(1, 256))
                 .map_or_else(default_workers, |workers| workers as usize),
             price_feed: price_feed(&mut from),
+            upstream: upstream(&mut from),
             state_dir: from.take("state-dir", parse::path).unwrap_or_else(std::env::temp_dir),
             http,
             database,
@@ -251,6 +258,15 @@ fn price_feed(from: &mut Layers) -> Option<FeedSource> {
     let interval = from.take("price-feed-interval-seconds", parse::number(60, 2_592_000)).unwrap_or(6 * 3600);
     let url = from.take("price-feed-url", parse::url)?;
     Some(FeedSource { url, format, interval: TimeDelta::seconds(interval.into()), patience: FEED_PATIENCE })
+}
+
+fn upstream(from: &mut Layers) -> UpstreamSettings {
+    let default = UpstreamSettings::default();
+    UpstreamSettings {
+        allowed_networks: from.take("upstream-allowed-networks", parse::networks).unwrap_or_default(),
+        ports: from.take("upstream-ports", parse::ports).unwrap_or(default.ports),
+        extra_roots: from.take("upstream-ca-file", parse::contents).unwrap_or_default(),
+    }
 }
 
 fn bootstrap(from: &mut Layers) -> Option<(String, Password)> {

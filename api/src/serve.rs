@@ -12,6 +12,7 @@ use crate::{
 use anyhow::{Context, bail};
 use api::state::AppState;
 use axum::{Router, serve::ListenerExt};
+use entity::id::OrganizationId;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use service::{
     Ctx, System, activity,
@@ -20,6 +21,7 @@ use service::{
     db::Db,
     price::feed::Feed,
     scope::Scope,
+    vault,
 };
 use std::{
     net::SocketAddr,
@@ -97,6 +99,9 @@ async fn prepare(config: &Config, options: &Options, address: SocketAddr) -> any
     let secrets = keyring::open_or_make(config, &db).await?;
     checks::enroll(&db, &secrets).await.context("refusing to start")?;
     let system = commands::system(config, db, secrets, config.issuer(address))?;
+    vault::ensure(&system, OrganizationId::PLATFORM)
+        .await
+        .context("the platform's data key cannot be made")?;
     stock(&system).await.context("the built-in catalogue cannot be applied")?;
     Ok(system)
 }

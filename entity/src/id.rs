@@ -214,6 +214,14 @@ kinds! {
     Connection, ConnectionId, "conn";
     /// One secret of a connection.
     Credential, CredentialId, "cred";
+    /// What clients call a model of a connection.
+    Mapping, MappingId, "map";
+    /// A pool of outbound proxies.
+    ProxyPool, ProxyPoolId, "pool";
+    /// A proxy of a pool.
+    ProxyEntry, ProxyEntryId, "pxe";
+    /// What an organization's secrets are sealed with.
+    DataKey, DataKeyId, "dek";
     /// A limit.
     Limit, LimitId, "lim";
     /// An authorized call.

@@ -1,6 +1,6 @@
 //! Replies of calls made with an Idempotency-Key, stored with their effect.
 
-use crate::secret::Sealed;
+use crate::{id::DataKeyId, secret::Sealed};
 use sea_orm::entity::prelude::*;
 
 /// A row of `idempotency_record`.
@@ -15,6 +15,8 @@ pub struct Model {
     pub fingerprint: Vec<u8>,
     /// The reply, sealed; none once its secret has died.
     pub reply: Option<Sealed>,
+    /// The data key of the platform that the reply is sealed with.
+    pub data_key_id: Option<DataKeyId>,
     /// What the reply carries a secret of.
     pub secret_of: Option<Uuid>,
     /// When the secret in the reply dies.

@@ -45,6 +45,9 @@ pub(crate) fn big_null(text: &str) -> ColumnDef {
 pub(crate) fn int(text: &str) -> ColumnDef {
     column(text).integer().not_null().take()
 }
+pub(crate) fn int_null(text: &str) -> ColumnDef {
+    column(text).integer().take()
+}
 pub(crate) fn date_null(text: &str) -> ColumnDef {
     column(text).date().take()
 }

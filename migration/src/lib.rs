@@ -15,6 +15,9 @@ mod m20261121_000005_create_prices;
 mod m20261121_000006_create_price_feed;
 mod m20261125_000007_create_limits;
 mod m20261125_000008_create_usage;
+mod m20261125_000009_create_vault;
+mod m20261125_000010_create_proxy_pools;
+mod m20261125_000011_create_connections;
 
 /// Applies and reverts the migrations, in order.
 #[derive(Debug)]
@@ -32,6 +35,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000006_create_price_feed::Migration),
             Box::new(m20261125_000007_create_limits::Migration),
             Box::new(m20261125_000008_create_usage::Migration),
+            Box::new(m20261125_000009_create_vault::Migration),
+            Box::new(m20261125_000010_create_proxy_pools::Migration),
+            Box::new(m20261125_000011_create_connections::Migration),
         ]
     }
 }

@@ -136,6 +136,18 @@ matrix! {
         All All All All All | No No | No;
     ModelsWrite "models:write" "make, change and delete providers, models and model aliases":
         All All No No No | No No | No;
+    ConnectionsRead "connections:read" "read provider connections, their mappings and models":
+        All All No All All | Team No | No;
+    ConnectionsWrite "connections:write" "make, change, verify, disable and delete provider connections and their mappings":
+        All All No No No | Team No | No;
+    CredentialsRead "credentials:read" "list the credentials of connections, never their secrets":
+        All All No No No | Team No | No;
+    CredentialsWrite "credentials:write" "add, drain, retire and delete the credentials of connections":
+        All All No No No | Team No | No;
+    ProxyPoolsRead "proxy_pools:read" "read proxy pools, never their passwords":
+        All All No All All | Team No | No;
+    ProxyPoolsWrite "proxy_pools:write" "make, change, test and delete proxy pools":
+        All All No No No | No No | No;
     AuditRead "audit:read" "read and verify the audit log":
         All All No All All | No No | No;
     OrganizationSuspend "platform:suspend" "suspend and resume an organization":
@@ -147,6 +159,8 @@ matrix! {
     PlatformGatewayTokens "platform:gateway_tokens" "list, make and delete gateway tokens for all organizations":
         No No No No No | No No | All;
     PlatformCatalogue "platform:catalogue" "read and change the providers, models and prices of the installation":
+        No No No No No | No No | All;
+    PlatformTls "platform:tls" "let a connection go without looking at the certificate of its upstream":
         No No No No No | No No | All;
     PlatformAudit "platform:audit" "read and verify the audit log of the installation":
         No No No No No | No No | All;

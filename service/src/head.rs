@@ -42,10 +42,12 @@ pub enum PolicyKind {
     PriceBook,
     /// The limits of a subject, remembered as a set.
     Limits,
+    /// A provider connection and its credentials.
+    Connection,
 }
 
 impl PolicyKind {
-    const WORDS: [(Self, &'static str); 10] = [
+    const WORDS: [(Self, &'static str); 11] = [
         (Self::All, "all"),
         (Self::Organization, "organization"),
         (Self::Team, "team"),
@@ -56,6 +58,7 @@ impl PolicyKind {
         (Self::GatewayToken, "gateway_token"),
         (Self::PriceBook, "price_book"),
         (Self::Limits, "limits"),
+        (Self::Connection, "connection"),
     ];
 
     /// Whether it is remembered as a whole: one more row changes it, and its rows are not told apart.

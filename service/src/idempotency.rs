@@ -1,9 +1,12 @@
 //! Idempotent calls: the reply of a call made with an `Idempotency-Key` is stored in the transaction of its effect, so
 //! that a lost reply can be asked for again and the effect happens once.
 
-use crate::{Ctx, Error, Result, System, vault};
+use crate::{
+    Ctx, Error, Result, System,
+    vault::{self, Place},
+};
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::idempotency_record as record;
+use entity::{id::OrganizationId, idempotency_record as record};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, DatabaseBackend, EntityTrait, QueryFilter, Statement,
@@ -79,13 +82,22 @@ pub async fn recall(ctx: &Ctx, ticket: &Ticket) -> Result<Option<Vec<u8>>> {
         ));
     }
     let alive = record.secret_until.is_none_or(|until| now < until);
-    match record.reply {
-        Some(reply) if alive => vault::open(&ctx.system, &ticket.id, &reply).map(Some),
+    match record.reply.zip(record.data_key_id) {
+        Some((reply, key)) if alive => {
+            let plain = vault::open(ctx, place(ticket), key, &reply).await?;
+            Ok(Some(plain.expose().to_vec()))
+        }
         _ => Err(Error::InvalidState(
             "secret_expired",
             "the call was made; its reply carried a secret that can no longer be shown".into(),
         )),
     }
+}
+
+/// Where a reply is: replies belong to principals, not to tenants, and so are sealed with the platform's data key.
+fn place(ticket: &Ticket) -> Place<'_> {
+    let (table, column) = ("idempotency_record", "reply");
+    Place { organization: OrganizationId::PLATFORM, table, row: &ticket.id, column }
 }
 
 /// Makes this transaction the only one that runs the call, on any instance.
@@ -122,10 +134,12 @@ pub(crate) async fn store<C: ConnectionTrait>(
     ticket: &Ticket,
     reply: Reply,
 ) -> Result<()> {
+    let (key, sealed) = vault::seal_in(&ctx.system, db, reply.now, place(ticket), &reply.body).await?;
     let row = record::ActiveModel {
         id: Set(ticket.id.to_vec()),
         fingerprint: Set(ticket.fingerprint.to_vec()),
-        reply: Set(Some(vault::seal(&ctx.system, &ticket.id, &reply.body)?)),
+        reply: Set(Some(sealed)),
+        data_key_id: Set(Some(key)),
         secret_of: Set(reply.secret_of),
         secret_until: Set(reply.secret_of.map(|_| reply.now + SECRET_KEPT)),
         created_at: Set(reply.now),
@@ -136,6 +150,7 @@ pub(crate) async fn store<C: ConnectionTrait>(
         .update_columns([
             record::Column::Fingerprint,
             record::Column::Reply,
+            record::Column::DataKeyId,
             record::Column::SecretOf,
             record::Column::SecretUntil,
             record::Column::CreatedAt,

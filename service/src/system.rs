@@ -9,15 +9,19 @@ use crate::{
     password::Passwords,
     price::books::Books,
     secrets::Secrets,
+    upstream::{Upstream, UpstreamSettings},
+    vault::DataKeys,
 };
 
 /// Settings of the service layer that an operator may change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// Issuer and audience of access tokens: the address by which clients know this installation.
     pub public_url: String,
     /// Argon2 computations at a time.
     pub password_workers: usize,
+    /// Where calls to upstreams may go.
+    pub upstream: UpstreamSettings,
 }
 
 /// Everything a service function needs that outlives one call.
@@ -41,6 +45,10 @@ pub struct System {
     pub running: Running,
     /// The price books that are remembered.
     pub books: Books,
+    /// The data keys of tenants, unwrapped.
+    pub(crate) data_keys: DataKeys,
+    /// Calls to upstreams.
+    pub upstream: Upstream,
     /// Settings.
     pub settings: Settings,
 }
@@ -66,6 +74,8 @@ impl System {
             activity: Activity::default(),
             running: Running::default(),
             books: Books::default(),
+            data_keys: DataKeys::default(),
+            upstream: Upstream::new(&settings.upstream)?,
             settings,
         })
     }

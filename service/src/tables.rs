@@ -5,10 +5,11 @@ use crate::{
     repository::{Offered, Scoped, Versioned},
 };
 use entity::{
-    admin_token, gateway_token, id, invitation, key_secret, limit, limit_window, membership, model,
-    model_alias, organization, password_reset, price, provider, refresh_token, reservation, service_account,
-    session,
-    status::{Standing, SubjectKind},
+    admin_token, connection_icon, connection_state, credential, discovered_model, gateway_token, id,
+    invitation, key_secret, limit, limit_window, membership, model, model_alias, model_mapping, organization,
+    password_reset, price, provider, provider_connection, proxy_entry, proxy_pool, refresh_token,
+    reservation, service_account, session,
+    status::{ConnectionStatus, Standing, SubjectKind},
     team, team_member, usage_event, user_account, virtual_key,
 };
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
@@ -30,7 +31,7 @@ macro_rules! scoped {
                 u32::try_from(row.$part).unwrap_or_default()
             })?
             $(fn concerns(row: &Self::Model) -> uuid::Uuid {
-                row.$concerns
+                row.$concerns.into()
             })?
             $(fn is_personal(column: &Self::Column) -> bool {
                 use $table::Column::*;
@@ -124,6 +125,33 @@ scoped!(usage_event, id::ReservationId, id: Id, "usage event", None, Some(usage_
     part attempt: Attempt,
     within |teams, user| teams_or_user(usage_event::Column::TeamId, teams, usage_event::Column::UserId, user));
 
+scoped!(provider_connection, id::ConnectionId, id: Id, "connection", Some(PolicyKind::Connection),
+    Some(provider_connection::Column::OrganizationId),
+    live Condition::all().add(provider_connection::Column::Status.ne(ConnectionStatus::Deleted)),
+    within |teams, _user| Condition::all().add(provider_connection::Column::TeamId.is_in(teams.iter().copied())));
+// What hangs on a connection is within reach if the connection is: a use-case finds the connection first, and narrows to it.
+scoped!(credential, id::CredentialId, id: Id, "credential", Some(PolicyKind::Connection),
+    Some(credential::Column::OrganizationId),
+    concerns connection_id,
+    live Condition::all().add(credential::Column::DeletedAt.is_null()),
+    within |_teams, _user| Condition::all());
+scoped!(model_mapping, id::MappingId, id: Id, "mapping", None, Some(model_mapping::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+scoped!(connection_state, id::ConnectionId, connection_id: ConnectionId, "connection state", None,
+    Some(connection_state::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+scoped!(connection_icon, id::ConnectionId, connection_id: ConnectionId, "icon", None,
+    Some(connection_icon::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+scoped!(discovered_model, id::ConnectionId, connection_id: ConnectionId, "discovered model", None,
+    Some(discovered_model::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+// Pools are the organization's; who administers a team binds its connections to them.
+scoped!(proxy_pool, id::ProxyPoolId, id: Id, "proxy pool", None, Some(proxy_pool::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+scoped!(proxy_entry, id::ProxyEntryId, id: Id, "proxy", None, Some(proxy_entry::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
+
 fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
     let of = |kind: SubjectKind| Condition::all().add(limit::Column::SubjectKind.eq(kind));
     let subject = limit::Column::SubjectId;
@@ -139,7 +167,8 @@ fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
 }
 
 versioned!(limit organization user_account membership team team_member service_account virtual_key admin_token
-    gateway_token invitation provider model model_alias price);
+    gateway_token invitation provider model model_alias price provider_connection credential model_mapping
+    proxy_pool);
 
 impl Offered for provider::Entity {
     const OWNER: Self::Column = provider::Column::OrganizationId;

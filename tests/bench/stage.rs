@@ -113,7 +113,8 @@ impl Stage {
         migration::Migrator::up(&db.writer, None).await.expect("the schema");
         let key = |n| Versions::single(Key32::new([n; 32]));
         let secrets = Secrets { encryption: key(1), pepper: key(2), signing: key(3) };
-        let settings = Settings { public_url: "http://localhost".into(), password_workers: 1 };
+        let settings =
+            Settings { public_url: "http://localhost".into(), password_workers: 1, ..Default::default() };
         let system = System::new(db, Clock::System, Entropy::System, secrets, settings).expect("a system");
         let system = Arc::new(system);
         let http = HttpSettings { admin_rate: 0, ..Default::default() };

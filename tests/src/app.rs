@@ -23,6 +23,7 @@ use service::{
     scope::Scope,
     secrets::{Key32, Secrets, Versions},
     system::Settings,
+    upstream::UpstreamSettings,
 };
 use std::{
     fmt,
@@ -279,6 +280,16 @@ async fn system(url: &str, now: DateTime<Utc>, seed: u64) -> Arc<System> {
     let db = Db::connect(url, CONNECTIONS).await.unwrap();
     let secret = |byte| Versions::single(Key32::new([byte; 32]));
     let secrets = Secrets { encryption: secret(1), pepper: secret(2), signing: secret(3) };
-    let settings = Settings { public_url: "http://localhost:8080".into(), password_workers: 2 };
-    Arc::new(System::new(db, Clock::fixed(now), Entropy::seeded(seed), secrets, settings).unwrap())
+    service::checks::enroll(&db, &secrets).await.unwrap();
+    let settings =
+        Settings { public_url: "http://localhost:8080".into(), password_workers: 2, upstream: upstream() };
+    let system = System::new(db, Clock::fixed(now), Entropy::seeded(seed), secrets, settings).unwrap();
+    service::vault::ensure(&system, OrganizationId::PLATFORM).await.unwrap();
+    Arc::new(system)
+}
+
+/// Upstreams may be on this machine, where the tests run theirs.
+fn upstream() -> UpstreamSettings {
+    let here = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap());
+    UpstreamSettings { allowed_networks: here.to_vec(), ..UpstreamSettings::default() }
 }

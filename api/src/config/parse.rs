@@ -49,6 +49,16 @@ pub(super) fn networks(text: &str) -> Parsed<Vec<IpNet>> {
     })
 }
 
+/// Ports, separated by commas.
+pub(super) fn ports(text: &str) -> Parsed<Vec<u16>> {
+    list(text, |part| part.parse().map_err(|_| "expected ports, as 443, separated by commas".into()))
+}
+
+/// What is in a file.
+pub(super) fn contents(path: &str) -> Parsed<String> {
+    std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+}
+
 /// `scheme://host[:port]`, nothing behind it.
 pub(super) fn origin(text: &str) -> Parsed<String> {
     let text = text.strip_suffix('/').unwrap_or(text);

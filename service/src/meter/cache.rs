@@ -226,7 +226,7 @@ impl Cache {
             PolicyKind::GatewayToken => self.tokens.remove(&GatewayTokenId::new(subject)),
             PolicyKind::Limits => self.limits.remove(&(organization, subject)),
             // The price book is remembered by whoever resolves prices.
-            PolicyKind::PriceBook | PolicyKind::All => {}
+            PolicyKind::PriceBook | PolicyKind::Connection | PolicyKind::All => {}
         }
     }
 }

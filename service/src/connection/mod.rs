@@ -1,0 +1,1 @@
+//! Provider connections: the configured upstreams of an organization.

@@ -1,0 +1,1 @@
+//! Credentials: the secrets of a connection.

@@ -1,0 +1,1 @@
+//! Proxy pools: the outbound proxies of an organization.

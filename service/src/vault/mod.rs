@@ -1,0 +1,78 @@
+//! The vault: what must be read back is sealed here, with XChaCha20-Poly1305 and a data key of its organization, bound to its
+//! place by the associated data. Data keys are wrapped with an encryption key of the configuration ([`key`]). A sealed value
+//! that was moved to another organization, table, row or column does not open.
+
+mod cipher;
+mod digest;
+mod key;
+mod plain;
+
+pub use digest::{digest, digests, display};
+pub(crate) use key::DataKeys;
+pub use key::ensure;
+pub use plain::Plain;
+
+use crate::{Ctx, Error, Result, System, Unit};
+use chrono::{DateTime, Utc};
+use entity::{
+    id::{DataKeyId, OrganizationId},
+    secret::Sealed,
+};
+use sea_orm::ConnectionTrait;
+
+/// Where a sealed value is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'p> {
+    /// The tenant.
+    pub organization: OrganizationId,
+    /// The table.
+    pub table: &'static str,
+    /// The row, by the bytes of its id.
+    pub row: &'p [u8],
+    /// The column.
+    pub column: &'static str,
+}
+
+impl Place<'_> {
+    /// `v1|organization|table|row|column|data key`, each part led by its length, so that no two places read the same.
+    fn bound_to(&self, key: DataKeyId) -> Vec<u8> {
+        let parts: [&[u8]; 6] = [
+            b"v1",
+            self.organization.0.as_bytes(),
+            self.table.as_bytes(),
+            self.row,
+            self.column.as_bytes(),
+            key.0.as_bytes(),
+        ];
+        cipher::framed(&parts)
+    }
+}
+
+/// Seals a value with the data key of its organization; the row names the key beside it.
+pub async fn seal(unit: &Unit<'_>, place: Place<'_>, plain: &[u8]) -> Result<(DataKeyId, Sealed)> {
+    seal_in(&unit.ctx.system, &unit.tx, unit.now, place, plain).await
+}
+
+/// The same within a transaction that is no unit.
+pub(crate) async fn seal_in<C: ConnectionTrait>(
+    system: &System,
+    tx: &C,
+    now: DateTime<Utc>,
+    place: Place<'_>,
+    plain: &[u8],
+) -> Result<(DataKeyId, Sealed)> {
+    let (id, key) = key::active(system, tx, place.organization, now).await?;
+    let nonce = system.entropy.bytes::<24>();
+    Ok((id, cipher::seal(&key, nonce, &place.bound_to(id), plain)?))
+}
+
+/// Opens what was sealed for this place with that data key.
+pub async fn open(ctx: &Ctx, place: Place<'_>, key: DataKeyId, sealed: &Sealed) -> Result<Plain> {
+    let system = &ctx.system;
+    let secret = key::by_id(system, &system.db.reader, place.organization, key).await?;
+    cipher::open(&secret, &place.bound_to(key), sealed).map(Plain::new)
+}
+
+fn broken() -> Error {
+    Error::internal("a sealed value does not open")
+}
