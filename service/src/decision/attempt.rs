@@ -57,10 +57,11 @@ macro_rules! attempt {
             #[serde(default)]
             #[schema(max_length = 64, example = "openai")]
             pub provider: Option<String>,
-            /// The connection that served it; absent or null = the one that was authorized.
+            /// The connection that served it; absent or null = the one that was authorized. It may have been disabled or
+            /// deleted since.
             #[serde(default)]
             pub connection_id: Option<ConnectionId>,
-            /// The secret of the connection that was used.
+            /// The credential of the connection that was used.
             #[serde(default)]
             pub credential_id: Option<CredentialId>,
             /// How urgently it was served; absent or null = what the usage object says, or else `standard`.
@@ -213,8 +214,6 @@ impl Told<'_> {
 
     /// The attempt, if its values are acceptable; `at` is its place.
     fn read(&self, faults: &mut Faults, at: &str) -> Result<Attempt> {
-        request::connection(self.connection_id)?;
-        request::connection(self.credential_id)?;
         if let Some(model) = self.model {
             request::name(faults, &format!("{at}/model"), model);
         }

@@ -27,7 +27,7 @@ use answer::reasons;
 use entity::{
     id::{KeyId, OrganizationId, ReservationId},
     json::Tags,
-    virtual_key,
+    usage_event, virtual_key,
 };
 use futures_util::future::join_all;
 use std::net::IpAddr;
@@ -40,6 +40,15 @@ fn note(system: &System, gateway: &Gateway, decision: &Decision, allowed: bool) 
     system.activity.note(gateway.token.id(), decision.at);
     if let Some(secret) = decision.secret.filter(|_| allowed) {
         system.activity.note(secret.uuid(), decision.at);
+    }
+}
+
+/// The credentials that have served a call were used.
+fn note_credentials(system: &System, events: &[usage_event::Model]) {
+    for event in events {
+        if let Some(credential) = event.credential_id {
+            system.activity.note(credential.uuid(), event.occurred_at);
+        }
     }
 }
 
@@ -144,9 +153,12 @@ async fn home(
     }
 }
 
-async fn close(meter: &Meter, task: Task) -> Result<Settlement> {
+async fn close(system: &System, meter: &Meter, task: Task) -> Result<Settlement> {
     match meter.run(task).await? {
-        Answer::Settled(row, events) => Ok(Settlement::new(&row, &events)),
+        Answer::Settled(row, events) => {
+            note_credentials(system, &events);
+            Ok(Settlement::new(&row, &events))
+        }
         Answer::Voided(row) => Ok(Settlement::new(&row, &[])),
         _ => mistaken(),
     }
@@ -162,14 +174,14 @@ pub async fn settle(
     let home = home(meter, &gateway, new.reservation_id, new.organization_id).await?;
     let command = new.command(Asker::Gateway(gateway.clone()), home);
     let task = understood(meter, &gateway, command).await?;
-    heard(system, &gateway, close(meter, task).await)
+    heard(system, &gateway, close(system, meter, task).await)
 }
 
 /// Lets go of what a call holds that did not happen.
 pub async fn void(system: &System, meter: &Meter, gateway: Gateway, new: NewVoid) -> Result<Settlement> {
     let home = home(meter, &gateway, new.reservation_id, new.organization_id).await?;
     let task = new.command(Asker::Gateway(gateway.clone()), home);
-    heard(system, &gateway, close(meter, task).await)
+    heard(system, &gateway, close(system, meter, task).await)
 }
 
 /// Moves the end of a call that takes longer.
@@ -191,7 +203,7 @@ pub async fn extend(
 /// Puts a call on the books that was not authorized here.
 pub async fn report(system: &System, meter: &Meter, gateway: Gateway, new: NewUsage) -> Result<Settlement> {
     let task = understood(meter, &gateway, new.command(gateway.clone())).await?;
-    heard(system, &gateway, close(meter, task).await)
+    heard(system, &gateway, close(system, meter, task).await)
 }
 
 /// A gateway that was answered was heard.

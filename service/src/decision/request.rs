@@ -1,7 +1,7 @@
 //! What is asked about a call: the requests, and how they are understood.
 
 use crate::{
-    Error, Result,
+    Result,
     cost::MOST,
     meter::{
         Asker, Call, Gateway, Proof, Question, Size, Task,
@@ -115,7 +115,8 @@ macro_rules! call {
             #[serde(default)]
             #[schema(minimum = 0, maximum = 1_000_000_000_000_u64)]
             pub characters: Option<u64>,
-            /// The connection that is to serve it; its limits count.
+            /// The connection that is to serve it: it must be at work and the key's to use, it may restrict models, and its
+            /// limits and prices count.
             #[serde(default)]
             pub connection_id: Option<ConnectionId>,
             /// The client's project, for reports.
@@ -210,7 +211,6 @@ impl NewDecision {
 
     /// The question of this gateway.
     pub(super) fn question(&self, gateway: Gateway) -> Result<Question> {
-        connection(self.connection_id)?;
         let mut faults = Faults::default();
         let call = self.call(&mut faults);
         seconds(&mut faults, "/expires_in", self.expires_in);
@@ -231,15 +231,9 @@ impl NewDecision {
     }
 }
 
-/// No connection is configured yet: whoever names one names nothing that is there.
-pub(super) fn connection(named: Option<impl Into<uuid::Uuid>>) -> Result<()> {
-    named.map_or(Ok(()), |_| Err(Error::NotFound("connection")))
-}
-
 impl KeyCall {
     /// The call, or everything that is wrong with it.
     pub(super) fn read(&self) -> Result<Call> {
-        connection(self.connection_id)?;
         let mut faults = Faults::default();
         let call = self.call(&mut faults);
         faults.finish()?;

@@ -19,12 +19,18 @@ pub async fn resolve(ctx: &Ctx, id: ReservationId, new: NewResolution) -> Result
     let mut batch = Batch { store: &store, secrets: &ctx.system.secrets, cache: &mut cache };
     let answers = batch.run(&mut [Request::new(task, organization)]).await?;
     let answer = answers.into_iter().next().ok_or_else(|| Error::internal("the meter has not answered"))?;
+    let mut used = Vec::new();
     let settlement = match answer? {
-        Answer::Settled(row, events) => Settlement::new(&row, &events),
+        Answer::Settled(row, events) => {
+            used = events;
+            Settlement::new(&row, &used)
+        }
         Answer::Voided(row) => Settlement::new(&row, &[]),
         _ => return super::mistaken(),
     };
     let attempts = serde_json::to_value(&settlement.attempts).map_err(Error::internal)?;
     unit.audit("reservation.resolve", id, json!({ "state": settlement.state, "attempts": attempts }));
-    unit.commit(settlement).await
+    let settlement = unit.commit(settlement).await?;
+    super::note_credentials(&ctx.system, &used);
+    Ok(settlement)
 }

@@ -15,7 +15,7 @@ use super::{
 use crate::{Error, Result, price::resolve::Prices, secrets::Secrets};
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{ConnectionId, GatewayTokenId, KeyId, OrganizationId, ReservationId},
+    id::{ConnectionId, CredentialId, GatewayTokenId, KeyId, OrganizationId, ReservationId},
     status::ReservationState,
     usage_event,
 };
@@ -138,6 +138,8 @@ impl<S: Store> Batch<'_, S> {
         found.members.into_iter().for_each(|row| self.cache.put_member(row));
         found.accounts.into_iter().for_each(|row| self.cache.put_account(row));
         found.service_accounts.into_iter().for_each(|row| self.cache.put_service_account(row));
+        found.connections.into_iter().for_each(|row| self.cache.put_connection(row));
+        found.credentials.into_iter().for_each(|row| self.cache.put_credential(row));
         found.limits.into_iter().for_each(|row| self.cache.put_limits(row));
         Ok(())
     }
@@ -152,6 +154,10 @@ impl<S: Store> Batch<'_, S> {
     fn parents(&mut self, wanted: &Wanted) -> Parents {
         let mut missing = Parents::default();
         let cache = &mut *self.cache;
+        let connections = wanted.connections.iter().copied();
+        missing.connections.extend(connections.filter(|id| cache.connection(*id).is_none()));
+        let credentials = wanted.credentials.iter().copied();
+        missing.credentials.extend(credentials.filter(|id| cache.credential(*id).is_none()));
         for (id, connection) in &wanted.keys {
             let Some(key) = cache.key(*id) else { continue };
             let organization = key.organization_id;
@@ -270,6 +276,10 @@ struct Wanted {
     tokens: BTreeSet<GatewayTokenId>,
     /// Keys, each with the connection that the call names.
     keys: BTreeSet<(KeyId, Option<ConnectionId>)>,
+    /// Connections that calls name, or that have served them.
+    connections: BTreeSet<ConnectionId>,
+    /// The credentials that have served them.
+    credentials: BTreeSet<CredentialId>,
 }
 
 impl Wanted {
@@ -281,13 +291,19 @@ impl Wanted {
             }
             let key = |question: &Question| Some((question.key.key()?, question.call.connection_id));
             wanted.keys.extend(task.question().and_then(key));
+            wanted.connections.extend(task.question().and_then(|question| question.call.connection_id));
+            let attempts = if let Task::Do(command) = task { command.attempts() } else { &[] };
+            wanted.connections.extend(attempts.iter().filter_map(|attempt| attempt.connection_id));
+            wanted.credentials.extend(attempts.iter().filter_map(|attempt| attempt.credential_id));
         }
         wanted
     }
 
     fn of_strangers(requests: &[Request], ledger: &Ledger) -> Self {
         let keys = strangers(requests, ledger).map(|stranger| (stranger.key, stranger.row.terms.connection));
-        Self { tokens: BTreeSet::new(), keys: keys.collect() }
+        let keys: BTreeSet<_> = keys.collect();
+        let connections = keys.iter().filter_map(|(_, connection)| *connection).collect();
+        Self { keys, connections, ..Self::default() }
     }
 }
 

@@ -6,14 +6,16 @@
 
 use super::{
     facts::{
-        Account, Facts, GatewayToken, Key, Limit, Member, Organization, Owner, ServiceAccount, SubjectLimits,
-        Team,
+        Account, Connection, Credential, Facts, GatewayToken, Key, Limit, Member, Organization, Owner,
+        ServiceAccount, SubjectLimits, Team,
     },
     head::Head,
 };
 use crate::head::PolicyKind;
 use chrono::{DateTime, Utc};
-use entity::id::{ConnectionId, GatewayTokenId, KeyId, OrganizationId, ServiceAccountId, TeamId, UserId};
+use entity::id::{
+    ConnectionId, CredentialId, GatewayTokenId, KeyId, OrganizationId, ServiceAccountId, TeamId, UserId,
+};
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 use uuid::Uuid;
 
@@ -94,6 +96,8 @@ pub struct Cache {
     service_accounts: Table<ServiceAccountId, Entry<ServiceAccount>>,
     keys: Table<KeyId, Entry<Key>>,
     tokens: Table<GatewayTokenId, Entry<GatewayToken>>,
+    connections: Table<ConnectionId, Entry<Connection>>,
+    credentials: Table<CredentialId, Entry<Credential>>,
     limits: Table<(OrganizationId, Uuid), Entry<SubjectLimits>>,
 }
 
@@ -111,6 +115,8 @@ impl Default for Cache {
             service_accounts: Table::new(OTHERS),
             keys: Table::new(KEYS),
             tokens: Table::new(OTHERS),
+            connections: Table::new(OTHERS),
+            credentials: Table::new(OTHERS),
             limits: Table::new(KEYS),
         }
     }
@@ -150,6 +156,8 @@ tables! {
     service_account put_service_account service_accounts: ServiceAccountId => ServiceAccount, |s| s.organization_id, |s| s.id;
     key put_key keys: KeyId => Key, |k| k.organization_id, |k| k.id;
     token put_token tokens: GatewayTokenId => GatewayToken, |t| t.organization_id, |t| t.id;
+    connection put_connection connections: ConnectionId => Connection, |c| c.organization_id, |c| c.id;
+    credential put_credential credentials: CredentialId => Credential, |c| c.organization_id, |c| c.id;
     limits_of put_limits limits: (OrganizationId, Uuid) => SubjectLimits, |l| l.organization_id, |l| (l.organization_id, l.subject_id);
 }
 
@@ -170,8 +178,11 @@ impl Cache {
         } else {
             Owner::ServiceAccount(key.service_account_id.and_then(|account| self.service_account(account)))
         };
-        let limits = self.limits(&key, connection)?;
-        Some(Facts { key, organization, owner, limits })
+        let connection = connection.and_then(|id| self.connection(id));
+        // What is another organization's is not there.
+        let connection = connection.filter(|connection| connection.organization_id == key.organization_id);
+        let limits = self.limits(&key, connection.as_ref().map(|connection| connection.id))?;
+        Some(Facts { key, organization, owner, connection, limits })
     }
 
     /// The limits of everything that a call with a key is under. Where those of one subject are not there, none are: a limit
@@ -225,8 +236,10 @@ impl Cache {
             PolicyKind::Key => self.keys.remove(&KeyId::new(subject)),
             PolicyKind::GatewayToken => self.tokens.remove(&GatewayTokenId::new(subject)),
             PolicyKind::Limits => self.limits.remove(&(organization, subject)),
+            // Nothing that is remembered of its credentials ever changes.
+            PolicyKind::Connection => self.connections.remove(&ConnectionId::new(subject)),
             // The price book is remembered by whoever resolves prices.
-            PolicyKind::PriceBook | PolicyKind::Connection | PolicyKind::All => {}
+            PolicyKind::PriceBook | PolicyKind::All => {}
         }
     }
 }

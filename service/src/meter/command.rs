@@ -152,6 +152,14 @@ impl Command {
         }
     }
 
+    /// The attempts that it tells of.
+    pub fn attempts(&self) -> &[Attempt] {
+        match self {
+            Self::Settle(_, attempts, _) | Self::Report { attempts, .. } => attempts,
+            Self::Authorize { .. } | Self::Count(_) | Self::Void(_) | Self::Extend(..) => &[],
+        }
+    }
+
     /// The gateway that asks, if one does.
     pub fn gateway(&self) -> Option<&Gateway> {
         match self.asker() {

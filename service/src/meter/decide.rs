@@ -4,9 +4,9 @@
 use super::{
     code::Code,
     estimate::Estimate,
-    facts::{Facts, GatewayToken, Key, Owner, Secret},
-    glob::matches,
+    facts::{Connection, Facts, GatewayToken, Key, Owner, Secret},
     limits::Verdict,
+    models::model,
     question::{Asker, Call, Gateway, Proof, Question},
 };
 use crate::{Error, Result, gateway_token::EVERY, secrets::Secrets, token::Token};
@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::{OrganizationId, SecretId, TeamId},
     json::Texts,
-    status::{KeyStatus, Standing},
+    status::{ConnectionStatus, KeyStatus, Standing},
 };
 use ipnet::IpNet;
 use serde::Serialize;
@@ -27,7 +27,8 @@ const SCHEME: &str = "hmac-sha256";
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Check {
-    /// What was looked at: `key`, `status`, `expiry`, `secret`, `owner`, `organization`, `model`, `scope`, `address`.
+    /// What was looked at: `key`, `status`, `expiry`, `secret`, `owner`, `organization`, `connection`,
+    /// `connection_team`, `model`, `scope`, `address`.
     #[schema(value_type = String, example = "owner")]
     pub check: &'static str,
     /// Whether it stands in the way.
@@ -41,10 +42,10 @@ pub struct Check {
 }
 
 impl Check {
-    fn passed(check: &'static str, detail: &'static str) -> Self {
+    pub(super) fn passed(check: &'static str, detail: &'static str) -> Self {
         Self { check, passed: true, detail: detail.into(), code: None }
     }
-    fn failed(check: &'static str, code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(super) fn failed(check: &'static str, code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { check, passed: false, detail: detail.into(), code: Some(code) }
     }
 }
@@ -104,6 +105,9 @@ pub(super) fn decide(
     checks.extend(proof.map(|secret| grace(secret, now)));
     checks.extend([owner(&facts.owner), organization(facts.organization.status)]);
     if !matches!(question.asker, Asker::Key) {
+        if question.call.connection_id.is_some() {
+            checks.extend(connection(key, facts.connection.as_deref()));
+        }
         checks.extend([model(&facts, &question.call), scope(key, &question.call)]);
     }
     checks.push(address(key, question.call.client_ip));
@@ -255,87 +259,30 @@ fn organization(standing: Standing) -> Check {
     }
 }
 
-/// What one of the key's superiors, or the key itself, says about models.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ModelRule {
-    /// Whose rule it is: `organization`, `team` or `key`.
-    #[schema(value_type = String, example = "team")]
-    pub owner: &'static str,
-    /// Globs of the models it allows; null = all.
-    #[schema(required)]
-    pub allowed_models: Option<Texts>,
-    /// Globs of the models it denies, whatever allows them; null = none.
-    #[schema(required)]
-    pub denied_models: Option<Texts>,
-}
-
-struct Rule<'f> {
-    owner: &'static str,
-    allowed: Option<&'f Texts>,
-    denied: Option<&'f Texts>,
-}
-
-impl Rule<'_> {
-    fn restricts(&self) -> bool {
-        self.allowed.is_some() || self.denied.is_some_and(|Texts(globs)| !globs.is_empty())
-    }
-
-    fn refusal(&self, model: &str) -> Option<String> {
-        let named = |Texts(globs): &Texts| globs.iter().any(|glob| matches(glob, model));
-        if self.denied.is_some_and(named) {
-            return Some(format!("the {} denies {model}", self.owner));
+/// The connection that a call names. One that was deleted is not there, and neither is another organization's.
+fn connection(key: &Key, connection: Option<&Connection>) -> Vec<Check> {
+    const CONNECTION: &str = "connection";
+    let known = connection.filter(|connection| connection.status != ConnectionStatus::Deleted);
+    let Some(connection) = known else {
+        return vec![Check::failed(CONNECTION, Code::ConnectionUnknown, "the connection is unknown")];
+    };
+    let status = match connection.status {
+        ConnectionStatus::Active => Check::passed(CONNECTION, "the connection is at work"),
+        ConnectionStatus::Disabled | ConnectionStatus::Deleted => {
+            Check::failed(CONNECTION, Code::ConnectionDisabled, "the connection is disabled")
         }
-        let missing = self.allowed.is_some_and(|globs| !named(globs));
-        missing.then(|| format!("the {} does not allow {model}", self.owner))
-    }
-}
-
-impl Facts {
-    fn rules(&self) -> impl Iterator<Item = Rule<'_>> {
-        let organization =
-            Rule { owner: "organization", allowed: self.organization.allowed_models.as_ref(), denied: None };
-        let team = match &self.owner {
-            Owner::Team(Some(team)) => {
-                Some(Rule { owner: "team", allowed: team.allowed_models.as_ref(), denied: None })
-            }
-            _ => None,
-        };
-        let allowed = self.key.allowed_models.as_ref();
-        let key = Rule { owner: "key", allowed, denied: self.key.denied_models.as_ref() };
-        [Some(organization), team, Some(key)].into_iter().flatten().filter(Rule::restricts)
-    }
-
-    /// The rules about models that the key is under. A model may be called if every one of them lets it.
-    pub fn model_rules(&self) -> Vec<ModelRule> {
-        let shown = |rule: Rule<'_>| ModelRule {
-            owner: rule.owner,
-            allowed_models: rule.allowed.cloned(),
-            denied_models: rule.denied.cloned(),
-        };
-        self.rules().map(shown).collect()
-    }
-}
-
-fn model(facts: &Facts, call: &Call) -> Check {
-    const MODEL: &str = "model";
-    if call.models.is_empty() {
-        return match facts.rules().next() {
-            None => Check::passed(MODEL, "no model was named, and nothing restricts models"),
-            Some(rule) => {
-                let detail = format!("no model was named, and the {} restricts models", rule.owner);
-                Check::failed(MODEL, Code::ModelNotAllowed, detail)
-            }
-        };
-    }
-    let refusals: Vec<String> = facts
-        .rules()
-        .flat_map(|rule| call.models.iter().filter_map(move |model| rule.refusal(model)).collect::<Vec<_>>())
-        .collect();
-    if refusals.is_empty() {
-        Check::passed(MODEL, "every rule allows the model")
-    } else {
-        Check::failed(MODEL, Code::ModelNotAllowed, refusals.join("; "))
-    }
+    };
+    let team = match connection.team_id {
+        None => Check::passed("connection_team", "the connection is the organization's"),
+        Some(team) if key.team_id == Some(team) => {
+            Check::passed("connection_team", "the connection is that of the key's team")
+        }
+        Some(_) => {
+            let detail = "the connection belongs to a team that is not the key's";
+            Check::failed("connection_team", Code::ConnectionNotAllowed, detail)
+        }
+    };
+    vec![status, team]
 }
 
 fn scope(key: &Key, call: &Call) -> Check {

@@ -2,16 +2,16 @@
 
 use chrono::{DateTime, Utc};
 use entity::{
-    gateway_token,
+    credential, gateway_token,
     id::{
-        ConnectionId, GatewayTokenId, KeyId, LimitId, OrganizationId, SecretId, ServiceAccountId, TeamId,
-        UserId,
+        ConnectionId, CredentialId, GatewayTokenId, KeyId, LimitId, OrganizationId, SecretId,
+        ServiceAccountId, TeamId, UserId,
     },
     json::{Tags, Texts},
-    key_secret, limit, membership, organization,
+    key_secret, limit, membership, organization, provider_connection,
     secret::Sealed,
     service_account,
-    status::{KeyStatus, Metric, Mode, Period, Standing, SubjectKind},
+    status::{ConnectionStatus, KeyStatus, Metric, Mode, Period, Standing, SubjectKind},
     team, user_account, virtual_key,
 };
 use sea_orm::DerivePartialModel;
@@ -80,6 +80,34 @@ pub struct ServiceAccount {
     pub organization_id: OrganizationId,
     /// How it stands.
     pub status: Standing,
+}
+
+/// A provider connection, also one that is gone: what its calls used names it for ever.
+#[derive(Debug, DerivePartialModel)]
+#[sea_orm(entity = "provider_connection::Entity")]
+pub struct Connection {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// The team it belongs to; none = the organization.
+    pub team_id: Option<TeamId>,
+    /// Whether calls may name it.
+    pub status: ConnectionStatus,
+    /// Globs of models it serves.
+    pub allowed_models: Option<Texts>,
+}
+
+/// A secret of a connection, also one that is gone. None of this ever changes.
+#[derive(Debug, DerivePartialModel)]
+#[sea_orm(entity = "credential::Entity")]
+pub struct Credential {
+    /// Its id.
+    pub id: CredentialId,
+    /// Its organization.
+    pub organization_id: OrganizationId,
+    /// The connection it opens.
+    pub connection_id: ConnectionId,
 }
 
 /// A virtual key with its secrets.
@@ -250,6 +278,8 @@ pub struct Facts {
     pub organization: Arc<Organization>,
     /// Whom it belongs to.
     pub owner: Owner,
+    /// The connection that the call names, if it is one of the organization.
+    pub connection: Option<Arc<Connection>>,
     /// The limits of everything above it, and its own.
     pub limits: Vec<Arc<Limit>>,
 }

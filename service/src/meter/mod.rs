@@ -10,7 +10,8 @@
 //! - `queue.rs`, `shard.rs`, `round.rs`: what waits, in turn, and the task that serves it, again if the database fails;
 //! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one;
 //! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted;
-//! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it), `estimate.rs` (the
+//! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it; `models.rs`),
+//!   `estimate.rs` (the
 //!   worst case), `limits.rs` (whether it fits), `opening.rs` (what it holds), `post.rs` (what was used, `stranger.rs`: by
 //!   which model else), `ledger.rs` (windows and reservations).
 
@@ -25,6 +26,7 @@ mod glob;
 pub mod head;
 pub mod ledger;
 mod limits;
+mod models;
 mod opening;
 mod post;
 mod question;
@@ -40,11 +42,12 @@ mod task;
 pub use batch::Batch;
 pub use cache::Cache;
 pub use code::Code;
-pub use decide::{Check, Decision, ModelRule};
+pub use decide::{Check, Decision};
 pub use estimate::{Estimate, Price};
 pub use facts::{Facts, Key};
 pub use glob::matches;
 pub use limits::{Demand, Trouble, Verdict};
+pub use models::ModelRule;
 pub use opening::made;
 pub use post::usage as usage_of;
 pub use question::{Asker, Call, Gateway, Proof, Purpose, Question, Size};

@@ -19,7 +19,7 @@ use super::{
 use crate::{Error, Result, cost::Usage, price::resolve::Prices, secrets::Secrets};
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{OrganizationId, ReservationId},
+    id::{ConnectionId, OrganizationId, ReservationId},
     reservation,
     status::{ReservationState, UsageOrigin},
 };
@@ -185,8 +185,34 @@ impl Rules<'_> {
         if own { Ok(Some(row.clone())) } else { Err(absent) }
     }
 
+    /// Whether what attempts say they were served by is the organization's, and each credential one of the connection's.
+    /// What was disabled or deleted since is there all the same: usage is never lost.
+    fn served(
+        &mut self,
+        organization: OrganizationId,
+        authorized: Option<ConnectionId>,
+        attempts: &[Attempt],
+    ) -> Result<()> {
+        for attempt in attempts {
+            if let Some(id) = attempt.connection_id {
+                let connection = self.cache.connection(id);
+                let own = connection.filter(|connection| connection.organization_id == organization);
+                own.ok_or(Error::NotFound("connection"))?;
+            }
+            if let Some(id) = attempt.credential_id {
+                let credential = self.cache.credential(id);
+                let own = credential.filter(|credential| credential.organization_id == organization);
+                let named = attempt.connection_id.or(authorized);
+                own.filter(|credential| named == Some(credential.connection_id))
+                    .ok_or(Error::NotFound("credential"))?;
+            }
+        }
+        Ok(())
+    }
+
     fn settle(&mut self, naming: &Naming, attempts: &[Attempt], print: Fingerprint) -> Result<Answer> {
         let mut row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
+        self.served(row.organization_id, row.terms.connection, attempts)?;
         let key = (row.organization_id, row.id);
         if let Some(stranger) = Stranger::of(&row, attempts) {
             let facts = self.cache.facts(stranger.key, row.terms.connection);
@@ -276,6 +302,7 @@ impl Rules<'_> {
             return Err(Error::invalid("/key", "key_unknown", "the key is unknown"));
         };
         let organization = facts.key.organization_id;
+        self.served(organization, question.call.connection_id, attempts)?;
         if let Some(row) = self.gathered.ledger.reservation(organization, id) {
             repeats(row, print)?;
             let row = row.clone();

@@ -2,14 +2,20 @@
 //! decisions are tried against, with crashes and lost replies at every step.
 
 use super::{
-    facts::{Account, GatewayToken, Key, Member, Organization, ServiceAccount, SubjectLimits, Team},
+    facts::{
+        Account, Connection, Credential, GatewayToken, Key, Member, Organization, ServiceAccount,
+        SubjectLimits, Team,
+    },
     head::Moment,
     ledger::{WindowKey, Writes},
 };
 use crate::{Result, price::resolve::Prices};
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{GatewayTokenId, KeyId, OrganizationId, ReservationId, ServiceAccountId, TeamId, UserId},
+    id::{
+        ConnectionId, CredentialId, GatewayTokenId, KeyId, OrganizationId, ReservationId, ServiceAccountId,
+        TeamId, UserId,
+    },
     limit_window, reservation, usage_event,
 };
 use sea_orm::DbErr;
@@ -43,7 +49,7 @@ pub struct Credentials {
     pub keys: Vec<Key>,
 }
 
-/// The owners of keys, organizations, and subjects of limits to load.
+/// The owners of keys, organizations, connections with their credentials, and subjects of limits to load.
 #[derive(Debug, Default, Clone)]
 pub struct Parents {
     /// Organizations.
@@ -56,6 +62,10 @@ pub struct Parents {
     pub accounts: BTreeSet<UserId>,
     /// Service accounts.
     pub service_accounts: BTreeSet<ServiceAccountId>,
+    /// Connections.
+    pub connections: BTreeSet<ConnectionId>,
+    /// Credentials of connections.
+    pub credentials: BTreeSet<CredentialId>,
     /// Subjects whose limits are wanted.
     pub subjects: BTreeSet<(OrganizationId, Uuid)>,
 }
@@ -63,10 +73,11 @@ pub struct Parents {
 impl Parents {
     /// Whether there is nothing to load.
     pub fn is_empty(&self) -> bool {
-        let Self { organizations, teams, members, accounts, service_accounts, subjects } = self;
+        let Self { organizations, teams, members, accounts, service_accounts, .. } = self;
         let owners =
             organizations.is_empty() && teams.is_empty() && members.is_empty() && accounts.is_empty();
-        owners && service_accounts.is_empty() && subjects.is_empty()
+        let upstreams = self.connections.is_empty() && self.credentials.is_empty();
+        owners && service_accounts.is_empty() && upstreams && self.subjects.is_empty()
     }
 }
 
@@ -83,6 +94,10 @@ pub struct Found {
     pub accounts: Vec<Account>,
     /// Service accounts.
     pub service_accounts: Vec<ServiceAccount>,
+    /// Connections, whatever their status.
+    pub connections: Vec<Connection>,
+    /// Credentials of connections, deleted ones too.
+    pub credentials: Vec<Credential>,
     /// The limits of every subject that was asked for, also where there are none.
     pub limits: Vec<SubjectLimits>,
 }
@@ -130,7 +145,7 @@ pub trait Transaction: Send + Sync {
     /// Loads gateway tokens and keys.
     fn credentials(&mut self, missing: &Missing) -> impl Future<Output = Read<Credentials>> + Send;
 
-    /// Loads what keys belong to, and limits.
+    /// Loads what keys belong to, what serves calls, and limits.
     fn parents(&mut self, missing: &Parents) -> impl Future<Output = Read<Found>> + Send;
 
     /// Finds holds to release, some of them if there are many.

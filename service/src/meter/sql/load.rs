@@ -3,14 +3,16 @@
 use crate::meter::{
     Work,
     facts::{
-        Account, GatewayToken, Key, Limit, Member, Organization, Secret, ServiceAccount, SubjectLimits, Team,
+        Account, Connection, Credential, GatewayToken, Key, Limit, Member, Organization, Secret,
+        ServiceAccount, SubjectLimits, Team,
     },
     store::{Credentials, Found, Missing, Parents, Read},
 };
 use entity::{
-    gateway_token,
+    credential, gateway_token,
     id::{KeyId, OrganizationId},
-    key_secret, limit, membership, organization, service_account, team, user_account, virtual_key,
+    key_secret, limit, membership, organization, provider_connection, service_account, team, user_account,
+    virtual_key,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, PartialModelTrait, QueryFilter,
@@ -82,9 +84,30 @@ impl<C: ConnectionTrait> Loader<'_, C> {
         Ok(Credentials { tokens, keys: rows.into_iter().map(with).collect() })
     }
 
-    /// Loads organizations, the owners of keys, and limits.
+    /// Loads organizations, the owners of keys, what serves calls, and limits.
     pub(super) async fn parents(&self, missing: &Parents) -> Read<Found> {
-        let Parents { organizations, teams, members, accounts, service_accounts, subjects } = missing;
+        let (owners, (connections, credentials)) =
+            tokio::try_join!(self.owners(missing), self.upstreams(missing))?;
+        Ok(Found { connections, credentials, ..owners })
+    }
+
+    /// Connections and their credentials, also those that are gone.
+    async fn upstreams(&self, missing: &Parents) -> Read<(Vec<Connection>, Vec<Credential>)> {
+        let (connections, credentials) = (&missing.connections, &missing.credentials);
+        tokio::try_join!(
+            self.rows::<provider_connection::Entity, Connection>(
+                !connections.is_empty(),
+                one_of(provider_connection::Column::Id, connections.iter().copied())
+            ),
+            self.rows::<credential::Entity, Credential>(
+                !credentials.is_empty(),
+                one_of(credential::Column::Id, credentials.iter().copied())
+            ),
+        )
+    }
+
+    async fn owners(&self, missing: &Parents) -> Read<Found> {
+        let Parents { organizations, teams, members, accounts, service_accounts, subjects, .. } = missing;
         let of = |organization| membership::Column::OrganizationId.eq(organization);
         let is = |user| membership::Column::UserId.eq(user);
         let pairs = members.iter().fold(Condition::any(), |any, (organization, user)| {
@@ -111,7 +134,7 @@ impl<C: ConnectionTrait> Loader<'_, C> {
             self.rows::<limit::Entity, Limit>(!subjects.is_empty(), of_subjects(subjects)),
         )?;
         let limits = sets(subjects, limits);
-        Ok(Found { organizations, teams, members, accounts, service_accounts, limits })
+        Ok(Found { organizations, teams, members, accounts, service_accounts, limits, ..Found::default() })
     }
 }
 
