@@ -110,8 +110,8 @@ scoped!(model, id::ModelId, id: Id, "model", Some(PolicyKind::PriceBook), Some(m
 scoped!(model_alias, id::ModelAliasId, id: Id, "model alias", Some(PolicyKind::PriceBook),
     Some(model_alias::Column::OrganizationId));
 scoped!(price, id::PriceId, id: Id, "price", Some(PolicyKind::PriceBook), Some(price::Column::OrganizationId));
-// What a team's administrator reaches: the limits of the team, of its keys and of its people in it. A person reaches the own
-// ones.
+// What a team's administrator reaches: the limits of the team, of its keys and connections, and of its people in it. A person
+// reaches the own ones.
 scoped!(limit, id::LimitId, id: Id, "limit", Some(PolicyKind::Limits), Some(limit::Column::OrganizationId),
     concerns subject_id,
     live Condition::all().add(limit::Column::DeletedAt.is_null()),
@@ -159,10 +159,17 @@ fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
     let keys = teams_or_user(virtual_key::Column::TeamId, teams, virtual_key::Column::UserId, user);
     #[expect(clippy::disallowed_methods, reason = "a part of the condition that the repository puts on")]
     let keys = virtual_key::Entity::find().select_only().column(virtual_key::Column::Id).filter(keys);
+    let connections = provider_connection::Column::TeamId.is_in(team_ids());
+    #[expect(clippy::disallowed_methods, reason = "a part of the condition that the repository puts on")]
+    let connections = provider_connection::Entity::find()
+        .select_only()
+        .column(provider_connection::Column::Id)
+        .filter(connections);
     Condition::any()
         .add(of(SubjectKind::Team).add(subject.is_in(team_ids())))
         .add(of(SubjectKind::Member).add(limit::Column::TeamId.is_in(team_ids())))
         .add(of(SubjectKind::Key).add(subject.in_subquery(keys.into_query())))
+        .add(of(SubjectKind::Connection).add(subject.in_subquery(connections.into_query())))
         .add_option(user.map(|user| of(SubjectKind::User).add(subject.eq(user))))
 }
 

@@ -8,7 +8,7 @@ use crate::{
     world::{Effect, Shared, Who, World},
 };
 use entity::{
-    id::{KeyId, OrganizationId},
+    id::{ConnectionId, KeyId, OrganizationId},
     status::{KeyStatus, Metric, Mode, Period, Standing, UnpricedPolicy},
 };
 use service::{
@@ -49,6 +49,7 @@ pub fn start(world: &Shared) -> Work {
     let (home, bar, edit) = match which {
         0..=2 => of_key(&mut world, &policy, organization),
         3..=5 => of_owner(&mut world, &policy, organization),
+        6 if world.dice.one_in(2) => (organization, None, of_connection(&mut world, &policy, organization)),
         6 => (organization, None, of_tenant(&mut world, organization)),
         7 => (organization, None, new_price(&mut world, organization)),
         8 => {
@@ -168,6 +169,15 @@ fn of_tenant(world: &mut World, organization: OrganizationId) -> Edit {
             _ => tenant.unpriced = unpriced,
         }
         vec![(organization, PolicyKind::Organization, organization.uuid())]
+    })
+}
+
+fn of_connection(world: &mut World, policy: &Policy, organization: OrganizationId) -> Edit {
+    let line = town::line(&mut world.dice, policy, organization);
+    let id = ConnectionId::new(town::connection(organization));
+    Box::new(move |policy| {
+        policy.connections.insert(id, line);
+        vec![(organization, PolicyKind::Connection, id.uuid())]
     })
 }
 

@@ -1,12 +1,14 @@
 //! The rules once more, written down naively and from what they promise: no counters, no cache, no batches. What a window has
 //! counted is summed over all reservations each time; what a reservation still holds is told from the time alone.
 
-use crate::policy::{KeyRow, Lock, Policy, PriceRow, TokenRow};
+use crate::policy::{KeyRow, Line, Lock, Policy, PriceRow, TokenRow};
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use entity::{
     id::{ConnectionId, KeyId, LimitId, OrganizationId, PriceId, ReservationId, TeamId},
     reservation,
-    status::{KeyStatus, Metric, Period, ReservationState, Standing, SubjectKind, UnpricedPolicy},
+    status::{
+        ConnectionStatus, KeyStatus, Metric, Period, ReservationState, Standing, SubjectKind, UnpricedPolicy,
+    },
 };
 use service::meter::{Asker, Call, Gateway, Proof, facts::Limit};
 use uuid::Uuid;
@@ -208,11 +210,32 @@ pub fn path<'p>(policy: &'p Policy, key: &KeyRow, call: &Call) -> Vec<&'p Limit>
         SubjectKind::User => key.person().is_some_and(|user| user.uuid() == limit.subject_id),
         SubjectKind::ServiceAccount => key.service().is_some_and(|id| id.uuid() == limit.subject_id),
         SubjectKind::Key => key.id.uuid() == limit.subject_id,
-        SubjectKind::Connection => call.connection_id.is_some_and(|id| id.uuid() == limit.subject_id),
+        SubjectKind::Connection => {
+            line(policy, key, call).is_some_and(|(id, _)| id.uuid() == limit.subject_id)
+        }
     };
     let own = policy.limits.values().map(AsRef::as_ref);
     let own = own.filter(|limit| limit.organization_id == key.organization).filter(under);
     own.filter(|limit| concerns(limit.models.as_ref().map(|globs| &globs.0[..]), &call.models)).collect()
+}
+
+/// The connection that a call names, if it is there.
+fn line<'p>(policy: &'p Policy, key: &KeyRow, call: &Call) -> Option<(ConnectionId, &'p Line)> {
+    let id = call.connection_id?;
+    let line = policy.connections.get(&id).filter(|line| line.organization == key.organization)?;
+    Some((id, line))
+}
+
+/// Whether a call may go by the connection that it names.
+fn may_go_by(policy: &Policy, key: &KeyRow, call: &Call) -> bool {
+    let Some((_, line)) = line(policy, key, call) else { return call.connection_id.is_none() };
+    let fits = |globs: &Vec<String>| {
+        let fits = |model: &String| globs.iter().any(|glob| matches(glob, model));
+        !call.models.is_empty() && call.models.iter().all(fits)
+    };
+    line.status == ConnectionStatus::Active
+        && line.team.is_none_or(|team| key.team() == Some(team))
+        && line.models.as_ref().is_none_or(fits)
 }
 
 /// Whether a key may be used for a call, whatever the limits say.
@@ -242,7 +265,7 @@ pub fn may(
         && lock.is_none_or(|lock| runs(lock.expires_at))
         && owner
         && policy.tenants.get(&key.organization).is_some_and(|tenant| tenant.status == Standing::Active)
-        && (models || matches!(asker, Asker::Key))
+        && (models && may_go_by(policy, key, call) || matches!(asker, Asker::Key))
 }
 
 /// The token of a gateway, if it may ask what it asks.

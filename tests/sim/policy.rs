@@ -3,20 +3,21 @@
 use chrono::{DateTime, Utc};
 use entity::{
     id::{
-        GatewayTokenId, KeyId, LimitId, OrganizationId, PriceId, SecretId, ServiceAccountId, TeamId, UserId,
+        ConnectionId, GatewayTokenId, KeyId, LimitId, OrganizationId, PriceId, SecretId, ServiceAccountId,
+        TeamId, UserId,
     },
     json::{Tags, Texts},
     money::Rate,
     price,
     secret::Sealed,
-    status::{KeyStatus, Origin, PriceKind, Standing, UnpricedPolicy},
+    status::{ConnectionStatus, KeyStatus, Origin, PriceKind, Standing, UnpricedPolicy},
     terms::{Band, Component, Rates, ServiceTier, Terms},
 };
 use service::{
     meter::{
         facts::{
-            Account, GatewayToken, Key, Limit, Member, Organization, Secret, ServiceAccount, SubjectLimits,
-            Team,
+            Account, Connection, GatewayToken, Key, Limit, Member, Organization, Secret, ServiceAccount,
+            SubjectLimits, Team,
         },
         store::{Credentials, Found, Missing, Parents},
     },
@@ -39,6 +40,15 @@ pub enum Owned {
     Team(TeamId),
     Person(UserId),
     Service(ServiceAccountId),
+}
+
+/// A connection.
+#[derive(Debug, Clone)]
+pub struct Line {
+    pub organization: OrganizationId,
+    pub team: Option<TeamId>,
+    pub status: ConnectionStatus,
+    pub models: Option<Vec<String>>,
 }
 
 /// One secret of a key, and the token in clear, as its holder knows it.
@@ -95,6 +105,7 @@ pub struct Policy {
     pub services: BTreeMap<ServiceAccountId, (OrganizationId, Standing)>,
     pub keys: BTreeMap<KeyId, KeyRow>,
     pub tokens: BTreeMap<GatewayTokenId, TokenRow>,
+    pub connections: BTreeMap<ConnectionId, Line>,
     pub limits: BTreeMap<LimitId, Arc<Limit>>,
     pub prices: Vec<PriceRow>,
     pub books: BTreeMap<OrganizationId, Arc<Book>>,
@@ -120,6 +131,8 @@ impl Policy {
         policy.members.extend(mine.members.into_iter().filter(|((own, _), _)| *own == home));
         policy.services.extend(mine.services.into_iter().filter(|(_, (own, _))| *own == home));
         policy.keys.extend(mine.keys.into_iter().filter(|(_, key)| key.organization == home));
+        let lines = mine.connections.into_iter().filter(|(_, line)| line.organization == home);
+        policy.connections.extend(lines);
         policy.limits.retain(|_, limit| limit.organization_id != home);
         policy.limits.extend(mine.limits.into_iter().filter(|(_, limit)| limit.organization_id == home));
         policy.prices.retain(|row| row.organization != home);
@@ -160,6 +173,16 @@ impl Policy {
             let (organization_id, status) = *self.services.get(id)?;
             Some(ServiceAccount { id: *id, organization_id, status })
         };
+        let connection = |id: &ConnectionId| {
+            let line = self.connections.get(id)?;
+            Some(Connection {
+                id: *id,
+                organization_id: line.organization,
+                team_id: line.team,
+                status: line.status,
+                allowed_models: line.models.clone().map(Texts),
+            })
+        };
         let limits = missing.subjects.iter().map(|(organization_id, subject_id)| SubjectLimits {
             organization_id: *organization_id,
             subject_id: *subject_id,
@@ -171,7 +194,9 @@ impl Policy {
             members: missing.members.iter().filter_map(member).collect(),
             accounts: missing.accounts.iter().filter_map(account).collect(),
             service_accounts: missing.service_accounts.iter().filter_map(service).collect(),
+            connections: missing.connections.iter().filter_map(connection).collect(),
             limits: limits.collect(),
+            ..Found::default()
         }
     }
 

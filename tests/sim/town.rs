@@ -3,14 +3,14 @@
 
 use crate::{
     dice::Dice,
-    policy::{KeyRow, Lock, Owned, Policy, PriceRow, Tenant, TokenRow},
+    policy::{KeyRow, Line, Lock, Owned, Policy, PriceRow, Tenant, TokenRow},
     world::World,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    id::{GatewayTokenId, Id, KeyId, OrganizationId, TeamId, UserId},
+    id::{ConnectionId, GatewayTokenId, Id, KeyId, OrganizationId, TeamId, UserId},
     json::Texts,
-    status::{KeyStatus, Metric, Mode, Period, Standing, SubjectKind, UnpricedPolicy},
+    status::{ConnectionStatus, KeyStatus, Metric, Mode, Period, Standing, SubjectKind, UnpricedPolicy},
 };
 use service::{
     meter::facts::Limit,
@@ -155,6 +155,20 @@ pub fn connection(organization: OrganizationId) -> Uuid {
     Uuid::from_u128(organization.uuid().as_u128() ^ 1)
 }
 
+/// What the connection of an organization may be: at work or not, anybody's or a team's, for some models or for all.
+pub fn line(dice: &mut Dice, policy: &Policy, organization: OrganizationId) -> Line {
+    let own: BTreeMap<_, _> = policy.teams.iter().filter(|(_, (own, _))| *own == organization).collect();
+    let teams: Vec<TeamId> = own.into_keys().copied().collect();
+    let team = dice.one_in(5).then(|| dice.pick(&teams));
+    let models = dice.one_in(5).then(|| vec!["alder".to_owned(), "*r*".to_owned()]);
+    let status = match dice.below(6) {
+        0 => ConnectionStatus::Disabled,
+        1 if dice.one_in(3) => ConnectionStatus::Deleted,
+        _ => ConnectionStatus::Active,
+    };
+    Line { organization, team, status, models }
+}
+
 /// Fills an empty world.
 pub fn found(world: &mut World) {
     let (now, count) = (world.now, world.dice.between(1, 3));
@@ -198,6 +212,8 @@ fn tenant(dice: &mut Dice, policy: &mut Policy, organization: OrganizationId, no
         let key = key(dice, policy, organization, now);
         policy.keys.insert(key.id, key);
     }
+    let line = line(dice, policy, organization);
+    policy.connections.insert(ConnectionId::new(connection(organization)), line);
     for _ in 0..dice.between(1, 6) {
         let limit = limit(dice, policy, organization, connection(organization));
         policy.limits.insert(limit.id, limit);

@@ -11,7 +11,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::PriceId,
+    id::{ConnectionId, PriceId},
     status::{Origin, PriceKind},
 };
 use serde::Deserialize;
@@ -64,7 +64,7 @@ macro_rules! price_query {
         impl $name {
             fn filter(self) -> PriceFilter {
                 let Self { model, provider, kind, origin, in_force_at, .. } = self;
-                PriceFilter { scope: None, model, provider, kind, origin, in_force_at }
+                PriceFilter { scope: None, connection_id: None, model, provider, kind, origin, in_force_at }
             }
         }
     };
@@ -77,6 +77,8 @@ price_query! {
         /// platform's.
         #[param(inline)]
         scope: Level,
+        /// Only of this connection.
+        connection_id: ConnectionId,
     }
 }
 
@@ -102,15 +104,17 @@ async fn create_price(
 
 /// List prices
 ///
-/// The organization's own, or with `scope=platform` those that are there for every organization.
+/// The organization's own, with `scope=connection` those of its connections, or with `scope=platform` those that are there
+/// for every organization.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/prices", tag = "prices", params(PriceQuery),
     responses((status = 200, description = "One page.", body = PricePage)))]
 async fn list_prices(
     allow: Allow<permit::PricesRead>,
     Query(query): Query<PriceQuery>,
 ) -> Result<Json<Page<Price>>> {
-    let (page, scope) = (query.page(), query.scope);
-    Ok(Json(price::list(&allow, &page, PriceFilter { scope, ..query.filter() }).await?))
+    let (page, scope, connection_id) = (query.page(), query.scope, query.connection_id);
+    let filter = PriceFilter { scope, connection_id, ..query.filter() };
+    Ok(Json(price::list(&allow, &page, filter).await?))
 }
 
 /// Read a price

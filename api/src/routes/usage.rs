@@ -1,4 +1,4 @@
-//! `/v1/organizations/{organization}/usage/events`, and the totals of keys and teams: what calls used and cost.
+//! `/v1/organizations/{organization}/usage/events`, and the totals of keys, teams and connections: what calls used and cost.
 
 use crate::{
     extract::{Allow, Json, Path, Query},
@@ -8,7 +8,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{KeyId, TeamId, UsageEventId},
+    id::{ConnectionId, KeyId, TeamId, UsageEventId},
     status::UsageStatus,
 };
 use serde::Deserialize;
@@ -27,6 +27,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(get_usage_event))
         .routes(routes!(get_key_usage))
         .routes(routes!(get_team_usage))
+        .routes(routes!(get_connection_usage))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -51,6 +52,13 @@ struct TeamPath {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct ConnectionPath {
+    /// The connection.
+    connection: ConnectionId,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct AttemptQuery {
@@ -66,6 +74,8 @@ list_query! {
         key_id: KeyId,
         /// Only of keys that this team owned then.
         team_id: TeamId,
+        /// Only those that this connection served.
+        connection_id: ConnectionId,
         /// Only of this model, as the client called it or with every alias followed.
         #[param(example = "gpt-4o-mini")]
         model: String,
@@ -81,8 +91,8 @@ list_query! {
 
 impl From<UsageQuery> for UsageFilter {
     fn from(query: UsageQuery) -> Self {
-        let UsageQuery { key_id, team_id, model, status, from, to, .. } = query;
-        Self { key_id, team_id, model, status, from, to }
+        let UsageQuery { key_id, team_id, connection_id, model, status, from, to, .. } = query;
+        Self { key_id, team_id, connection_id, model, status, from, to }
     }
 }
 
@@ -143,4 +153,20 @@ async fn get_team_usage(
     Query(range): Query<UsageRange>,
 ) -> Result<Json<UsageTotals>> {
     Ok(Json(usage::of_team(&allow, path.team, range).await?))
+}
+
+/// Add up the usage of a connection
+///
+/// What the calls that it served used and cost over some hours, or ever, as far as they are in reach. An event counts in
+/// the hour in which it became known.
+#[utoipa::path(get, path = "/v1/organizations/{organization}/connections/{connection}/usage", tag = "usage",
+    params(ConnectionPath, UsageRange),
+    responses((status = 200, description = "The totals.", body = UsageTotals),
+              (status = 422, description = "`not_aligned`: `from` or `to` is no full hour in UTC.")))]
+async fn get_connection_usage(
+    allow: Allow<permit::UsageRead>,
+    Path(path): Path<ConnectionPath>,
+    Query(range): Query<UsageRange>,
+) -> Result<Json<UsageTotals>> {
+    Ok(Json(usage::of_connection(&allow, path.connection, range).await?))
 }

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::{LimitId, TeamId},
     limit::{self, Column, Entity},
-    limit_window, membership, service_account,
+    limit_window, membership, provider_connection, service_account,
     status::{Metric, SubjectKind},
     team, virtual_key,
 };
@@ -65,7 +65,7 @@ async fn known(ctx: &Ctx, subject: SubjectId) -> Result<()> {
         SubjectId::User(id) => ctx.repository::<membership::Entity>().find(id).await.map(drop),
         SubjectId::ServiceAccount(id) => ctx.repository::<service_account::Entity>().find(id).await.map(drop),
         SubjectId::Key(id) => ctx.repository::<virtual_key::Entity>().find(id).await.map(drop),
-        SubjectId::Connection(_) => Err(Error::NotFound("connection")),
+        SubjectId::Connection(id) => ctx.repository::<provider_connection::Entity>().find(id).await.map(drop),
     };
     match found {
         Err(Error::NotFound(_)) if ctx.repository::<Entity>().first(of(subject)).await?.is_some() => Ok(()),

@@ -5,7 +5,7 @@ use super::NewLimit;
 use crate::{Ctx, Error, Result, Unit, scope::Reach, scope::Scope};
 use entity::{
     id::{ConnectionId, Id, KeyId, Kind, OrganizationId, ServiceAccountId, TeamId, UserId},
-    membership, organization, service_account,
+    membership, organization, provider_connection, service_account,
     status::SubjectKind,
     team, team_member, virtual_key,
 };
@@ -158,8 +158,9 @@ impl Subject {
             SubjectId::User(id) => person(unit, id, new.team_id).await?,
             SubjectId::ServiceAccount(id) => drop(unit.read::<service_account::Entity>().hold(id).await?),
             SubjectId::Key(id) => drop(unit.read::<virtual_key::Entity>().hold(id).await?),
-            // Nothing has such ids yet.
-            SubjectId::Connection(_) => return Err(Error::NotFound("connection")),
+            SubjectId::Connection(id) => {
+                drop(unit.read::<provider_connection::Entity>().hold(id).await?);
+            }
         }
         delegated(unit.ctx, new.subject_kind)?;
         Ok(Self { kind: new.subject_kind, id: new.subject_id.uuid(), team: new.team_id })
@@ -187,13 +188,12 @@ pub(super) fn is_limited(ctx: &Ctx) -> bool {
     matches!(ctx.scope.reach, Reach::Limited { .. })
 }
 
-/// Who administers a team divides what the team has among its keys and its people; what the team has, the organization
-/// says.
+/// Who administers a team divides what the team has among its keys, its people and its own connections; what the team has,
+/// the organization says.
 pub(super) fn delegated(ctx: &Ctx, kind: SubjectKind) -> Result<()> {
-    if !is_limited(ctx) || matches!(kind, SubjectKind::Key | SubjectKind::Member) {
+    if !is_limited(ctx) || matches!(kind, SubjectKind::Key | SubjectKind::Member | SubjectKind::Connection) {
         return Ok(());
     }
-    let message =
-        "a team's administrator limits the keys of the team and its members in it, and nothing else";
+    let message = "a team's administrator limits the keys and connections of the team and its members in it, and nothing else";
     Err(Error::Forbidden(message.into()))
 }

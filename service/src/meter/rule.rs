@@ -116,7 +116,7 @@ impl Rules<'_> {
         if let Some(row) = self.gathered.ledger.reservation(organization, opening.id) {
             repeats(row, opening.print)?;
             if checked.allowed() {
-                return Ok(Answer::Authorized(checked, row.clone()));
+                return Ok(Answer::Authorized(checked.into(), row.clone()));
             }
         } else if opening.chosen {
             is_timely(opening.id, self.now(organization), None)?;
@@ -128,7 +128,7 @@ impl Rules<'_> {
         let row = opening.row(&decision, question)?;
         self.gathered.ledger.would_deny(organization, decision.limits.iter());
         self.gathered.ledger.open(row.clone(), Vec::new())?;
-        Ok(Answer::Authorized(decision, row))
+        Ok(Answer::Authorized(decision.into(), row))
     }
 
     /// A request by itself: it is decided, and counted at once.
@@ -139,7 +139,7 @@ impl Rules<'_> {
         };
         let organization = facts.key.organization_id;
         if let Some(row) = self.gathered.ledger.reservation(organization, id) {
-            return Ok(Answer::Authorized(decision.clone(), row.clone()));
+            return Ok(Answer::Authorized(decision.clone().into(), row.clone()));
         }
         let by_platform = self.by_platform(question);
         let opening = Opening { id, chosen: false, seconds: 0, print: [0; 16], by_platform };
@@ -147,7 +147,7 @@ impl Rules<'_> {
         let attempt = Attempt::of(Usage::default());
         self.gathered.ledger.would_deny(organization, decision.limits.iter());
         let row = self.record(row, &[attempt], UsageOrigin::Check)?;
-        Ok(Answer::Authorized(decision, row))
+        Ok(Answer::Authorized(decision.into(), row))
     }
 
     /// Puts what is known from the start on the books, as a reservation that is settled.

@@ -48,7 +48,7 @@ pub enum Answer {
     /// A decision without an effect: a denial, or an explanation.
     Decided(Decision),
     /// The call may be made, and holds its worst case; or its request is counted.
-    Authorized(Decision, reservation::Model),
+    Authorized(Box<Decision>, reservation::Model),
     /// What the call used is on the books; maybe it was before.
     Settled(reservation::Model, Vec<usage_event::Model>),
     /// The call has not happened.

@@ -7,6 +7,7 @@ use entity::{
     id::OrganizationId,
     organization,
     price::{ActiveModel, Entity},
+    provider_connection,
     status::{Origin, PriceKind},
 };
 use sea_orm::ActiveValue::{NotSet, Set};
@@ -21,6 +22,10 @@ const CURRENCY: &str = "USD";
 /// Makes a price of the scope's organization, or of the platform.
 pub async fn create(ctx: &Ctx, new: NewPrice) -> Result<Price> {
     let mut unit = ctx.begin().await?;
+    // The connection is kept from being deleted meanwhile; who holds it and the head takes the head last.
+    if let Some(connection) = new.connection_id {
+        unit.read::<provider_connection::Entity>().hold(connection).await?;
+    }
     let now = term::lock(&unit).await?;
     let name = new.name();
     let mut row = new.checked(now)?;
@@ -71,6 +76,7 @@ impl NewPrice {
         Ok(ActiveModel {
             provider: Set(self.provider),
             model: Set(self.model),
+            connection_id: Set(self.connection_id),
             kind: Set(self.kind),
             currency: self.currency.map_or(NotSet, Set),
             terms: Set(terms),

@@ -142,6 +142,9 @@ tariff! {
         #[serde(default)]
         #[schema(max_length = 64, example = "openai")]
         pub provider: Option<String>,
+        /// The connection it is for; absent or null = all of the organization. It holds before every other price there.
+        #[serde(default)]
+        pub connection_id: Option<ConnectionId>,
         /// ISO 4217; absent or null = the organization's default currency.
         #[serde(default)]
         #[schema(example = "USD")]
@@ -169,6 +172,7 @@ impl From<price::Model> for NewPrice {
         let mut new = Self {
             model: row.model,
             provider: row.provider,
+            connection_id: row.connection_id,
             currency: Some(row.currency),
             markup_bps: row.markup_bps,
             effective_from: Some(row.effective_from),

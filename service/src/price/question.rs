@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{Ctx, Result, validate::Faults};
 use chrono::{DateTime, Utc};
-use entity::status::UnpricedPolicy;
+use entity::{id::ConnectionId, provider_connection, status::UnpricedPolicy};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -21,6 +21,8 @@ pub struct PriceQuestion {
     /// The provider; absent = whichever has a price.
     #[param(max_length = 64, example = "openai")]
     pub provider: Option<String>,
+    /// The connection that serves it, whose own prices hold first; absent = none.
+    pub connection_id: Option<ConnectionId>,
     /// The moment; absent = now.
     pub at: Option<DateTime<Utc>>,
 }
@@ -34,6 +36,9 @@ pub struct PriceResolution {
     /// The provider that was asked for.
     #[schema(required)]
     pub provider: Option<String>,
+    /// The connection that was asked for.
+    #[schema(required)]
+    pub connection_id: Option<ConnectionId>,
     /// The moment that was asked for.
     pub at: DateTime<Utc>,
     /// The model, with every alias followed.
@@ -64,6 +69,7 @@ impl PriceResolution {
         Self {
             model: wanted.model.to_owned(),
             provider: wanted.provider.map(Into::into),
+            connection_id: wanted.connection_id,
             at: wanted.at,
             resolved_model: found.model,
             aliases: found.aliases,
@@ -85,17 +91,24 @@ pub(super) fn check(faults: &mut Faults, at: &str, model: &str, provider: Option
     }
 }
 
+/// Whether the connection of a question is there.
+pub(super) async fn find_connection(ctx: &Ctx, connection: Option<ConnectionId>) -> Result<()> {
+    let Some(connection) = connection else { return Ok(()) };
+    ctx.repository::<provider_connection::Entity>().find(connection).await.map(drop)
+}
+
 /// Finds the price that holds for a model.
 pub async fn resolve(ctx: &Ctx, question: PriceQuestion) -> Result<PriceResolution> {
     let mut faults = Faults::default();
     check(&mut faults, "?", &question.model, question.provider.as_deref());
     faults.moment("?at", question.at);
     faults.finish()?;
+    find_connection(ctx, question.connection_id).await?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
     let wanted = Wanted {
         model: &question.model,
         provider: question.provider.as_deref(),
-        connection_id: None,
+        connection_id: question.connection_id,
         at: question.at.unwrap_or(prices.now),
     };
     Ok(PriceResolution::of(&prices, &wanted))

@@ -12,7 +12,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::PriceId,
+    id::{ConnectionId, PriceId},
     money::Nanos,
     status::UnpricedPolicy,
     terms::{Component, ServiceTier},
@@ -32,6 +32,9 @@ pub struct UsedCall {
     #[serde(default)]
     #[schema(max_length = 64, example = "openai")]
     pub provider: Option<String>,
+    /// The connection that served it, whose own prices hold first; absent or null = none.
+    #[serde(default)]
+    pub connection_id: Option<ConnectionId>,
     /// When it was made; absent or null = now.
     #[serde(default)]
     pub at: Option<DateTime<Utc>>,
@@ -131,11 +134,12 @@ impl UsedCall {
 pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
     let reading = call.read()?;
     let manner = call.manner(&reading);
+    question::find_connection(ctx, call.connection_id).await?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
     let wanted = Wanted {
         model: &call.model,
         provider: call.provider.as_deref(),
-        connection_id: None,
+        connection_id: call.connection_id,
         at: call.at.unwrap_or(prices.now),
     };
     let price = prices.winner(&wanted).map(|winner| winner.entry);

@@ -5,12 +5,14 @@ use crate::{
     Ctx, Error, Result,
     page::{Page, PageRequest},
     scope::Scope,
+    usage::known,
     validate::Faults,
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{OrganizationId, PriceId},
+    id::{ConnectionId, OrganizationId, PriceId},
     price::{Column, Entity},
+    provider_connection,
     status::{Origin, PriceKind},
 };
 use sea_orm::{
@@ -26,6 +28,8 @@ const LATER: &str = "later";
 pub struct PriceFilter {
     /// Whose they are: the scope's own unless said.
     pub scope: Option<Level>,
+    /// Only of this connection.
+    pub connection_id: Option<ConnectionId>,
     /// Only with exactly this model or glob.
     pub model: Option<String>,
     /// Only of this provider.
@@ -40,10 +44,16 @@ pub struct PriceFilter {
 
 /// One page of prices: the scope's own, or those of the platform.
 pub async fn list(ctx: &Ctx, page: &PageRequest, filter: PriceFilter) -> Result<Page<Price>> {
-    let level = filter.scope.unwrap_or(Level::of(ctx.scope.organization));
+    let of = filter.connection_id.map(|_| Level::Connection);
+    let level = filter.scope.or(of).unwrap_or(Level::of(ctx.scope.organization));
+    if let Some(connection) = filter.connection_id {
+        let of_connection = Column::ConnectionId.eq(connection);
+        known::<provider_connection::Entity, Entity>(ctx, connection, of_connection).await?;
+    }
     let of_connection = Column::ConnectionId.is_not_null();
     let condition = Condition::all()
         .add(if level == Level::Connection { of_connection } else { of_connection.not() })
+        .add_option(filter.connection_id.map(|connection| Column::ConnectionId.eq(connection)))
         .add_option(filter.model.map(|model| Column::Model.eq(model)))
         .add_option(filter.provider.map(|provider| Column::Provider.eq(provider)))
         .add_option(filter.kind.map(|kind| Column::Kind.eq(kind)))

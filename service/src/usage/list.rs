@@ -11,7 +11,8 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{KeyId, ReservationId, TeamId, UsageEventId},
+    id::{ConnectionId, KeyId, ReservationId, TeamId, UsageEventId},
+    provider_connection,
     status::UsageStatus,
     team,
     usage_event::{Column, Entity},
@@ -26,6 +27,8 @@ pub struct UsageFilter {
     pub key_id: Option<KeyId>,
     /// Only of keys that this team owned then.
     pub team_id: Option<TeamId>,
+    /// Only those that this connection served.
+    pub connection_id: Option<ConnectionId>,
     /// Only of this model, as the client called it or with every alias followed.
     pub model: Option<String>,
     /// Only those that went so.
@@ -37,7 +40,8 @@ pub struct UsageFilter {
 }
 
 impl UsageFilter {
-    /// The filter as a condition. A key or a team that is not there, or not in reach, is not found. Moments are ranges of
+    /// The filter as a condition. A key, a team or a connection that is not there, or not
+    /// in reach, is not found. Moments are ranges of
     /// ids, by which the index and the partitions are.
     async fn condition(self, ctx: &Ctx) -> Result<Condition> {
         let mut faults = Faults::default();
@@ -50,12 +54,17 @@ impl UsageFilter {
         if let Some(team) = self.team_id {
             known::<team::Entity, Entity>(ctx, team, Column::TeamId.eq(team)).await?;
         }
+        if let Some(connection) = self.connection_id {
+            let of_connection = Column::ConnectionId.eq(connection);
+            known::<provider_connection::Entity, Entity>(ctx, connection, of_connection).await?;
+        }
         let model = |model: String| {
             Condition::any().add(Column::Model.eq(&model)).add(Column::RequestedModel.eq(model))
         };
         Ok(Condition::all()
             .add_option(self.key_id.map(|key| Column::KeyId.eq(key)))
             .add_option(self.team_id.map(|team| Column::TeamId.eq(team)))
+            .add_option(self.connection_id.map(|connection| Column::ConnectionId.eq(connection)))
             .add_option(self.model.map(model))
             .add_option(self.status.map(|status| Column::Status.eq(status)))
             .add_option(self.from.map(|from| Column::Id.gte(first_id(from))))

@@ -12,7 +12,7 @@ mod verify;
 pub use event::{ItemizedUsageEvent, UsageEvent, UsageEventPage};
 pub use list::{UsageFilter, get, list};
 pub use sums::UsageSums;
-pub use totals::{CurrencyCost, UsageRange, UsageTotals, of_key, of_team};
+pub use totals::{CurrencyCost, UsageRange, UsageTotals, of_connection, of_key, of_team};
 pub use verify::{Dimensions, RollupCheck, RollupDifference, Tally, verify_rollups};
 
 use crate::{Ctx, Error, Result, repository::Scoped};

@@ -1,4 +1,4 @@
-//! Totals of a key and of a team, from the sums by hour and day. Currencies are never added together.
+//! Totals of a key, of a team and of a connection, from the sums by hour and day. Currencies are never added together.
 
 use super::{
     hours::Hours,
@@ -8,9 +8,9 @@ use super::{
 use crate::{Ctx, Error, Result};
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{KeyId, TeamId},
+    id::{ConnectionId, KeyId, TeamId},
     money::{Nanos, Total},
-    team,
+    provider_connection, team,
     usage_rollup::Column,
     virtual_key,
 };
@@ -89,6 +89,12 @@ pub async fn of_key(ctx: &Ctx, key: KeyId, range: UsageRange) -> Result<UsageTot
 pub async fn of_team(ctx: &Ctx, team: TeamId, range: UsageRange) -> Result<UsageTotals> {
     ctx.repository::<team::Entity>().find(team).await?;
     totals(ctx, Rollups::new(ctx).narrow(Column::TeamId.eq(team)), range).await
+}
+
+/// What the calls that a connection served used and cost, as far as they are in reach.
+pub async fn of_connection(ctx: &Ctx, connection: ConnectionId, range: UsageRange) -> Result<UsageTotals> {
+    ctx.repository::<provider_connection::Entity>().find(connection).await?;
+    totals(ctx, Rollups::new(ctx).narrow(Column::ConnectionId.eq(connection)), range).await
 }
 
 async fn totals(ctx: &Ctx, rollups: Rollups, range: UsageRange) -> Result<UsageTotals> {
