@@ -179,6 +179,7 @@ impl Policy {
                 id: *id,
                 organization_id: line.organization,
                 team_id: line.team,
+                provider: "sim".into(),
                 status: line.status,
                 allowed_models: line.models.clone().map(Texts),
             })

@@ -53,7 +53,7 @@ macro_rules! attempt {
             #[serde(default)]
             #[schema(min_length = 1, max_length = 256, example = "gpt-4o-mini")]
             pub model: Option<String>,
-            /// The provider that served it; absent or null = the one of the price.
+            /// The provider that served it; absent or null = that of the connection, or else of the price.
             #[serde(default)]
             #[schema(max_length = 64, example = "openai")]
             pub provider: Option<String>,
@@ -240,6 +240,7 @@ impl Told<'_> {
             provider: text(self.provider),
             connection_id: self.connection_id,
             credential_id: self.credential_id,
+            connection_provider: None,
             usage,
             manner,
             status: self.status,

@@ -96,7 +96,7 @@ impl<S: Store> Batch<'_, S> {
         stage("policy", started);
         let started = Instant::now();
         let mut gathered = self.found(tx, requests, &moment).await?;
-        self.load(tx, &Wanted::of_strangers(requests, &gathered.ledger)).await?;
+        self.load(tx, &Wanted::of_settled(requests, &gathered.ledger)).await?;
         self.price(requests, &moment, &mut gathered).await?;
         let keys = self.windows(requests, &gathered);
         for row in tx.windows(&keys).await? {
@@ -299,11 +299,14 @@ impl Wanted {
         wanted
     }
 
-    fn of_strangers(requests: &[Request], ledger: &Ledger) -> Self {
+    /// What settlements need: the connections of their calls, and the keys of those that were served by another model.
+    fn of_settled(requests: &[Request], ledger: &Ledger) -> Self {
         let keys = strangers(requests, ledger).map(|stranger| (stranger.key, stranger.row.terms.connection));
-        let keys: BTreeSet<_> = keys.collect();
-        let connections = keys.iter().filter_map(|(_, connection)| *connection).collect();
-        Self { keys, connections, ..Self::default() }
+        let connections = requests.iter().filter_map(|request| {
+            let Task::Do(Command::Settle(naming, ..)) = &request.task else { return None };
+            ledger.reservation(naming.organization, naming.reservation)?.terms.connection
+        });
+        Self { keys: keys.collect(), connections: connections.collect(), ..Self::default() }
     }
 }
 

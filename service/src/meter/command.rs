@@ -48,6 +48,9 @@ pub struct Attempt {
     pub connection_id: Option<ConnectionId>,
     /// The secret of the connection.
     pub credential_id: Option<CredentialId>,
+    /// The provider of the connection; known only once the connection is.
+    #[serde(skip)]
+    pub connection_provider: Option<String>,
     /// How much of everything it used.
     pub usage: Usage,
     /// How it was served, as far as that is charged for.
@@ -70,6 +73,7 @@ impl Attempt {
             provider: None,
             connection_id: None,
             credential_id: None,
+            connection_provider: None,
             usage,
             manner: Manner::default(),
             status: UsageStatus::Success,

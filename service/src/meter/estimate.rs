@@ -15,7 +15,6 @@ use entity::{
     status::UnpricedPolicy,
     terms::{Component, Rates},
 };
-use std::sync::Arc;
 
 /// The cap on a completion of which nothing else is known: neither the call, nor the organization, nor the catalogue says
 /// one.
@@ -58,8 +57,14 @@ impl Estimate {
     }
 }
 
-/// What a call is worth at most; `default_cap` is the organization's cap on completions.
-pub fn estimate(prices: &Prices, call: &Call, default_cap: Option<i64>, at: DateTime<Utc>) -> Estimate {
+/// What a call is worth at most; `provider` is that of its connection, `default_cap` the organization's cap on completions.
+pub fn estimate(
+    prices: &Prices,
+    call: &Call,
+    provider: Option<&str>,
+    default_cap: Option<i64>,
+    at: DateTime<Utc>,
+) -> Estimate {
     let mut whole = Estimate {
         input_tokens: 0,
         output_tokens: 0,
@@ -78,7 +83,8 @@ pub fn estimate(prices: &Prices, call: &Call, default_cap: Option<i64>, at: Date
     let mut worth = Vec::with_capacity(call.models.len());
     for model in &call.models {
         let figures = Figures::new(call, default_cap, prices.model(model));
-        let entry = entry(prices, call, model, at);
+        let entry = prices.winner(&Wanted { model, provider, connection_id: call.connection_id, at });
+        let entry = entry.map(|winner| winner.entry);
         whole.input_tokens = whole.input_tokens.max(figures.input);
         whole.output_tokens = whole.output_tokens.max(figures.output);
         whole.bounds_input &= figures.bounded;
@@ -89,12 +95,6 @@ pub fn estimate(prices: &Prices, call: &Call, default_cap: Option<i64>, at: Date
     }
     whole.price = dearest(worth);
     whole
-}
-
-/// The price in force of one model.
-fn entry(prices: &Prices, call: &Call, model: &str, at: DateTime<Utc>) -> Option<Arc<Entry>> {
-    let wanted = Wanted { model, provider: None, connection_id: call.connection_id, at };
-    prices.winner(&wanted).map(|winner| winner.entry)
 }
 
 /// What a call may cost with one model. What cannot be computed is not known.

@@ -92,6 +92,8 @@ pub struct Connection {
     pub organization_id: OrganizationId,
     /// The team it belongs to; none = the organization.
     pub team_id: Option<TeamId>,
+    /// The provider, as prices name it.
+    pub provider: String,
     /// Whether calls may name it.
     pub status: ConnectionStatus,
     /// Globs of models it serves.

@@ -108,7 +108,7 @@ fn event(
         service_account_id: row.service_account_id,
         connection_id: attempt.connection_id.or(row.terms.connection),
         credential_id: attempt.credential_id,
-        provider: attempt.provider.clone().or_else(|| price.as_ref()?.provider.as_deref().map(str::to_owned)),
+        provider: provider(attempt).or_else(|| price.as_ref()?.provider.as_deref()).map(str::to_owned),
         model: requested.as_ref().map(|model| prices.resolved(model).to_owned()),
         requested_model: requested,
         project: row.terms.project.clone(),
@@ -162,6 +162,11 @@ fn counted(attempt: &Attempt) -> Usage {
     usage
 }
 
+/// The provider that served an attempt, as far as it was said or its connection says it.
+fn provider(attempt: &Attempt) -> Option<&str> {
+    attempt.provider.as_deref().or(attempt.connection_provider.as_deref())
+}
+
 /// The price that was named when the call was authorized; of a model that was not, the one that was in force then.
 fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &str) -> Option<Arc<Entry>> {
     let connection_id = attempt.connection_id.or(row.terms.connection);
@@ -175,7 +180,7 @@ fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &s
     if let Some(entry) = kept {
         return Some(entry.clone());
     }
-    let wanted = Wanted { model, provider: attempt.provider.as_deref(), connection_id, at: row.created_at };
+    let wanted = Wanted { model, provider: provider(attempt), connection_id, at: row.created_at };
     prices.winner(&wanted).map(|winner| winner.entry)
 }
 

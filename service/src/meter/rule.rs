@@ -91,7 +91,8 @@ impl Rules<'_> {
         let organization = facts.key.organization_id;
         let at = self.now(organization);
         let cap = facts.organization.default_max_output_tokens;
-        let estimate = estimate(self.prices(organization)?, &question.call, cap, at);
+        let provider = facts.connection.as_ref().map(|connection| connection.provider.as_str());
+        let estimate = estimate(self.prices(organization)?, &question.call, provider, cap, at);
         let asking = if worst { Asking::Worst(&estimate) } else { Asking::Request(&estimate) };
         decision.limits = judge(&facts, &question.call, asking, &self.gathered.ledger, at);
         decision.estimate = Some(estimate);
@@ -185,34 +186,36 @@ impl Rules<'_> {
         if own { Ok(Some(row.clone())) } else { Err(absent) }
     }
 
-    /// Whether what attempts say they were served by is the organization's, and each credential one of the connection's.
-    /// What was disabled or deleted since is there all the same: usage is never lost.
+    /// The attempts with what is known of the connections that have served them, if those are the organization's, and each
+    /// credential is one of the connection's. What was disabled or deleted since is there all the same: usage is never lost.
     fn served(
         &mut self,
         organization: OrganizationId,
         authorized: Option<ConnectionId>,
         attempts: &[Attempt],
-    ) -> Result<()> {
-        for attempt in attempts {
-            if let Some(id) = attempt.connection_id {
-                let connection = self.cache.connection(id);
-                let own = connection.filter(|connection| connection.organization_id == organization);
-                own.ok_or(Error::NotFound("connection"))?;
+    ) -> Result<Vec<Attempt>> {
+        let mut attempts = attempts.to_vec();
+        for attempt in &mut attempts {
+            let by = attempt.connection_id.or(authorized);
+            let connection = by.and_then(|id| self.cache.connection(id));
+            let connection = connection.filter(|connection| connection.organization_id == organization);
+            if attempt.connection_id.is_some() && connection.is_none() {
+                return Err(Error::NotFound("connection"));
             }
             if let Some(id) = attempt.credential_id {
                 let credential = self.cache.credential(id);
                 let own = credential.filter(|credential| credential.organization_id == organization);
-                let named = attempt.connection_id.or(authorized);
-                own.filter(|credential| named == Some(credential.connection_id))
+                own.filter(|credential| by == Some(credential.connection_id))
                     .ok_or(Error::NotFound("credential"))?;
             }
+            attempt.connection_provider = connection.map(|connection| connection.provider.clone());
         }
-        Ok(())
+        Ok(attempts)
     }
 
     fn settle(&mut self, naming: &Naming, attempts: &[Attempt], print: Fingerprint) -> Result<Answer> {
         let mut row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
-        self.served(row.organization_id, row.terms.connection, attempts)?;
+        let attempts = &self.served(row.organization_id, row.terms.connection, attempts)?;
         let key = (row.organization_id, row.id);
         if let Some(stranger) = Stranger::of(&row, attempts) {
             let facts = self.cache.facts(stranger.key, row.terms.connection);
@@ -302,7 +305,7 @@ impl Rules<'_> {
             return Err(Error::invalid("/key", "key_unknown", "the key is unknown"));
         };
         let organization = facts.key.organization_id;
-        self.served(organization, question.call.connection_id, attempts)?;
+        let attempts = &self.served(organization, question.call.connection_id, attempts)?;
         if let Some(row) = self.gathered.ledger.reservation(organization, id) {
             repeats(row, print)?;
             let row = row.clone();

@@ -18,7 +18,7 @@ pub struct PriceQuestion {
     /// The model, or an alias, as a client calls it.
     #[param(min_length = 1, max_length = 255, example = "gpt-4o")]
     pub model: String,
-    /// The provider; absent = whichever has a price.
+    /// The provider; absent = that of the connection, or whichever has a price.
     #[param(max_length = 64, example = "openai")]
     pub provider: Option<String>,
     /// The connection that serves it, whose own prices hold first; absent = none.
@@ -33,7 +33,7 @@ pub struct PriceResolution {
     /// The model that was asked for.
     #[schema(example = "fast")]
     pub model: String,
-    /// The provider that was asked for.
+    /// The provider that was asked for, or that of the connection.
     #[schema(required)]
     pub provider: Option<String>,
     /// The connection that was asked for.
@@ -91,10 +91,16 @@ pub(super) fn check(faults: &mut Faults, at: &str, model: &str, provider: Option
     }
 }
 
-/// Whether the connection of a question is there.
-pub(super) async fn find_connection(ctx: &Ctx, connection: Option<ConnectionId>) -> Result<()> {
-    let Some(connection) = connection else { return Ok(()) };
-    ctx.repository::<provider_connection::Entity>().find(connection).await.map(drop)
+/// The provider of a question: the one that is named, or else that of the connection, which must be there.
+pub(super) async fn provider(
+    ctx: &Ctx,
+    named: Option<&str>,
+    connection: Option<ConnectionId>,
+) -> Result<Option<String>> {
+    let named = named.map(str::to_owned);
+    let Some(connection) = connection else { return Ok(named) };
+    let row = ctx.repository::<provider_connection::Entity>().find(connection).await?;
+    Ok(named.or(Some(row.provider)))
 }
 
 /// Finds the price that holds for a model.
@@ -103,11 +109,11 @@ pub async fn resolve(ctx: &Ctx, question: PriceQuestion) -> Result<PriceResoluti
     check(&mut faults, "?", &question.model, question.provider.as_deref());
     faults.moment("?at", question.at);
     faults.finish()?;
-    find_connection(ctx, question.connection_id).await?;
+    let provider = provider(ctx, question.provider.as_deref(), question.connection_id).await?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
     let wanted = Wanted {
         model: &question.model,
-        provider: question.provider.as_deref(),
+        provider: provider.as_deref(),
         connection_id: question.connection_id,
         at: question.at.unwrap_or(prices.now),
     };

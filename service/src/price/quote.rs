@@ -28,7 +28,7 @@ pub struct UsedCall {
     /// The model, or an alias, as the client called it.
     #[schema(min_length = 1, max_length = 255, example = "gpt-4o")]
     pub model: String,
-    /// The provider that served it; absent or null = whichever has a price.
+    /// The provider that served it; absent or null = that of the connection, or whichever has a price.
     #[serde(default)]
     #[schema(max_length = 64, example = "openai")]
     pub provider: Option<String>,
@@ -134,11 +134,11 @@ impl UsedCall {
 pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
     let reading = call.read()?;
     let manner = call.manner(&reading);
-    question::find_connection(ctx, call.connection_id).await?;
+    let provider = question::provider(ctx, call.provider.as_deref(), call.connection_id).await?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
     let wanted = Wanted {
         model: &call.model,
-        provider: call.provider.as_deref(),
+        provider: provider.as_deref(),
         connection_id: call.connection_id,
         at: call.at.unwrap_or(prices.now),
     };
