@@ -132,7 +132,8 @@ fn traits(path: &str, method: &HttpMethod, operation: &Operation) -> Traits {
     // Whoever must state a version can be told that it is missing.
     let must_match = operation.responses.responses.contains_key("428");
     // Resuming may wait for a version; what stops something never does.
-    let changes = matches!(method, HttpMethod::Patch | HttpMethod::Delete) || path.ends_with("/resume");
+    let edits = matches!(method, HttpMethod::Put | HttpMethod::Patch | HttpMethod::Delete);
+    let changes = edits || path.ends_with("/resume");
     let edits = changes || must_match;
     let has_query = operation.parameters.iter().flatten().any(is_query);
     Traits {

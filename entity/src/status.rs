@@ -325,8 +325,10 @@ text_enum! {
 }
 text_enum! {
     /// How a connection is.
+    #[derive(Default)]
     Health {
         /// Nobody has tried it.
+        #[default]
         Unknown,
         /// It answers.
         Healthy,

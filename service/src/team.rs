@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::{TeamId, UserId},
     json::{Tags, Texts},
+    provider_connection,
     status::{KeyStatus, Standing, TeamRole},
     team::{ActiveModel, Column, Entity},
     team_member, virtual_key,
@@ -182,13 +183,18 @@ pub async fn turn(ctx: &Ctx, id: TeamId, turn: Turn) -> Result<Team> {
     unit.commit(view).await
 }
 
-/// Deletes a team. Live keys are in the way, unless they are to be revoked with it.
+/// Deletes a team. Live keys are in the way, unless they are to be revoked with it; its connections always are.
 pub async fn delete(ctx: &Ctx, id: TeamId, version: Option<i64>, cascade: Option<Cascade>) -> Result<()> {
     let current = ctx.repository::<Entity>().find(id).await?;
     let expected = Expected::new(version, current.version)?;
     let mut unit = ctx.begin().await?;
     // The team is locked first: a key that is being made for it waits, and then finds it gone.
     unit.read::<Entity>().lock(id).await?;
+    let connections = provider_connection::Column::TeamId.eq(id);
+    let count = unit.read::<provider_connection::Entity>().count(connections).await?;
+    if count > 0 {
+        return Err(Error::InUse { by: "connections", count });
+    }
     let of_team = virtual_key::Column::TeamId.eq(id);
     let live = Condition::all().add(of_team).add(virtual_key::Column::Status.ne(KeyStatus::Revoked));
     if cascade.is_none() {

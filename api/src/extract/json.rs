@@ -232,13 +232,16 @@ fn ticket(
     })
 }
 
-/// A reply with its `ETag`, from the same bytes that a replay gets.
+/// A reply with its `ETag`, from the same bytes that a replay gets. What says that nothing was added is no 201.
 fn reply(status: StatusCode, body: Vec<u8>) -> Response {
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Tagged {
         version: Option<i64>,
+        added: Option<bool>,
     }
-    let version = serde_json::from_slice::<Tagged>(&body).ok().and_then(|tagged| tagged.version);
+    let Tagged { version, added } = serde_json::from_slice(&body).unwrap_or_default();
+    let found = status == StatusCode::CREATED && added == Some(false);
+    let status = if found { StatusCode::OK } else { status };
     let kind = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let mut response = (status, [kind], body).into_response();
     if let Some(tag) = version.and_then(|version| HeaderValue::from_str(&format!("\"{version}\"")).ok()) {

@@ -7,12 +7,16 @@ mod admin_tokens;
 mod audit_events;
 mod auth;
 mod catalogue;
+mod connection_icons;
+mod connections;
+mod credentials;
 mod decisions;
 mod gateway_tokens;
 pub mod health;
 mod invitations;
 mod keys;
 mod limits;
+mod mappings;
 mod members;
 mod model_aliases;
 mod models;
@@ -39,6 +43,10 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(service_accounts::router())
         .merge(keys::router())
         .merge(limits::router())
+        .merge(connections::router())
+        .merge(connection_icons::router())
+        .merge(credentials::router())
+        .merge(mappings::router())
         .merge(admin_tokens::router())
         .merge(gateway_tokens::router())
         .merge(prices::router())
