@@ -117,7 +117,7 @@ on_both!(a_fault_deep_inside_is_named_with_its_place, |app| {
         assert_eq!(problem["errors"][0]["pointer"], pointer);
     }
     owner.post(PRICES, json!({"model": "a"})).await.invalid(&[("/kind", "required")]);
-    for field in ["id", "scope", "connection_id", "origin", "source", "created_by", "version"] {
+    for field in ["id", "scope", "origin", "source", "created_by", "version"] {
         owner.post(PRICES, token(field, json!("x"))).await.problem(400, "unknown_field");
     }
 });

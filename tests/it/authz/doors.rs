@@ -141,6 +141,7 @@ const DOORS: &[(Door, &[&str])] = &[
             "get_usage_event",
             "get_key_usage",
             "get_team_usage",
+            "get_connection_usage",
             "list_reservations",
             "get_reservation",
         ],

@@ -2,6 +2,7 @@
 
 mod answers;
 mod batches;
+pub mod connections;
 mod events;
 mod expiry;
 mod fits;
