@@ -42,6 +42,7 @@ on_both!(the_winner_is_shown_whole_and_the_losers_with_their_reasons, |app| {
     let expected = json!({
         "model": "fast",
         "provider": "openai",
+        "connection_id": null,
         "at": "2027-01-15T10:00:00Z",
         "resolved_model": "gpt-4o",
         "aliases": ["fast"],

@@ -194,6 +194,6 @@ pub(super) fn delegated(ctx: &Ctx, kind: SubjectKind) -> Result<()> {
     if !is_limited(ctx) || matches!(kind, SubjectKind::Key | SubjectKind::Member | SubjectKind::Connection) {
         return Ok(());
     }
-    let message = "a team's administrator limits the keys and connections of the team and its members in it, and nothing else";
+    let message = "a team's administrator limits the keys of the team, its connections and its members in it, and nothing else";
     Err(Error::Forbidden(message.into()))
 }
