@@ -7,7 +7,7 @@ mod schema;
 mod serve;
 
 use clap::{Parser, Subcommand};
-use commands::{admin, backup, doctor, health, migrate};
+use commands::{admin, backup, doctor, health, migrate, rotate_key};
 use config::{Config, Flags};
 use std::process::ExitCode;
 
@@ -35,6 +35,8 @@ enum Command {
     Admin(admin::Options),
     /// Copy the `SQLite` database to a new file while it is served.
     Backup(backup::Options),
+    /// Wrap everything with the active encryption key while instances serve, and retire older ones.
+    RotateKey(rotate_key::Options),
     /// Ask the server of this configuration whether it is ready; for health checks of containers.
     Health,
 }
@@ -48,6 +50,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Openapi => commands::openapi(),
         Command::Admin(options) => admin::run(&config()?, options).await,
         Command::Backup(options) => backup::run(&config()?, &options).await,
+        Command::RotateKey(options) => rotate_key::run(&config()?, &options).await,
         Command::Health => health::run(&config()?).await,
     }
 }

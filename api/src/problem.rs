@@ -152,6 +152,10 @@ impl From<Error> for Problem {
             Error::InvalidState(code @ "idempotency_key_reused", detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
+            // This instance is to be configured and started anew; others may do it.
+            Error::InvalidState(code @ ("encryption_key_retired" | "encryption_key_missing"), detail) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+            }
             Error::InvalidState(code, detail) => Self::new(StatusCode::CONFLICT, code, detail),
             Error::PriceUnknown(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "price_unknown", text),
             Error::Throttled(after) => {

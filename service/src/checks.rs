@@ -7,7 +7,9 @@ use crate::{
     secrets::{Secrets, Versions, hmac},
 };
 use entity::secret_check as check;
-use sea_orm::{ActiveValue::Set, EntityTrait, sea_query::OnConflict};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, sea_query::OnConflict,
+};
 use subtle::ConstantTimeEq;
 
 /// The names of the secrets, as the configuration spells them.
@@ -56,8 +58,12 @@ pub async fn recorded(db: &Db) -> Result<Vec<String>> {
 /// What the database is used with and the configuration does not have. A signing key may be retired: that ends
 /// sessions, and nothing else.
 pub async fn mismatches(db: &Db, secrets: &Secrets) -> Result<Vec<Mismatch>> {
+    Ok(compare(rows(db).await?, secrets))
+}
+
+fn compare(rows: Vec<check::Model>, secrets: &Secrets) -> Vec<Mismatch> {
     let mut found = Vec::new();
-    for row in rows(db).await? {
+    for row in rows {
         let versions = each(secrets).into_iter().find(|(name, _)| *name == row.name);
         let configured = versions.and_then(|(_, versions)| versions.get(row.version));
         let retired = configured.is_none() && row.name == NAMES[2];
@@ -67,25 +73,69 @@ pub async fn mismatches(db: &Db, secrets: &Secrets) -> Result<Vec<Mismatch>> {
             found.push(Mismatch { name: row.name, version: row.version, differs: configured.is_some() });
         }
     }
-    Ok(found)
+    found
 }
 
-/// Records what is new, then compares: of two instances that start at once with different secrets, one refuses.
+/// Records what is new, then compares: of two instances that start at once with different secrets, one refuses. Encryption keys
+/// that are older than all recorded ones were retired: they are not taken up again, and nothing can be encrypted with them.
 #[expect(clippy::disallowed_methods, reason = "the installation's own rows, which have no tenant")]
 pub async fn enroll(db: &Db, secrets: &Secrets) -> Result<()> {
-    refuse(&mismatches(db, secrets).await?)?;
+    let known = rows(db).await?;
+    let oldest = known.iter().filter(|row| row.name == NAMES[0]).map(|row| row.version).min();
+    let is_retired =
+        |name: &str, version: i32| name == NAMES[0] && oldest.is_some_and(|oldest| version < oldest);
+    let is_known =
+        |name: &str, version: i32| known.iter().any(|row| row.name == name && row.version == version);
+    refuse(&compare(known.clone(), secrets))?;
+    let (active, _) = secrets.encryption.active();
+    if is_retired(NAMES[0], active) {
+        return Err(retired(active));
+    }
     for (name, versions) in each(secrets) {
-        let new = versions.iter().map(|(version, key)| check::ActiveModel {
-            name: Set(name.to_owned()),
-            version: Set(version),
-            check_value: Set(value(name, version, key.expose())),
-        });
-        check::Entity::insert_many(new)
+        let new =
+            versions.iter().filter(|(version, _)| !is_known(name, *version) && !is_retired(name, *version));
+        let rows: Vec<_> = new
+            .map(|(version, key)| check::ActiveModel {
+                name: Set(name.to_owned()),
+                version: Set(version),
+                check_value: Set(value(name, version, key.expose())),
+            })
+            .collect();
+        if rows.is_empty() {
+            continue;
+        }
+        check::Entity::insert_many(rows)
             .on_conflict(OnConflict::new().do_nothing().to_owned())
             .exec_without_returning(&db.writer)
             .await?;
     }
     refuse(&mismatches(db, secrets).await?)
+}
+
+/// Nothing can be encrypted with an encryption key that was retired.
+pub(crate) fn retired(version: i32) -> Error {
+    let message = format!(
+        "version {version} of encryption_key was retired: configure a newer one, in front, and start this instance anew"
+    );
+    Error::InvalidState("encryption_key_retired", message.into())
+}
+
+/// The versions of the encryption key that the database is used with, the oldest first.
+pub(crate) async fn encryption_keys(db: &Db) -> Result<Vec<i32>> {
+    let rows = rows(db).await?.into_iter();
+    let mut versions: Vec<i32> = rows.filter(|row| row.name == NAMES[0]).map(|row| row.version).collect();
+    versions.sort_unstable();
+    Ok(versions)
+}
+
+/// Forgets a version of the encryption key; false if it is forgotten already. While a data key is wrapped with it, its foreign
+/// key is in the way.
+#[expect(clippy::disallowed_methods, reason = "the installation's own rows, which have no tenant")]
+pub(crate) async fn retire<C: ConnectionTrait>(db: &C, version: i32) -> std::result::Result<bool, DbErr> {
+    let delete = check::Entity::delete_many()
+        .filter(check::Column::Name.eq(NAMES[0]))
+        .filter(check::Column::Version.eq(version));
+    Ok(delete.exec(db).await?.rows_affected > 0)
 }
 
 fn refuse(mismatches: &[Mismatch]) -> Result<()> {

@@ -17,6 +17,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// How long a reply is kept.
 const KEPT: TimeDelta = TimeDelta::hours(24);
@@ -35,7 +36,7 @@ pub struct Ticket {
 /// A reply to store.
 #[derive(Debug)]
 pub(crate) struct Reply {
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
     pub(crate) secret_of: Option<Uuid>,
     pub(crate) now: DateTime<Utc>,
 }
@@ -82,16 +83,15 @@ pub async fn recall(ctx: &Ctx, ticket: &Ticket) -> Result<Option<Vec<u8>>> {
         ));
     }
     let alive = record.secret_until.is_none_or(|until| now < until);
-    match record.reply.zip(record.data_key_id) {
-        Some((reply, key)) if alive => {
-            let plain = vault::open(ctx, place(ticket), key, &reply).await?;
-            Ok(Some(plain.expose().to_vec()))
-        }
-        _ => Err(Error::InvalidState(
-            "secret_expired",
-            "the call was made; its reply carried a secret that can no longer be shown".into(),
-        )),
-    }
+    let plain = match record.reply.zip(record.data_key_id) {
+        Some((reply, key)) if alive => vault::open_if_good(ctx, place(ticket), key, &reply).await?,
+        _ => None,
+    };
+    let lost = || {
+        let message = "the call was made; its reply carried a secret that can no longer be shown";
+        Error::InvalidState("secret_expired", message.into())
+    };
+    plain.map(|plain| plain.expose().to_vec()).ok_or_else(lost).map(Some)
 }
 
 /// Where a reply is: replies belong to principals, not to tenants, and so are sealed with the platform's data key.

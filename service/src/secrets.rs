@@ -7,7 +7,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::{collections::BTreeMap, fmt};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// 32 secret bytes that cannot be printed.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -23,6 +23,14 @@ impl Key32 {
     /// Wraps the bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+    /// Copies the bytes, if there are 32.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        let mut key = Self([0; 32]);
+        (bytes.len() == 32).then(|| {
+            key.0.copy_from_slice(bytes);
+            key
+        })
     }
     /// The bytes.
     pub fn expose(&self) -> &[u8; 32] {
@@ -58,12 +66,13 @@ impl Versions {
                 ),
                 None => (1, part.trim()),
             };
-            let bytes = STANDARD.decode(encoded).map_err(|_| "not base64".to_owned())?;
-            let key = <[u8; 32]>::try_from(bytes).map_err(|b| format!("{} bytes instead of 32", b.len()))?;
+            let bytes = Zeroizing::new(STANDARD.decode(encoded).map_err(|_| "not base64".to_owned())?);
+            let key =
+                Key32::from_slice(&bytes).ok_or_else(|| format!("{} bytes instead of 32", bytes.len()))?;
             if version < 1 {
                 return Err("versions count from 1".into());
             }
-            if versions.keys.insert(version, Key32(key)).is_some() {
+            if versions.keys.insert(version, key).is_some() {
                 return Err(format!("version {version} is given twice"));
             }
             if versions.active == 0 {

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// One unit of work.
 #[derive(Debug)]
@@ -143,7 +144,7 @@ impl<'c> Unit<'c> {
     async fn finish<V: Serialize>(self, view: V, secret_of: Option<Uuid>) -> Result<V> {
         let Self { ctx, tx, now, drafts, changes, guard } = self;
         if let Some(ticket) = ctx.ticket.get() {
-            let body = serde_json::to_vec(&view).map_err(Error::internal)?;
+            let body = Zeroizing::new(serde_json::to_vec(&view).map_err(Error::internal)?);
             idempotency::store(ctx, &tx, ticket, Reply { body, secret_of, now }).await?;
         }
         head::append(ctx, &tx, now, drafts, changes).await?;

@@ -3,11 +3,12 @@
 
 use crate::teams::{id, make};
 use entity::{
-    admin_token, audit_event, catalogue_state, credential_activity, gateway_token, idempotency_record,
-    invitation, key_secret, limit, limit_window, login_throttle, membership, model, model_alias, org_head,
-    organization, password_reset, policy_log, price, price_feed, provider, refresh_token, reservation,
-    secret_check, service_account, session, status::TeamRole, team, team_member, usage_event, usage_latency,
-    usage_rollup, user_account, virtual_key,
+    admin_token, audit_event, catalogue_state, connection_icon, connection_state, credential,
+    credential_activity, data_key, discovered_model, gateway_token, idempotency_record, invitation,
+    key_secret, limit, limit_window, login_throttle, membership, model, model_alias, model_mapping, org_head,
+    organization, password_reset, policy_log, price, price_feed, provider, provider_connection, proxy_entry,
+    proxy_pool, refresh_token, reservation, secret_check, service_account, session, status::TeamRole, team,
+    team_member, usage_event, usage_latency, usage_rollup, user_account, virtual_key,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use migration::{Migrator, MigratorTrait};
@@ -43,7 +44,12 @@ fn tables() -> Vec<Table> {
         table(admin_token::Entity),
         table(audit_event::Entity),
         table(catalogue_state::Entity),
+        table(connection_icon::Entity),
+        table(connection_state::Entity),
+        table(credential::Entity),
         table(credential_activity::Entity),
+        table(data_key::Entity),
+        table(discovered_model::Entity),
         table(gateway_token::Entity),
         table(idempotency_record::Entity),
         table(invitation::Entity),
@@ -54,6 +60,7 @@ fn tables() -> Vec<Table> {
         table(membership::Entity),
         table(model::Entity),
         table(model_alias::Entity),
+        table(model_mapping::Entity),
         table(org_head::Entity),
         table(organization::Entity),
         table(password_reset::Entity),
@@ -61,6 +68,9 @@ fn tables() -> Vec<Table> {
         table(price::Entity),
         table(price_feed::Entity),
         table(provider::Entity),
+        table(provider_connection::Entity),
+        table(proxy_entry::Entity),
+        table(proxy_pool::Entity),
         table(refresh_token::Entity),
         table(reservation::Entity),
         table(secret_check::Entity),

@@ -6,7 +6,7 @@ use crate::{
 };
 use anyhow::bail;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TryGetable};
-use service::{checks, clock::Clock, db::Db};
+use service::{checks, clock::Clock, db::Db, vault};
 use std::{fs, path::Path};
 
 /// The oldest Postgres that is supported.
@@ -56,6 +56,7 @@ async fn examine(config: &Config, db: &Db, report: &mut Report) {
     report.note("database", db.ping().await.map(|()| "answers".into()).map_err(|error| error.to_string()));
     report.note("schema", current(db).await);
     report.note("secrets", secrets(config, db).await);
+    report.note("data keys", data_keys(config, db).await);
     match config.database {
         Database::Sqlite { .. } => {
             report.note("journal_mode", pragma::<String>(db, "journal_mode", &"wal".into()).await);
@@ -91,6 +92,24 @@ async fn secrets(config: &Config, db: &Db) -> Result<String, String> {
     let mismatches = checks::mismatches(db, &secrets).await.map_err(|error| error.to_string())?;
     let texts: Vec<String> = mismatches.iter().map(ToString::to_string).collect();
     if texts.is_empty() { Ok("those of the database".into()) } else { Err(texts.join("; ")) }
+}
+
+async fn data_keys(config: &Config, db: &Db) -> Result<String, String> {
+    let secrets = keyring::open(config).map_err(|error| error.to_string())?;
+    let (active, _) = secrets.encryption.active();
+    let wrapped = vault::wrapped(db).await.map_err(|error| error.to_string())?;
+    let text = |(version, count): &(i32, u64)| format!("{count} wrapped with version {version}");
+    let of = |part: Vec<&(i32, u64)>| part.into_iter().map(text).collect::<Vec<_>>().join(", ");
+    let unknown = wrapped.iter().filter(|(version, _)| secrets.encryption.get(*version).is_none());
+    let unknown = of(unknown.collect());
+    if !unknown.is_empty() {
+        return Err(format!("{unknown} of encryption_key, which is not configured"));
+    }
+    let all = of(wrapped.iter().collect());
+    if wrapped.iter().any(|(version, _)| *version < active) {
+        return Ok(format!("{all}; `tollkeeper rotate-key` wraps them with version {active}"));
+    }
+    Ok(if all.is_empty() { "none yet".into() } else { all })
 }
 
 async fn pragma<T: TryGetable + PartialEq + std::fmt::Display>(

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod doctor;
 pub mod health;
 pub mod migrate;
+pub mod rotate_key;
 
 use crate::{config::Config, keyring, schema};
 use anyhow::{Context, bail};

@@ -1,6 +1,5 @@
 //! XChaCha20-Poly1305 with a nonce in front: a version byte, 24 bytes, ciphertext and tag.
 
-use super::broken;
 use crate::{Error, Result, secrets::Key32};
 use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305,
@@ -25,14 +24,14 @@ pub(super) fn seal(key: &Key32, nonce: [u8; 24], place: &[u8], plain: &[u8]) -> 
     Ok(Sealed([&[VERSION][..], &nonce, &text].concat()))
 }
 
-pub(super) fn open(key: &Key32, place: &[u8], sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>> {
-    let (version, rest) = sealed.0.split_first().ok_or_else(broken)?;
+/// What was sealed with this key for this place; nothing if it was not.
+pub(super) fn open(key: &Key32, place: &[u8], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+    let (version, rest) = sealed.0.split_first()?;
     if *version != VERSION {
-        return Err(broken());
+        return None;
     }
-    let (nonce, text) = rest.split_first_chunk::<24>().ok_or_else(broken)?;
-    XChaCha20Poly1305::new(key.expose().into())
-        .decrypt(nonce.into(), Payload { msg: text, aad: place })
-        .map(Zeroizing::new)
-        .map_err(|_| broken())
+    let (nonce, text) = rest.split_first_chunk::<24>()?;
+    let plain =
+        XChaCha20Poly1305::new(key.expose().into()).decrypt(nonce.into(), Payload { msg: text, aad: place });
+    plain.ok().map(Zeroizing::new)
 }
