@@ -98,7 +98,7 @@ impl TestApp {
     pub async fn new(backend: Backend) -> Self {
         let database = Arc::new(Database::migrated(backend).await);
         let ten = "2027-01-15T10:00:00Z".parse().unwrap();
-        let system = system(database.url(), ten, 0).await;
+        let system = system(database.url(), ten, 0, Versions::single(encryption_key(1))).await;
         let organization = seed::organization(&system, "default").await;
         let owner = seed::user(&system, "owner@example.com", true).await;
         seed::membership(&system, organization, owner.user, Role::Owner).await;
@@ -127,8 +127,17 @@ impl TestApp {
 
     /// Another instance that reaches the database by another way.
     pub async fn instance_over(&self, url: &str) -> Self {
+        self.instance(url, Versions::single(encryption_key(1))).await
+    }
+
+    /// Another instance, with these versions of the encryption key, the active one first.
+    pub async fn instance_with(&self, versions: &[u8]) -> Self {
+        self.instance(self.database.url(), encryption_keys(versions)).await
+    }
+
+    async fn instance(&self, url: &str, encryption: Versions) -> Self {
         let seed = self.clock.0.lock().unwrap().len() as u64;
-        let system = system(url, self.clock.now(), seed).await;
+        let system = system(url, self.clock.now(), seed, encryption).await;
         self.clock.0.lock().unwrap().push(system.clone());
         let state = AppState::new(system.clone(), settings());
         Self { system, state, ..self.clone() }.routed()
@@ -276,10 +285,26 @@ fn settings() -> HttpSettings {
     HttpSettings { admin_rate: 0, ..HttpSettings::default() }
 }
 
-async fn system(url: &str, now: DateTime<Utc>, seed: u64) -> Arc<System> {
+/// The encryption key of a version in tests.
+pub(crate) fn encryption_key(version: u8) -> Key32 {
+    Key32::new([version; 32])
+}
+
+/// Versions of the encryption key, the active one first.
+pub fn encryption_keys(versions: &[u8]) -> Versions {
+    Versions::parse(&encryption_setting(versions)).unwrap()
+}
+
+/// The same as a setting.
+pub fn encryption_setting(versions: &[u8]) -> String {
+    let one = |version: &u8| format!("{version}:{}", encryption_key(*version).to_base64());
+    versions.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+async fn system(url: &str, now: DateTime<Utc>, seed: u64, encryption: Versions) -> Arc<System> {
     let db = Db::connect(url, CONNECTIONS).await.unwrap();
     let secret = |byte| Versions::single(Key32::new([byte; 32]));
-    let secrets = Secrets { encryption: secret(1), pepper: secret(2), signing: secret(3) };
+    let secrets = Secrets { encryption, pepper: secret(2), signing: secret(3) };
     service::checks::enroll(&db, &secrets).await.unwrap();
     let settings =
         Settings { public_url: "http://localhost:8080".into(), password_workers: 2, upstream: upstream() };

@@ -12,8 +12,9 @@ pub mod ledger;
 mod reply;
 mod seed;
 pub mod server;
+pub mod treasure;
 
-pub use app::{TestApp, TestClock, run};
+pub use app::{TestApp, TestClock, encryption_keys, encryption_setting, run};
 pub use client::{Client, Request};
 pub use database::{Backend, Database};
 pub use reply::Reply;
