@@ -161,8 +161,9 @@ pub fn enter_platform(identity: &Identity, permission: Permission) -> Result<Sco
     if person && granted { Ok(Scope::platform()) } else { Err(missing(permission)) }
 }
 
+/// The organization behind an id or a slug, if there is one.
 #[expect(clippy::disallowed_methods, reason = "no scope exists before the organization is known")]
-pub(crate) async fn organization_id(system: &Arc<System>, text: &str) -> Result<Option<OrganizationId>> {
+pub async fn organization_id(system: &Arc<System>, text: &str) -> Result<Option<OrganizationId>> {
     let filter = match OrganizationId::from_str(text) {
         Ok(id) => organization::Column::Id.eq(id),
         // Postgres does not even take the question.

@@ -88,7 +88,7 @@ pub async fn recall(ctx: &Ctx, ticket: &Ticket) -> Result<Option<Vec<u8>>> {
         _ => None,
     };
     let lost = || {
-        let message = "the call was made; its reply carried a secret that can no longer be shown";
+        let message = "the call was made; its reply can no longer be shown";
         Error::InvalidState("secret_expired", message.into())
     };
     plain.map(|plain| plain.expose().to_vec()).ok_or_else(lost).map(Some)
