@@ -64,6 +64,10 @@ pub struct Problem {
     pub request_id: String,
     /// Every faulty field.
     pub errors: Vec<Fault>,
+    /// How many connections take a proxy pool that is to be deleted; only in that `in_use`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 2)]
+    pub bound_connection_count: Option<u64>,
     /// Sent as `Retry-After`, in seconds.
     #[serde(skip)]
     pub retry_after: Option<u64>,
@@ -84,6 +88,7 @@ impl Problem {
             code,
             request_id: String::new(),
             errors: Vec::new(),
+            bound_connection_count: None,
             retry_after: None,
             cause: None,
         }
@@ -148,7 +153,10 @@ impl From<Error> for Problem {
                 let detail = "send the version that you have seen as If-Match";
                 Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
             }
-            Error::InUse { .. } => Self::new(StatusCode::CONFLICT, "in_use", text),
+            Error::InUse { by, count } => {
+                let bound = (by == service::proxy_pool::BOUND).then_some(count);
+                Self { bound_connection_count: bound, ..Self::new(StatusCode::CONFLICT, "in_use", text) }
+            }
             Error::InvalidState(code @ "idempotency_key_reused", detail) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }

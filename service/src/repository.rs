@@ -224,6 +224,16 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
         Ok(count.unsigned_abs())
     }
 
+    /// How many of the rows that meet a condition have each value of a column.
+    pub async fn tally<T>(&self, condition: impl Into<Condition>, column: E::Column) -> Result<Vec<(T, i64)>>
+    where
+        (T, i64): TryGetableMany,
+    {
+        let select = self.select().filter(condition.into()).select_only().column(column);
+        let select = select.column_as(E::ID.count(), "n").group_by(column);
+        Ok(select.into_tuple().all(self.conn).await?)
+    }
+
     /// One page of what is shown, by keyset on the identifier.
     pub async fn list<V: View<Entity = E>>(
         &self,

@@ -8,6 +8,7 @@ use crate::{
     jwt::Issuer,
     password::Passwords,
     price::books::Books,
+    proxy_pool::Rounds,
     secrets::Secrets,
     upstream::{Upstream, UpstreamSettings},
     vault::DataKeys,
@@ -47,6 +48,8 @@ pub struct System {
     pub books: Books,
     /// The data keys of tenants, unwrapped.
     pub(crate) data_keys: DataKeys,
+    /// Which proxy's turn it is.
+    pub(crate) rounds: Rounds,
     /// Calls to upstreams.
     pub upstream: Upstream,
     /// Settings.
@@ -75,6 +78,7 @@ impl System {
             running: Running::default(),
             books: Books::default(),
             data_keys: DataKeys::default(),
+            rounds: Rounds::default(),
             upstream: Upstream::new(&settings.upstream)?,
             settings,
         })

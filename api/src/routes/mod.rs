@@ -26,6 +26,7 @@ mod price_lists;
 mod price_questions;
 mod prices;
 mod providers;
+mod proxy_pools;
 mod reservations;
 mod service_accounts;
 mod teams;
@@ -56,6 +57,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(models::router())
         .merge(model_aliases::router())
         .merge(providers::router())
+        .merge(proxy_pools::router())
         .merge(catalogue::router())
         .merge(usage::router())
         .merge(reservations::router())
