@@ -30,8 +30,8 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// The largest file that an import takes: 50 MiB.
 pub const UPLOAD_LIMIT: usize = 50 * 1024 * 1024;
-/// How many times as long as other requests an import may take.
-const UPLOAD_PATIENCE: u32 = 10;
+/// How many times as long as other requests an import may take, and what waits for servers of others.
+const PATIENCE: u32 = 10;
 
 /// The server.
 pub fn app(state: AppState) -> Router {
@@ -59,8 +59,9 @@ fn router(cors: &CorsLayer, most: Duration) -> OpenApiRouter<AppState> {
     let within = |most| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, most);
     let uploads = routes::uploads()
         .layer(DefaultBodyLimit::max(UPLOAD_LIMIT))
-        .layer(within(most.saturating_mul(UPLOAD_PATIENCE)));
-    let others = routes::router().layer(within(most));
+        .layer(within(most.saturating_mul(PATIENCE)));
+    let patient = routes::patient().layer(within(most.saturating_mul(PATIENCE)));
+    let others = routes::router().layer(within(most)).merge(patient);
     OpenApiRouter::with_openapi(document::head())
         .merge(others.merge(uploads).layer(cors.clone()))
         .merge(routes::for_proxies().layer(within(most)))

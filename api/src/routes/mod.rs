@@ -72,6 +72,11 @@ pub fn uploads() -> OpenApiRouter<AppState> {
     price_lists::uploads()
 }
 
+/// The routes that wait for servers of others.
+pub fn patient() -> OpenApiRouter<AppState> {
+    proxy_pools::patient()
+}
+
 /// The routes that proxies ask by any method. They are in the OpenAPI document, too.
 pub fn for_proxies() -> OpenApiRouter<AppState> {
     decisions::for_proxies()

@@ -17,7 +17,9 @@ use serde::Deserialize;
 use service::{
     authz::permit,
     page::Page,
-    proxy_pool::{self, NewProxyPool, ProxyPool, ProxyPoolFilter, ProxyPoolPage, ProxyPoolPatch},
+    proxy_pool::{
+        self, NewProxyPool, NewTrial, ProxyPool, ProxyPoolFilter, ProxyPoolPage, ProxyPoolPatch, Trials,
+    },
 };
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -29,6 +31,11 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(get_proxy_pool, update_proxy_pool, delete_proxy_pool))
         .routes(routes!(disable_proxy_pool))
         .routes(routes!(enable_proxy_pool))
+}
+
+/// The routes of this file that wait for servers of others.
+pub fn patient() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(test_proxy_pool))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -157,4 +164,20 @@ async fn enable_proxy_pool(
     Once(Nothing {}): Act<Nothing>,
 ) -> Result<Json<ProxyPool>> {
     Ok(Json(proxy_pool::enable(&allow, path.pool, version).await?))
+}
+
+/// Test a proxy pool
+///
+/// Calls a target through each enabled proxy, eight at a time, and says what came of it. Any answer of the target shows that
+/// the proxy works. The results are kept with the proxies, without a new version of the pool; a proxy that failed is tried
+/// last from then on, and neither it nor the pool is disabled.
+#[utoipa::path(post, path = "/v1/organizations/{organization}/proxy-pools/{pool}/test", tag = "proxy pools",
+    params(PoolPath), request_body = NewTrial,
+    responses((status = 200, description = "What came of each enabled proxy.", body = Trials)))]
+async fn test_proxy_pool(
+    allow: Allow<permit::ProxyPoolsWrite>,
+    Path(path): Path<PoolPath>,
+    Once(new): Act<NewTrial>,
+) -> Result<Json<Trials>> {
+    Ok(Json(proxy_pool::test(&allow, path.pool, new).await?))
 }

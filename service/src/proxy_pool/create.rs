@@ -1,15 +1,13 @@
 //! Making pools.
 
 use super::{NewProxyPool, ProxyPool, entries, read};
-use crate::{Ctx, Result, error::ConflictExt, validate::Faults};
+use crate::{Ctx, Result, error::ConflictExt, upstream::check_no_proxy, validate::Faults};
 use entity::{
     id::ProxyPoolId,
     json::Texts,
     proxy_pool::{ActiveModel, Entity},
 };
-use ipnet::IpNet;
 use sea_orm::ActiveValue::Set;
-use std::net::IpAddr;
 
 /// Hosts of a list.
 const HOSTS: usize = 256;
@@ -40,25 +38,12 @@ pub async fn create(ctx: &Ctx, new: NewProxyPool) -> Result<ProxyPool> {
     unit.commit(view).await
 }
 
-/// Hosts that are reached without a proxy: names, with or without a point or `*.` before, addresses, networks, `*`.
+/// Hosts that are reached without a proxy.
 pub(super) fn hosts(Texts(hosts): &Texts, faults: &mut Faults) {
     faults.when(hosts.len() > HOSTS, "/no_proxy", "too_many", "must have at most 256 entries");
     for (n, host) in hosts.iter().enumerate() {
-        let pointer = format!("/no_proxy/{n}");
-        let message = "must be a host, such as internal.example.com, an address, a network, or *";
-        match host.as_str() {
-            "" => faults.add(pointer, "required", "must not be empty"),
-            host if host.len() > 255 => faults.add(pointer, "too_long", "must have at most 255 characters"),
-            host => faults.when(!is_host(host), &pointer, "invalid_value", message),
+        if let Err(refused) = check_no_proxy(host) {
+            faults.add(format!("/no_proxy/{n}"), refused.code, refused.message);
         }
     }
-}
-
-fn is_host(text: &str) -> bool {
-    if text == "*" || text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok() {
-        return true;
-    }
-    let name = text.strip_prefix("*.").or_else(|| text.strip_prefix('.')).unwrap_or(text);
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    name.split('.').all(|label| !label.is_empty() && label.chars().all(allowed))
 }

@@ -104,8 +104,8 @@ fn read(ctx: &Ctx, wanted: &[ProxyEntryPatch], faults: &mut Faults) -> Vec<Optio
 
 /// Whether calls may go to a proxy, as far as its host says. A name is looked up when it is connected to.
 fn allowed(ctx: &Ctx, address: &Address) -> std::result::Result<(), (&'static str, String)> {
-    let _ = (ctx, address);
-    Ok(())
+    let checked = ctx.system.upstream.check_proxy(&address.host, address.port);
+    checked.map(drop).map_err(|refused| (refused.code, refused.message))
 }
 
 /// The stored proxy that each one is: by its id, else by its address.

@@ -6,11 +6,13 @@ mod create;
 mod edit;
 mod entries;
 mod read;
+mod trial;
 mod way;
 
 pub use create::create;
 pub use edit::{delete, disable, enable, update};
 pub use read::{get, list};
+pub use trial::{NewTrial, Trial, Trials, test};
 pub(crate) use way::Rounds;
 pub use way::way;
 
