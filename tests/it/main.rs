@@ -57,6 +57,8 @@ mod prices_faults;
 mod prices_life;
 mod prices_race;
 mod providers;
+mod proxy_pools;
+mod proxy_pools_race;
 mod queue;
 mod quickstart;
 mod reservations;

@@ -134,6 +134,18 @@ const DOORS: &[(Door, &[&str])] = &[
         Needs(Permission::PricesWrite),
         &["create_price", "update_price", "delete_price", "end_price", "import_prices"],
     ),
+    (Needs(Permission::ProxyPoolsRead), &["list_proxy_pools", "get_proxy_pool"]),
+    (
+        Needs(Permission::ProxyPoolsWrite),
+        &[
+            "create_proxy_pool",
+            "update_proxy_pool",
+            "delete_proxy_pool",
+            "disable_proxy_pool",
+            "enable_proxy_pool",
+            "test_proxy_pool",
+        ],
+    ),
     (
         Needs(Permission::UsageRead),
         &[

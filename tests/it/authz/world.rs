@@ -44,6 +44,9 @@ impl World {
         let alias = make("model-aliases", json!({"name": format!("{name}-alias"), "target": name})).await;
         let price = json!({"model": name, "kind": "per_request", "per_request": "0.01"});
         let price = make("prices", price).await;
+        // Nothing takes its connections, so that no test of it goes anywhere.
+        let pool = json!({"name": name, "entries": [{"url": "http://user:pass@127.0.0.1:9"}]});
+        let pool = make("proxy-pools", pool).await;
         let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
         let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
         let limit = make("limits", limit).await;
@@ -65,6 +68,7 @@ impl World {
             ("res", call),
             ("evt", event),
             ("lim", text(&limit, "id")),
+            ("pool", text(&pool, "id")),
             // There are none yet.
             ("conn", app.system.entropy.id::<entity::id::Connection>(app.clock.now()).to_string()),
             ("cred", app.system.entropy.id::<entity::id::Credential>(app.clock.now()).to_string()),

@@ -1,0 +1,129 @@
+//! Pools under concurrency: whatever happens at once, no connection is left with a pool that is gone, and no two edits mix.
+
+use crate::proxy_pools::{POOLS, bind, connection, entries, make, path, pool_id, shown};
+use entity::{provider_connection, proxy_entry, proxy_pool};
+use futures_util::future::join_all;
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::json;
+use tests::{TestApp, on_both};
+
+/// Pools and connections with one that are there: a connection's pool is there.
+async fn there(app: &TestApp) -> (u64, u64) {
+    let db = &app.system.db.reader;
+    let pools = proxy_pool::Entity::find().count(db).await.unwrap();
+    let taken = provider_connection::Column::ProxyPoolId.is_not_null();
+    (pools, provider_connection::Entity::find().filter(taken).count(db).await.unwrap())
+}
+
+on_both!(a_pool_is_bound_or_deleted_never_both, |app| {
+    let owner = app.owner();
+    let (mut bound, mut deleted) = (0, 0);
+    for round in 0..40 {
+        let pool = make(&owner, &format!("pool {round}"), &["http://user:pass@proxy"]).await;
+        let (before, _) = there(&app).await;
+        let delete = || tokio::spawn(owner.delete(&path(&pool)).into_future());
+        let take = |n: u32| {
+            let (app, pool) = (app.clone(), pool_id(&pool));
+            tokio::spawn(async move { bind(&app, &format!("{round} {n}"), pool).await.is_ok() })
+        };
+        // Either comes first in every other round.
+        let (deletes, takes) = if round % 2 == 0 {
+            let deletes = [delete(), delete()];
+            (deletes, [take(0), take(1)])
+        } else {
+            let takes = [take(0), take(1)];
+            ([delete(), delete()], takes)
+        };
+        let deletes = join_all(deletes).await.into_iter().map(Result::unwrap).collect::<Vec<_>>();
+        let taken = join_all(takes).await.into_iter().filter(|taken| *taken.as_ref().unwrap()).count();
+        let gone = deletes.iter().filter(|reply| reply.status == 204).count();
+        let (after, _) = there(&app).await;
+        if gone == 1 {
+            assert_eq!((taken, after), (0, before - 1), "round {round}");
+            deleted += 1;
+        } else {
+            assert_eq!((gone, after), (0, before), "round {round}");
+            assert!(taken > 0, "round {round}");
+            bound += 1;
+        }
+        for reply in deletes.into_iter().filter(|reply| reply.status != 204) {
+            if reply.status == 409 {
+                let problem = reply.problem(409, "in_use");
+                let count = problem["bound_connection_count"].as_u64().unwrap();
+                assert!((1..=2).contains(&count), "round {round}: {problem}");
+            } else {
+                assert_eq!(gone, 1, "round {round}");
+                reply.problem(404, "not_found");
+            }
+        }
+    }
+    assert!(bound + deleted == 40);
+    // The connections that there are have pools that there are: the foreign key says so, too.
+    let (pools, connections) = there(&app).await;
+    assert_eq!(pools, bound);
+    assert!(connections >= bound);
+});
+
+on_both!(the_foreign_key_sees_who_did_not_hold_the_pool, |app| {
+    let owner = app.owner();
+    for round in 0..20 {
+        let pool = make(&owner, &format!("pool {round}"), &["http://proxy"]).await;
+        let id = app.system.entropy.id(app.clock.now());
+        let row = provider_connection::ActiveModel {
+            organization_id: Set(app.organization),
+            version: Set(1),
+            created_at: Set(app.clock.now()),
+            updated_at: Set(app.clock.now()),
+            ..connection(id, &format!("{round}"), pool_id(&pool))
+        };
+        let (insert, delete) = tokio::join!(
+            provider_connection::Entity::insert(row).exec_without_returning(&app.system.db.writer),
+            owner.delete(&path(&pool)).into_future(),
+        );
+        match insert {
+            Ok(_) => {
+                assert_eq!(delete.problem(409, "in_use")["bound_connection_count"], 1, "round {round}");
+                owner.get(&path(&pool)).await.ok();
+            }
+            Err(_) => delete.no_content(),
+        }
+    }
+});
+
+on_both!(of_two_racing_lists_of_proxies_one_is_there, |app| {
+    let owner = app.owner();
+    let pool = make(&owner, "a", &["http://user:pass@start"]).await;
+    for round in 0..40 {
+        let change = |who: &str| {
+            let urls = [format!("http://user:{round}@{who}"), format!("http://{who}2")];
+            let body = json!({"name": who, "entries": entries(&urls.each_ref().map(String::as_str))});
+            tokio::spawn(owner.patch(&path(&pool), body).into_future())
+        };
+        let (left, right) = tokio::join!(change("left"), change("right"));
+        let statuses = [left.unwrap().status, right.unwrap().status];
+        assert!(
+            statuses.contains(&200) && statuses.iter().all(|status| [200, 409].contains(status)),
+            "{statuses:?}"
+        );
+        let end = owner.get(&path(&pool)).await.ok();
+        let name = end["name"].as_str().unwrap();
+        assert_eq!(shown(&end), [format!("http://user:****@{name}:80"), format!("http://{name}2:80")]);
+    }
+    let left = proxy_entry::Entity::find().count(&app.system.db.reader).await.unwrap();
+    assert_eq!(left, 2);
+});
+
+on_both!(of_many_pools_of_one_name_one_is_made, |app| {
+    let owner = app.owner();
+    let body = json!({"name": "a", "entries": entries(&["http://user:pass@proxy"])});
+    let replies = join_all((0..20).map(|_| tokio::spawn(owner.post(POOLS, &body).into_future()))).await;
+    let mut made = 0;
+    for reply in replies {
+        match reply.unwrap() {
+            reply if reply.status == 201 => made += 1,
+            reply => drop(reply.problem(409, "duplicate")),
+        }
+    }
+    assert_eq!(made, 1);
+    assert_eq!(proxy_entry::Entity::find().count(&app.system.db.reader).await.unwrap(), 1);
+});
