@@ -110,6 +110,7 @@ async fn work(run: &mut Run, setup: &str) -> (String, String, String) {
     let key = run.done(&keys, &me, json!({"name": "canary", "team_id": team})).await;
     let path = format!("{keys}/{}", text(&key, "id"));
     run.done(&format!("{path}/rotate"), &me, json!({"grace_seconds": 600})).await;
+    proxies(run, &me).await;
     run.done(&format!("{keys}/lookup"), &me, json!({"secret": key["secret"]})).await;
     let gateway = run.done(&format!("{ORGANIZATION}/gateway-tokens"), &me, json!({"name": "canary"})).await;
     let gateway = text(&gateway, "secret");
@@ -133,6 +134,28 @@ async fn work(run: &mut Run, setup: &str) -> (String, String, String) {
     let password = run.secret("canary-password-after-a-reset");
     run.done("/v1/auth/reset", "", json!({"token": link["token"], "password": password})).await;
     (me, key, gateway)
+}
+
+/// Passwords of proxies: sealed, tested, kept by their masks, replaced.
+async fn proxies(run: &mut Run, me: &str) {
+    let pools = format!("{ORGANIZATION}/proxy-pools");
+    let [first, second] = ["canary-password-of-a-proxy", "canary-password-of-a-changed-proxy"];
+    let url = |password: &str| format!("http://canary:{password}@127.0.0.1:9");
+    let body = json!({"name": "canary", "entries": [{"url": url(&run.secret(first))}]});
+    let pool = format!("{pools}/{}", text(&run.done(&pools, me, body).await, "id"));
+    run.done(&format!("{pool}/test"), me, json!({"target_url": "http://127.0.0.1:9/"})).await;
+    for password in ["****".to_owned(), run.secret(second)] {
+        let body = json!({"entries": [{"url": url(&password)}]});
+        let patch = run.http.patch(run.server.url(&pool)).bearer_auth(me).json(&body);
+        assert_eq!(run.send(patch).await.0, 200);
+    }
+    run.read(&pools, me).await;
+    for body in
+        [json!([url(first)]), json!({"url": url(first)}), json!([{"url": format!("{}/path", url(first))}])]
+    {
+        let (status, reply) = run.post(&pools, me, json!({"name": "refused", "entries": body})).await;
+        assert_eq!(status, 422, "{reply}");
+    }
 }
 
 /// Everything that a secret goes through when something is wrong.
@@ -214,6 +237,7 @@ async fn run(backend: Backend, database: Option<&Database>, mut installation: In
     installation.set("STATE_DIR", &installation.directory().display().to_string());
     let own = STANDARD.encode(b"canary-pepper-of-this-installati");
     installation.set("KEY_PEPPER", &own);
+    installation.set("UPSTREAM_ALLOWED_NETWORKS", "127.0.0.0/8");
     let server = installation.serve().await;
     let mut files = std::fs::read_dir(installation.directory()).unwrap().map(|entry| entry.unwrap().path());
     let setup = files.find(|path| path.to_string_lossy().ends_with(".setup-token")).unwrap();

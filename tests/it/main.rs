@@ -58,6 +58,7 @@ mod prices_life;
 mod prices_race;
 mod providers;
 mod proxy_pools;
+mod proxy_pools_edit;
 mod proxy_pools_race;
 mod queue;
 mod quickstart;

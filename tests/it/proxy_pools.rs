@@ -1,19 +1,13 @@
 //! Proxy pools: making, reading, changing, disabling, deleting; what is shown and kept of passwords; who reaches them.
 
-use crate::teams::{id, make as make_team};
+use crate::{
+    proxy_pools_race::bind,
+    teams::{id, make as make_team},
+};
 use chrono::TimeDelta;
-use entity::{
-    id::{ConnectionId, ProxyPoolId},
-    json::{Metadata, Tags, Texts},
-    provider_connection, proxy_entry, proxy_pool,
-    status::{BillingType, ConnectionStatus, FormatMode, Location, TestStatus},
-};
-use sea_orm::{
-    ActiveValue::{NotSet, Set},
-    ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
-};
+use entity::{id::ProxyPoolId, proxy_entry, status::TestStatus};
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::{Value, json};
-use service::{Ctx, scope::Scope};
 use tests::{Client, TestApp, on_both};
 
 pub const POOLS: &str = "/v1/organizations/default/proxy-pools";
@@ -43,7 +37,8 @@ pub fn shown(pool: &Value) -> Vec<&str> {
     pool["entries"].as_array().unwrap().iter().map(|entry| entry["display_url"].as_str().unwrap()).collect()
 }
 
-fn ids(pool: &Value) -> Vec<&str> {
+/// The ids of a pool's proxies.
+pub fn ids(pool: &Value) -> Vec<&str> {
     pool["entries"].as_array().unwrap().iter().map(|entry| entry["id"].as_str().unwrap()).collect()
 }
 
@@ -51,66 +46,8 @@ fn names(page: &Value) -> Vec<&str> {
     page["items"].as_array().unwrap().iter().map(|item| item["name"].as_str().unwrap()).collect()
 }
 
-/// Binds a new connection to a pool, as whoever makes one does: it holds the pool.
-pub async fn bind(app: &TestApp, name: &str, pool: ProxyPoolId) -> service::Result<ConnectionId> {
-    let ctx = Ctx::internal(&app.system, Scope::all(app.organization));
-    let mut unit = ctx.begin().await?;
-    unit.read_in::<proxy_pool::Entity>(&ctx).hold(pool).await?;
-    let row = connection(unit.id(), name, pool);
-    let row = unit.repository::<provider_connection::Entity>().insert(row).await?;
-    unit.commit(()).await?;
-    Ok(row.id)
-}
-
-/// A connection that takes a pool.
-pub fn connection(id: ConnectionId, name: &str, pool: ProxyPoolId) -> provider_connection::ActiveModel {
-    provider_connection::ActiveModel {
-        id: Set(id),
-        organization_id: NotSet,
-        team_id: Set(None),
-        provider: Set("openai".into()),
-        name: Set(name.into()),
-        status: Set(ConnectionStatus::Active),
-        disabled_reason: Set(None),
-        base_url: Set("https://api.example.com/v1".into()),
-        alternate_base_urls: Set(Texts::default()),
-        format: Set(None),
-        format_mode: Set(FormatMode::Auto),
-        protocols: Set(Default::default()),
-        force_protocol: Set(None),
-        default_model: Set(None),
-        model_params: Set(Default::default()),
-        allowed_models: Set(None),
-        headers: Set(None),
-        header_names: Set(Texts::default()),
-        data_key_id: Set(None),
-        proxy_pool_id: Set(Some(pool)),
-        billing_type: Set(BillingType::Metered),
-        priority: Set(0),
-        location: Set(Location::Cloud),
-        tls_skip_verify: Set(false),
-        tags: Set(Tags::default()),
-        metadata: Set(Metadata::default()),
-        created_by: Set("system".into()),
-        version: NotSet,
-        created_at: NotSet,
-        updated_at: NotSet,
-    }
-}
-
-/// Lets a connection be deleted: it stays for its history.
-async fn soft_delete(app: &TestApp, connection: ConnectionId) {
-    let changes = provider_connection::ActiveModel {
-        status: Set(ConnectionStatus::Deleted),
-        ..std::default::Default::default()
-    };
-    let update = provider_connection::Entity::update_many().set(changes);
-    let update = update.filter(provider_connection::Column::Id.eq(connection));
-    update.exec(&app.system.db.writer).await.unwrap();
-}
-
 /// The rows of a pool's proxies.
-async fn rows(app: &TestApp, pool: &Value) -> Vec<proxy_entry::Model> {
+pub async fn rows(app: &TestApp, pool: &Value) -> Vec<proxy_entry::Model> {
     let rows = proxy_entry::Entity::find().filter(proxy_entry::Column::ProxyPoolId.eq(pool_id(pool)));
     rows.order_by_asc(proxy_entry::Column::Position).all(&app.system.db.reader).await.unwrap()
 }
@@ -122,7 +59,7 @@ pub async fn found(app: &TestApp, pool: &Value, status: TestStatus) {
         tested_at: Set(Some(app.clock.now())),
         latency_ms: Set(Some(12)),
         http_status: Set(Some(401)),
-        ..std::default::Default::default()
+        ..Default::default()
     };
     let update = proxy_entry::Entity::update_many().set(changes);
     let update = update.filter(proxy_entry::Column::ProxyPoolId.eq(pool_id(pool)));
@@ -260,130 +197,6 @@ on_both!(the_largest_acceptable_pool_is_accepted, |app| {
     assert_eq!(app.owner().get(&path(&pool)).await.ok(), pool);
 });
 
-on_both!(every_faulty_field_of_a_patch_is_reported, |app| {
-    let owner = app.owner();
-    let pool = make(&owner, "a", &["http://proxy:3128"]).await;
-    let other = make(&owner, "b", &["http://other:3128"]).await;
-    let body = json!({
-        "name": "", "no_proxy": ["no host"],
-        "entries": [
-            {"id": ids(&pool)[0], "url": "ftp://x"},
-            {"id": ids(&pool)[0], "url": "http://new"},
-            {"id": ids(&other)[0], "url": "http://other:3128"},
-            {"url": "http://user:****@other:3128"},
-        ],
-    });
-    owner.patch(&path(&pool), body).await.invalid(&[
-        ("/name", "required"),
-        ("/no_proxy/0", "invalid_character"),
-        ("/entries/0/url", "unsupported_scheme"),
-        ("/entries/1/id", "duplicate"),
-        ("/entries/2/id", "unknown"),
-        ("/entries/3/url", "password_required"),
-    ]);
-    for field in ["name", "entries", "strategy", "no_proxy", "strict", "status"] {
-        let pointer = format!("/{field}");
-        owner.patch(&path(&pool), json!({field: null})).await.invalid(&[(pointer.as_str(), "not_nullable")]);
-    }
-    owner.patch(&path(&pool), json!({"entries": []})).await.invalid(&[("/entries", "required")]);
-    owner.patch(&path(&pool), json!({"version": 7})).await.problem(400, "unknown_field");
-    assert_eq!(owner.get(&path(&pool)).await.ok(), pool);
-});
-
-on_both!(a_masked_password_keeps_the_stored_one, |app| {
-    let owner = app.owner();
-    let urls = ["http://user:first@proxy:3128", "socks5://user:second@proxy:1080", "http://open:80"];
-    let pool = make(&owner, "a", &urls).await;
-    let before = rows(&app, &pool).await;
-    found(&app, &pool, TestStatus::Active).await;
-    // What is read is sent back, in another order, with one proxy more, with ids or without.
-    for with_ids in [true, false] {
-        let shown: Vec<Value> = owner.get(&path(&pool)).await.ok()["entries"].as_array().unwrap().clone();
-        let sent = shown.iter().rev().map(|entry| {
-            let mut sent = json!({"url": entry["display_url"]});
-            if with_ids {
-                sent["id"] = entry["id"].clone();
-            }
-            sent
-        });
-        let patched = owner.patch(&path(&pool), json!({"entries": sent.collect::<Vec<_>>()})).await.ok();
-        let mut back = ids(&patched);
-        back.reverse();
-        assert_eq!(back, shown.iter().map(|entry| entry["id"].as_str().unwrap()).collect::<Vec<_>>());
-        for entry in patched["entries"].as_array().unwrap() {
-            assert_eq!((&entry["test_status"], &entry["latency_ms"]), (&json!("active"), &json!(12)));
-        }
-    }
-    let after = rows(&app, &pool).await;
-    for (before, after) in before.iter().zip(&after) {
-        assert!(
-            (&before.id, &before.login, &before.data_key_id) == (&after.id, &after.login, &after.data_key_id)
-        );
-    }
-    // To send the very same is to change nothing, also with the password said.
-    let version = owner.get(&path(&pool)).await.ok()["version"].clone();
-    let same = owner.patch(&path(&pool), json!({"entries": entries(&urls)})).await.ok();
-    assert_eq!((&same["version"], ids(&same)), (&version, ids(&pool)));
-    assert_eq!(same["entries"][0]["test_status"], "active");
-});
-
-on_both!(a_changed_address_or_login_forgets_what_tests_found, |app| {
-    let owner = app.owner();
-    let pool = make(&owner, "a", &["http://user:first@proxy:3128"]).await;
-    let mut login = rows(&app, &pool).await[0].login.clone();
-    for (url, shown_as) in [
-        ("http://user:second@proxy:3128", "http://user:****@proxy:3128"),
-        ("http://user:second@proxy:3129", "http://user:****@proxy:3129"),
-        ("http://other:second@proxy:3129", "http://other:****@proxy:3129"),
-        ("https://other:second@proxy:3129", "https://other:****@proxy:3129"),
-        ("https://other@proxy:3129", "https://other@proxy:3129"),
-    ] {
-        found(&app, &pool, TestStatus::Error).await;
-        let body = json!({"entries": [{"id": ids(&pool)[0], "url": url}]});
-        let changed = owner.patch(&path(&pool), body).await.ok();
-        assert_eq!((shown(&changed), ids(&changed)), (vec![shown_as], ids(&pool)));
-        let entry = &changed["entries"][0];
-        assert_eq!((&entry["test_status"], &entry["tested_at"]), (&json!("unknown"), &json!(null)), "{url}");
-        let now = rows(&app, &pool).await[0].login.clone();
-        assert!(now.is_some() && now != login, "{url}");
-        login = now;
-    }
-    let body = json!({"entries": [{"id": ids(&pool)[0], "url": "https://proxy:3129"}]});
-    owner.patch(&path(&pool), body).await.ok();
-    let row = &rows(&app, &pool).await[0];
-    assert!(row.login.is_none() && row.data_key_id.is_none());
-});
-
-on_both!(a_stored_password_is_kept_for_its_own_address_alone, |app| {
-    let owner = app.owner();
-    let pool = make(&owner, "a", &["https://user:secret@proxy:3128", "http://open:80"]).await;
-    for url in [
-        "https://user:****@elsewhere:3128",
-        "https://user:****@proxy:3129",
-        "https://other:****@proxy:3128",
-        "http://user:****@proxy:3128",
-        "http://user:****@open:80",
-    ] {
-        for entry in [json!({"url": url}), json!({"id": ids(&pool)[0], "url": url})] {
-            let reply = owner.patch(&path(&pool), json!({"entries": [entry]})).await;
-            reply.invalid(&[("/entries/0/url", "password_required")]);
-        }
-    }
-    assert_eq!(owner.get(&path(&pool)).await.ok(), pool);
-});
-
-on_both!(proxies_that_are_not_sent_are_gone_and_new_ones_are_new, |app| {
-    let owner = app.owner();
-    let pool = make(&owner, "a", &["http://one", "http://two", "http://three"]).await;
-    let body = json!({"entries": [{"url": "http://new"}, {"url": "http://two", "enabled": false}]});
-    let changed = owner.patch(&path(&pool), body).if_match(1).await.ok();
-    assert_eq!(shown(&changed), ["http://new:80", "http://two:80"]);
-    assert_eq!(ids(&changed)[1], ids(&pool)[1]);
-    assert!(!ids(&pool).contains(&ids(&changed)[0]));
-    assert_eq!((&changed["entries"][1]["enabled"], &changed["version"]), (&json!(false), &json!(2)));
-    assert_eq!(rows(&app, &pool).await.len(), 2);
-});
-
 on_both!(a_name_is_one_pools_alone, |app| {
     let owner = app.owner();
     let one = make(&owner, "one", &["http://proxy"]).await;
@@ -398,27 +211,6 @@ on_both!(a_name_is_one_pools_alone, |app| {
     let acme = app.other_organization("acme").await;
     let there = POOLS.replace("default", "acme");
     acme.post(&there, json!({"name": "one", "entries": entries(&["http://proxy"])})).await.created();
-});
-
-on_both!(a_stale_version_changes_nothing, |app| {
-    let owner = app.owner();
-    let pool = make(&owner, "a", &["http://proxy"]).await;
-    let path = path(&pool);
-    owner.patch(&path, json!({"strict": true})).if_match(1).await.ok();
-    owner
-        .patch(&path, json!({"entries": entries(&["http://x"])}))
-        .if_match(1)
-        .await
-        .problem(412, "version_conflict");
-    owner.delete(&path).if_match(1).await.problem(412, "version_conflict");
-    owner.post(&format!("{path}/enable"), json!({})).if_match(1).await.problem(412, "version_conflict");
-    owner.post(&format!("{path}/disable"), json!({})).if_match(1).await.ok();
-    let end = owner.get(&path).await.ok();
-    assert_eq!(
-        (&end["version"], &end["strict"], &end["status"]),
-        (&json!(3), &json!(true), &json!("disabled"))
-    );
-    assert_eq!(shown(&end), ["http://proxy:80"]);
 });
 
 on_both!(a_disabled_pool_is_shown_as_such_until_it_is_enabled, |app| {
@@ -460,42 +252,6 @@ on_both!(pools_are_found_by_what_tests_found_and_by_name, |app| {
     assert_eq!(names(&owner.get(&next).await.ok()), ["fra-1"]);
     owner.get(&format!("{POOLS}?test_status=fine")).await.problem(400, "invalid_parameter");
     owner.get(&format!("{POOLS}?name=fra")).await.problem(400, "unknown_parameter");
-});
-
-on_both!(connections_that_take_a_pool_are_counted_and_keep_it, |app| {
-    let owner = app.owner();
-    let (pool, other) = (make(&owner, "a", &["http://a"]).await, make(&owner, "b", &["http://b"]).await);
-    let mut bound = Vec::new();
-    for name in ["one", "two", "three"] {
-        bound.push(bind(&app, name, pool_id(&pool)).await.unwrap());
-    }
-    soft_delete(&app, bound[2]).await;
-    let count = async |pool: &Value| owner.get(&path(pool)).await.ok()["bound_connection_count"].clone();
-    assert_eq!((count(&pool).await, count(&other).await), (json!(2), json!(0)));
-    let page = owner.get(&format!("{POOLS}?order=asc")).await.ok();
-    let counts: Vec<_> =
-        page["items"].as_array().unwrap().iter().map(|p| &p["bound_connection_count"]).collect();
-    assert_eq!(counts.len(), 2);
-    assert!(counts.contains(&&json!(2)) && counts.contains(&&json!(0)));
-    let problem = owner.delete(&path(&pool)).await.problem(409, "in_use");
-    assert_eq!(problem["bound_connection_count"], 2);
-    // Other problems do not speak of it.
-    assert_eq!(
-        owner
-            .delete(&path(&pool))
-            .if_match(9)
-            .await
-            .problem(412, "version_conflict")
-            .get("bound_connection_count"),
-        None
-    );
-    for connection in &bound[..2] {
-        soft_delete(&app, *connection).await;
-    }
-    assert_eq!(count(&pool).await, json!(0));
-    owner.delete(&path(&pool)).await.no_content();
-    let kept = provider_connection::Entity::find_by_id(bound[0]).one(&app.system.db.reader).await.unwrap();
-    assert_eq!(kept.unwrap().proxy_pool_id, None);
 });
 
 on_both!(a_pool_of_another_organization_is_not_there, |app| {

@@ -1,11 +1,76 @@
-//! Pools under concurrency: whatever happens at once, no connection is left with a pool that is gone, and no two edits mix.
+//! Pools and the connections that take them, and pools under concurrency: whatever happens at once, no connection is left with a pool that is gone, and no two edits mix.
 
-use crate::proxy_pools::{POOLS, bind, connection, entries, make, path, pool_id, shown};
-use entity::{provider_connection, proxy_entry, proxy_pool};
+use crate::proxy_pools::{POOLS, entries, make, path, pool_id, shown};
+use entity::{
+    id::{ConnectionId, ProxyPoolId},
+    json::{Metadata, Tags, Texts},
+    provider_connection, proxy_entry, proxy_pool,
+    status::{BillingType, ConnectionStatus, FormatMode, Location},
+};
 use futures_util::future::join_all;
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
-use serde_json::json;
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter,
+};
+use serde_json::{Value, json};
+use service::{Ctx, scope::Scope};
 use tests::{TestApp, on_both};
+
+/// Binds a new connection to a pool, as whoever makes one does: it holds the pool.
+pub async fn bind(app: &TestApp, name: &str, pool: ProxyPoolId) -> service::Result<ConnectionId> {
+    let ctx = Ctx::internal(&app.system, Scope::all(app.organization));
+    let mut unit = ctx.begin().await?;
+    unit.read_in::<proxy_pool::Entity>(&ctx).hold(pool).await?;
+    let row = connection(unit.id(), name, pool);
+    let row = unit.repository::<provider_connection::Entity>().insert(row).await?;
+    unit.commit(()).await?;
+    Ok(row.id)
+}
+
+/// A connection that takes a pool.
+fn connection(id: ConnectionId, name: &str, pool: ProxyPoolId) -> provider_connection::ActiveModel {
+    provider_connection::ActiveModel {
+        id: Set(id),
+        organization_id: NotSet,
+        team_id: Set(None),
+        provider: Set("openai".into()),
+        name: Set(name.into()),
+        status: Set(ConnectionStatus::Active),
+        disabled_reason: Set(None),
+        base_url: Set("https://api.example.com/v1".into()),
+        alternate_base_urls: Set(Texts::default()),
+        format: Set(None),
+        format_mode: Set(FormatMode::Auto),
+        protocols: Set(Default::default()),
+        force_protocol: Set(None),
+        default_model: Set(None),
+        model_params: Set(Default::default()),
+        allowed_models: Set(None),
+        headers: Set(None),
+        header_names: Set(Texts::default()),
+        data_key_id: Set(None),
+        proxy_pool_id: Set(Some(pool)),
+        billing_type: Set(BillingType::Metered),
+        priority: Set(0),
+        location: Set(Location::Cloud),
+        tls_skip_verify: Set(false),
+        tags: Set(Tags::default()),
+        metadata: Set(Metadata::default()),
+        created_by: Set("system".into()),
+        version: NotSet,
+        created_at: NotSet,
+        updated_at: NotSet,
+    }
+}
+
+/// Lets a connection be deleted: it stays for its history.
+async fn soft_delete(app: &TestApp, connection: ConnectionId) {
+    let changes =
+        provider_connection::ActiveModel { status: Set(ConnectionStatus::Deleted), ..Default::default() };
+    let update = provider_connection::Entity::update_many().set(changes);
+    let update = update.filter(provider_connection::Column::Id.eq(connection));
+    update.exec(&app.system.db.writer).await.unwrap();
+}
 
 /// Pools and connections with one that are there: a connection's pool is there.
 async fn there(app: &TestApp) -> (u64, u64) {
@@ -14,6 +79,42 @@ async fn there(app: &TestApp) -> (u64, u64) {
     let taken = provider_connection::Column::ProxyPoolId.is_not_null();
     (pools, provider_connection::Entity::find().filter(taken).count(db).await.unwrap())
 }
+
+on_both!(connections_that_take_a_pool_are_counted_and_keep_it, |app| {
+    let owner = app.owner();
+    let (pool, other) = (make(&owner, "a", &["http://a"]).await, make(&owner, "b", &["http://b"]).await);
+    let mut bound = Vec::new();
+    for name in ["one", "two", "three"] {
+        bound.push(bind(&app, name, pool_id(&pool)).await.unwrap());
+    }
+    soft_delete(&app, bound[2]).await;
+    let count = async |pool: &Value| owner.get(&path(pool)).await.ok()["bound_connection_count"].clone();
+    assert_eq!((count(&pool).await, count(&other).await), (json!(2), json!(0)));
+    let page = owner.get(&format!("{POOLS}?order=asc")).await.ok();
+    let counts: Vec<_> =
+        page["items"].as_array().unwrap().iter().map(|p| &p["bound_connection_count"]).collect();
+    assert_eq!(counts.len(), 2);
+    assert!(counts.contains(&&json!(2)) && counts.contains(&&json!(0)));
+    let problem = owner.delete(&path(&pool)).await.problem(409, "in_use");
+    assert_eq!(problem["bound_connection_count"], 2);
+    // Other problems do not speak of it.
+    assert_eq!(
+        owner
+            .delete(&path(&pool))
+            .if_match(9)
+            .await
+            .problem(412, "version_conflict")
+            .get("bound_connection_count"),
+        None
+    );
+    for connection in &bound[..2] {
+        soft_delete(&app, *connection).await;
+    }
+    assert_eq!(count(&pool).await, json!(0));
+    owner.delete(&path(&pool)).await.no_content();
+    let kept = provider_connection::Entity::find_by_id(bound[0]).one(&app.system.db.reader).await.unwrap();
+    assert_eq!(kept.unwrap().proxy_pool_id, None);
+});
 
 on_both!(a_pool_is_bound_or_deleted_never_both, |app| {
     let owner = app.owner();
