@@ -2,17 +2,7 @@
 //! and the address that was checked is the one that is connected to, also through a proxy. Redirects are not followed, bodies
 //! and times are bounded, and what an upstream says is never repeated to the caller as it is.
 
-mod address;
-mod dial;
-mod exchange;
-mod guard;
-mod resolve;
-mod tls;
-mod unverified;
-
-pub use address::{Refused, check_no_proxy};
-pub use resolve::{Answers, Resolver};
-pub use tls::read_roots;
+pub mod provider;
 
 use crate::{Result, vault::Plain};
 use dial::Stream;
