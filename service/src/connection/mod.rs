@@ -2,6 +2,8 @@
 
 mod code;
 mod format;
+mod search;
 
 pub use code::CheckCode;
 pub use format::{BaseUrlMode, FormatFacts, FormatPlan, FormatSource, plan, spoken};
+pub use search::{Attempt, Patience};
