@@ -166,6 +166,7 @@ impl From<Error> for Problem {
             }
             Error::InvalidState(code, detail) => Self::new(StatusCode::CONFLICT, code, detail),
             Error::PriceUnknown(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "price_unknown", text),
+            Error::Upstream(_) => Self::new(StatusCode::BAD_GATEWAY, "upstream_failed", text),
             Error::Throttled(after) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "throttled", text).retry(after.as_secs().max(1))
             }

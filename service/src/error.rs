@@ -77,6 +77,9 @@ pub enum Error {
     /// No price is found for a model, and the organization refuses to go without.
     #[error("there is no price for {0:?}")]
     PriceUnknown(String),
+    /// An upstream did not do what was asked of it; why, for people.
+    #[error("{0}")]
+    Upstream(String),
     /// Too many attempts.
     #[error("too many attempts, try again in {} s", .0.as_secs())]
     Throttled(Duration),

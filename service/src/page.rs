@@ -78,6 +78,8 @@ pub(crate) type Place = (Uuid, u32);
 
 /// Bytes of a place: the identifier, then the number, big-endian.
 const PLACE: usize = 20;
+/// Bytes of what proves a place to be one of ours.
+const TAG: usize = 16;
 
 fn bytes((id, part): Place) -> [u8; PLACE] {
     let mut bytes = [0; PLACE];
@@ -92,6 +94,10 @@ fn place(bytes: &[u8; PLACE]) -> Option<Place> {
     Some((Uuid::from_bytes(*id), u32::from_be_bytes(part.try_into().ok()?)))
 }
 
+fn refused() -> Error {
+    Error::malformed("?cursor", "invalid_cursor", "the cursor is not one of this list")
+}
+
 impl PageRequest {
     /// Rows a page.
     pub fn size(&self) -> u64 {
@@ -102,6 +108,12 @@ impl PageRequest {
         self.order == Some(Order::Asc)
     }
 
+    fn check_size(&self) -> Result<()> {
+        let message = "page_size must be between 1 and 100";
+        let refused = || Error::malformed("?page_size", "out_of_range", message);
+        (1..=100).contains(&self.size()).then_some(()).ok_or_else(refused)
+    }
+
     /// The identifier after which the page starts.
     pub(crate) fn start(&self, ctx: &Ctx, collection: &str) -> Result<Option<Uuid>> {
         Ok(self.start_at(ctx, collection)?.map(|(id, _)| id))
@@ -109,15 +121,8 @@ impl PageRequest {
 
     /// The place after which the page starts.
     pub(crate) fn start_at(&self, ctx: &Ctx, collection: &str) -> Result<Option<Place>> {
-        if !(1..=100).contains(&self.size()) {
-            return Err(Error::malformed(
-                "?page_size",
-                "out_of_range",
-                "page_size must be between 1 and 100",
-            ));
-        }
+        self.check_size()?;
         let Some(text) = &self.cursor else { return Ok(None) };
-        let refused = || Error::malformed("?cursor", "invalid_cursor", "the cursor is not one of this list");
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
         let (bytes, tag) = sealed.split_first_chunk::<PLACE>().ok_or_else(refused)?;
         let expected = self.tag(ctx, collection, bytes)?;
@@ -155,7 +160,37 @@ impl PageRequest {
         Ok(Page { items, next_cursor: Some(cursor) })
     }
 
-    fn tag(&self, ctx: &Ctx, collection: &str, place: &[u8; PLACE]) -> Result<[u8; 16]> {
+    /// The text after which the page starts, of a list in order of texts that tell its rows apart.
+    pub(crate) fn start_after(&self, ctx: &Ctx, collection: &str) -> Result<Option<String>> {
+        self.check_size()?;
+        let Some(text) = &self.cursor else { return Ok(None) };
+        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| refused())?;
+        let (tag, place) = sealed.split_first_chunk::<TAG>().ok_or_else(refused)?;
+        let expected = self.tag(ctx, collection, place)?;
+        let place = std::str::from_utf8(place).ok().filter(|_| expected.ct_eq(tag).into());
+        Ok(Some(place.ok_or_else(refused)?.to_owned()))
+    }
+
+    /// Cuts one row too many off such a list, and makes the next cursor if there was one.
+    pub(crate) fn finish_after<V>(
+        &self,
+        ctx: &Ctx,
+        collection: &str,
+        mut items: Vec<V>,
+        text: impl Fn(&V) -> &str,
+    ) -> Result<Page<V>> {
+        let size = usize::try_from(self.size()).unwrap_or(usize::MAX);
+        let more = items.len() > size;
+        items.truncate(size);
+        let Some(last) = items.last().filter(|_| more).map(text) else {
+            return Ok(Page { items, next_cursor: None });
+        };
+        let tag = self.tag(ctx, collection, last.as_bytes())?;
+        let cursor = URL_SAFE_NO_PAD.encode([&tag[..], last.as_bytes()].concat());
+        Ok(Page { items, next_cursor: Some(cursor) })
+    }
+
+    fn tag(&self, ctx: &Ctx, collection: &str, place: &[u8]) -> Result<[u8; TAG]> {
         let organization = ctx.scope.organization.uuid();
         let order = [u8::from(self.ascending())];
         let parts: [&[u8]; 4] = [organization.as_bytes(), &order, place, collection.as_bytes()];

@@ -16,6 +16,7 @@ use sea_orm::{
 use std::{fmt::Display, marker::PhantomData};
 use uuid::Uuid;
 
+mod alphabet;
 mod offered;
 mod queue;
 mod timeline;

@@ -9,6 +9,7 @@ mod client;
 pub mod cluster;
 mod database;
 pub mod ledger;
+pub mod provider;
 mod reply;
 mod seed;
 pub mod server;

@@ -7,9 +7,7 @@ mod admin_tokens;
 mod audit_events;
 mod auth;
 mod catalogue;
-mod connection_icons;
-mod connections;
-mod credentials;
+mod connection_checks;
 mod decisions;
 mod gateway_tokens;
 pub mod health;
@@ -63,6 +61,7 @@ pub fn router() -> OpenApiRouter<AppState> {
         .merge(reservations::router())
         .merge(audit_events::router())
         .merge(users::router())
+        .merge(connection_checks::router())
         .merge(decisions::router())
         .merge(health::router())
 }

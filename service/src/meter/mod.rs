@@ -22,7 +22,7 @@ pub mod command;
 mod decide;
 mod estimate;
 pub mod facts;
-mod glob;
+pub(crate) mod glob;
 pub mod head;
 pub mod ledger;
 mod limits;
