@@ -10,6 +10,8 @@ mod canary;
 mod catalogue;
 mod catalogue_figures;
 mod check;
+mod connection_discovery;
+mod connection_verify;
 mod connections;
 mod crash;
 mod credentials;

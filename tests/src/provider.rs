@@ -222,6 +222,8 @@ impl Inner {
         };
         if path != list {
             self.fail(StatusCode::NOT_FOUND)
+        } else if key.is_empty() && self.speech == Speech::Google {
+            self.fail(StatusCode::FORBIDDEN)
         } else if key != GOOD_KEY && self.speech == Speech::Google {
             json_of(400, &google_bad_key())
         } else if key != GOOD_KEY {

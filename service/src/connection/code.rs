@@ -129,6 +129,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_word_is_written_as_it_is() {
+        for code in [CheckCode::Ok, CheckCode::KeyRefused, CheckCode::AnswerTooLarge, CheckCode::NoCredential]
+        {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.word());
+        }
+    }
+
+    #[test]
     fn the_words_of_faults_are_the_words_of_checks() {
         for kind in [
             FaultKind::Forbidden,

@@ -83,8 +83,7 @@ pub async fn list_models(
 
 /// Every model of a connection, by name.
 pub(super) async fn shown_models(unit: &Unit<'_>, connection: &Model) -> Result<Vec<ConnectionModel>> {
-    let rows =
-        unit.read::<Entity>().beyond_text(Column::Name, None, true, (of(connection.id), None)).await?;
+    let rows = unit.read::<Entity>().beyond_text(Column::Name, None, true, (of(connection.id), None)).await?;
     shown(unit.ctx, &unit.tx, connection, rows).await
 }
 

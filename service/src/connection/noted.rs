@@ -69,7 +69,10 @@ pub(super) async fn models(unit: &Unit<'_>, id: ConnectionId) -> Result<()> {
     write(unit, id, changes, None).await
 }
 
-#[expect(clippy::disallowed_methods, reason = "a runtime row is no edit, and its connection was found in scope")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a runtime row is no edit, and its connection was found in scope"
+)]
 async fn write(
     unit: &Unit<'_>,
     id: ConnectionId,

@@ -330,24 +330,22 @@ fn told(fault: &Fault, base: &Url) -> String {
     }
 }
 
-/// Every model of the upstream, beginning with the page that was found; whether these are all of them.
+/// Every model of the upstream, beginning with the page that was found; the first of them, if there are too many.
 pub(super) async fn every_model(
     system: &System,
     candidate: &Candidate,
     won: Won,
-) -> Result<(Vec<Found>, bool), (CheckCode, String)> {
+) -> Result<Vec<Found>, (CheckCode, String)> {
     let until = Instant::now() + system.settings.patience.whole;
     let dialect = dialect(won.protocol);
     let (mut models, mut next) = (Vec::new(), won.listing.next);
     let mut seen = HashSet::new();
-    let mut pages = 1;
     take(&mut models, &mut seen, won.listing.models);
-    while let Some(after) = next {
-        if pages == PAGES || models.len() >= MODELS {
+    for _ in 1..PAGES {
+        let Some(after) = next.filter(|_| models.len() < MODELS) else {
             models.truncate(MODELS);
-            return Ok((models, false));
-        }
-        pages += 1;
+            return Ok(models);
+        };
         let headers = candidate.headers(dialect).unwrap_or_default();
         let url = dialect.list(&won.base, Some(&after));
         let left = until.saturating_duration_since(Instant::now());
@@ -357,15 +355,13 @@ pub(super) async fn every_model(
         match judge(won.protocol, &won.base, (answer.status, &answer.body), keyed) {
             Verdict::Listed(listing) => {
                 take(&mut models, &mut seen, listing.models);
-                // A page that leads to itself would never end.
-                next = listing.next.filter(|next| *next != after);
+                next = listing.next;
             }
             Verdict::Failed { code, reason, .. } => return Err((code, reason)),
         }
     }
-    let all = models.len() <= MODELS;
-    models.truncate(MODELS);
-    Ok((models, all))
+    let reason = format!("The list of models at {} has no end.", shown(&won.base));
+    if next.is_none() { Ok(models) } else { Err((CheckCode::AnswerTooLarge, reason)) }
 }
 
 /// Each model once.

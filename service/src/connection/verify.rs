@@ -76,9 +76,10 @@ pub struct NewVerification {
 
 /// How to verify a connection.
 #[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub struct ConnectionVerification {
     /// Another secret to try in place of the connection's credential. It is not kept, and what is found with it is not noted.
+    #[serde(default)]
     pub secret: Option<Plain>,
 }
 
@@ -100,7 +101,9 @@ pub struct Verification {
     /// Stable word for what was found.
     pub code: CheckCode,
     /// What was found and what to do about it, for people.
-    #[schema(example = "The key was refused (401) by https://api.openai.com/v1: it is wrong, or of another project.")]
+    #[schema(
+        example = "The key was refused (401) by https://api.openai.com/v1: it is wrong, or of another project."
+    )]
     pub reason: String,
     /// How it is best spoken to; null if it does not work.
     #[schema(required)]
