@@ -40,6 +40,7 @@ pub enum ToolCallMode {
 }
 
 /// What an upstream can do, as far as that follows from what it speaks.
+#[expect(clippy::struct_excessive_bools, reason = "a list of what it can do, each by itself")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult, ToSchema)]
 pub struct CapabilityProfile {
     /// How it calls tools.

@@ -22,7 +22,7 @@ impl MigrationTrait for Migration {
         )
         .await?;
         let mut alter = Table::alter().table(name("idempotency_record")).take();
-        manager.alter_table(alter.add_column(&mut uuid_null("data_key_id")).take()).await?;
+        manager.alter_table(alter.add_column(uuid_null("data_key_id")).take()).await?;
         // Replies that were sealed otherwise: that the call was made is kept, what it answered is not.
         db.execute_unprepared("UPDATE idempotency_record SET reply = NULL").await?;
         Ok(())

@@ -57,7 +57,7 @@ impl MigrationTrait for Migration {
 }
 
 fn provider_connection() -> TableCreateStatement {
-    let columns = [
+    let columns = vec![
         uuid("id"),
         uuid("organization_id"),
         uuid_null("team_id"),
