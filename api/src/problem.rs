@@ -8,7 +8,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use sea_orm::SqlErr;
 use serde::Serialize;
 use service::{Error, ctx::RequestInfo, error::FieldError};
 use std::borrow::Cow;
@@ -180,13 +179,11 @@ impl From<Error> for Problem {
                     Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry(2);
                 Self { cause: Some(text), ..problem }
             }
-            Error::Db(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => {
-                Self::new(
-                    StatusCode::CONFLICT,
-                    "in_use",
-                    "something it depends on, or that depends on it, just changed",
-                )
-            }
+            Error::Db(error) if service::error::is_restricted(error) => Self::new(
+                StatusCode::CONFLICT,
+                "in_use",
+                "something it depends on, or that depends on it, just changed",
+            ),
             Error::Db(_) | Error::Internal(_) => {
                 Self { cause: Some(text), ..Self::of_status(StatusCode::INTERNAL_SERVER_ERROR) }
             }

@@ -155,6 +155,19 @@ fn is_unavailable(error: &DbErr) -> bool {
     }
 }
 
+/// Whether a foreign key is in the way. SQLite restricts a deletion by a trigger of its own, which `sql_err` does not know.
+pub fn is_restricted(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error
+    else {
+        return false;
+    };
+    let text = "FOREIGN KEY constraint failed";
+    let by_trigger = inner
+        .as_database_error()
+        .is_some_and(|error| error.code().as_deref() == Some("1811") && error.message().contains(text));
+    by_trigger || matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_)))
+}
+
 /// Lets the caller name what a unique constraint protects.
 pub trait ConflictExt<T> {
     /// A unique violation means that another `kind` has this `key`.

@@ -5,6 +5,7 @@
 use super::{PAUSE, Renewal, Rotation, TRIES};
 use crate::{
     Result,
+    error::is_restricted,
     vault::{cipher, key, places::SealedColumn},
 };
 use entity::{
@@ -13,7 +14,7 @@ use entity::{
     status::DataKeyState,
 };
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, LockType},
 };
 use serde_json::json;
@@ -153,7 +154,7 @@ impl Rotation<'_> {
         }
         self.step()?;
         match Entity::delete_many().filter(of()).exec(&unit.tx).await {
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => Ok(1),
+            Err(error) if is_restricted(&error) => Ok(1),
             outcome => {
                 outcome?;
                 unit.audit("data_key.destroy", key, json!({}));

@@ -5,11 +5,12 @@ use super::{PAUSE, Rotation, TRIES};
 use crate::{
     Error, Result,
     checks::{self, NAMES},
+    error::is_restricted,
     vault::key,
 };
 use entity::data_key::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, SqlErr,
+    ActiveValue::Set, ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use serde_json::json;
 
@@ -54,9 +55,9 @@ impl Rotation<'_> {
             .filter(Column::Id.eq(row.id))
             .filter(Column::KekVersion.eq(row.kek_version));
         let outcome = update.exec(&self.system.db.writer).await;
-        let outcome = outcome.map_err(|error| match error.sql_err() {
-            Some(SqlErr::ForeignKeyConstraintViolation(_)) => checks::retired(version),
-            _ => error.into(),
+        let outcome = outcome.map_err(|error| match is_restricted(&error) {
+            true => checks::retired(version),
+            false => error.into(),
         });
         Ok(outcome?.rows_affected)
     }
@@ -102,7 +103,7 @@ impl Rotation<'_> {
                 Ok(())
             }
             // Wrapped with it by an instance that has not got the newer one, since they were counted.
-            Err(error) if matches!(error.sql_err(), Some(SqlErr::ForeignKeyConstraintViolation(_))) => {
+            Err(error) if is_restricted(&error) => {
                 self.report.kept.push((version, 1));
                 Ok(())
             }
