@@ -179,7 +179,7 @@ impl From<Error> for Problem {
                     Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry(2);
                 Self { cause: Some(text), ..problem }
             }
-            Error::Db(error) if service::error::is_restricted(error) => Self::new(
+            Error::Db(error) if service::error::is_restricted(&error) => Self::new(
                 StatusCode::CONFLICT,
                 "in_use",
                 "something it depends on, or that depends on it, just changed",
