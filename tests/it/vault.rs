@@ -56,12 +56,12 @@ on_both!(a_value_that_was_moved_or_changed_does_not_open, |app| {
     for to in &values {
         for from in values.iter().filter(|from| from.row != to.row) {
             put(&app, to, &from.sealed.0).await;
-            assert_eq!(closed(&app).await, [to.row.clone()], "{from:?} opens as {to:?}");
+            assert_eq!(closed(&app).await, std::slice::from_ref(&to.row), "{from:?} opens as {to:?}");
         }
         let mut changed = to.sealed.0.clone();
         *changed.last_mut().unwrap() ^= 1;
         put(&app, to, &changed).await;
-        assert_eq!(closed(&app).await, [to.row.clone()]);
+        assert_eq!(closed(&app).await, std::slice::from_ref(&to.row));
         put(&app, to, &to.sealed.0).await;
     }
     treasure.check(&app.system).await;
@@ -86,7 +86,7 @@ on_both!(a_data_key_is_made_once_however_many_need_it, |app| {
     for round in 0..5 {
         let organization = treasure::organization(&app.system, &format!("new-{round}")).await;
         let one = async |n: usize| {
-            let system = if n % 2 == 0 { &app.system } else { &other.system };
+            let system = if n.is_multiple_of(2) { &app.system } else { &other.system };
             let ctx = Ctx::internal(system, Scope::all(organization));
             let unit = ctx.begin().await.unwrap();
             let id: CredentialId = unit.id();

@@ -40,6 +40,9 @@ pub struct Stored {
 
 impl Stored {
     /// Opens it, as the services do.
+    ///
+    /// # Errors
+    /// It does not open.
     pub async fn open(&self, system: &Arc<System>) -> Result<String> {
         let (table, column) = self.column;
         let place = Place { organization: self.organization, table, row: &self.row, column };
@@ -63,6 +66,9 @@ pub async fn organization(system: &System, slug: &str) -> OrganizationId {
 }
 
 /// Seals a text for a row of an organization.
+///
+/// # Errors
+/// It cannot be sealed.
 pub async fn seal(
     unit: &Unit<'_>,
     organization: OrganizationId,

@@ -55,10 +55,8 @@ impl Rotation<'_> {
             .filter(Column::Id.eq(row.id))
             .filter(Column::KekVersion.eq(row.kek_version));
         let outcome = update.exec(&self.system.db.writer).await;
-        let outcome = outcome.map_err(|error| match is_restricted(&error) {
-            true => checks::retired(version),
-            false => error.into(),
-        });
+        let outcome = outcome
+            .map_err(|error| if is_restricted(&error) { checks::retired(version) } else { error.into() });
         Ok(outcome?.rows_affected)
     }
 
