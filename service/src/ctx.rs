@@ -85,6 +85,11 @@ impl Ctx {
         Self { scope, ..self.clone() }
     }
 
+    /// The same call without the promise to answer a repeated one from its reply: for a step on the way to the reply.
+    pub(crate) fn quiet(&self) -> Self {
+        Self { ticket: Arc::default(), ..self.clone() }
+    }
+
     /// The same call on behalf of a person who has just proved an identity.
     pub fn acting_as(&self, user: UserId, operator: bool) -> Self {
         Self { actor: Actor::person(user, operator), ..self.clone() }

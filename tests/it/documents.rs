@@ -42,7 +42,7 @@ fn every_link_leads_to_a_file() {
         "docs/prices.md",
         "docs/usage.md",
         "docs/limits.md",
-        "docs/proxy-pools.md",
+        "docs/connection-checks.md",
     ] {
         let path = root().join(file);
         let text = fs::read_to_string(&path).unwrap();

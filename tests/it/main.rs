@@ -12,6 +12,7 @@ mod catalogue_figures;
 mod check;
 mod connection_discovery;
 mod connection_verify;
+mod connection_verify_saved;
 mod connections;
 mod crash;
 mod credentials;

@@ -13,7 +13,7 @@ use service::{
     authz::permit,
     connection::{
         self, ConnectionModel, ConnectionModelFilter, ConnectionModelPage, ConnectionVerification, Discovery,
-        NewDiscovery, NewVerification, Verification,
+        NewDiscovery, NewVerification, NewVerificationBatch, Verification, VerificationBatch,
     },
     page::Page,
 };
@@ -24,6 +24,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(verify_connection_candidate))
+        .routes(routes!(verify_connections))
         .routes(routes!(verify_connection))
         .routes(routes!(discover_connection_models))
         .routes(routes!(list_connection_models))
@@ -58,6 +59,19 @@ async fn verify_connection_candidate(
     Once(new): Act<NewVerification>,
 ) -> Result<Json<Verification>> {
     Ok(Json(connection::verify_candidate(&allow, new).await?))
+}
+
+/// Verify several connections
+///
+/// At most 20 at once: those that are named, or the enabled ones of a provider. Each is verified as if it were by itself.
+#[utoipa::path(post, path = "/v1/organizations/{organization}/connections/verify/batch", tag = "connections",
+    request_body = NewVerificationBatch,
+    responses((status = 200, description = "What was found of each.", body = VerificationBatch)))]
+async fn verify_connections(
+    allow: Allow<permit::ConnectionsWrite>,
+    Once(new): Act<NewVerificationBatch>,
+) -> Result<Json<VerificationBatch>> {
+    Ok(Json(connection::verify_batch(&allow, new).await?))
 }
 
 /// Verify a connection

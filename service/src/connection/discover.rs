@@ -19,7 +19,6 @@ use entity::{
 use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, EntityTrait, QueryFilter};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// How long a list is as good as new.
@@ -78,27 +77,22 @@ async fn read(ctx: &Ctx, row: &Model) -> Result<Read> {
     if finding.won.is_none() {
         return Ok(Err((finding.code, finding.reason)));
     }
-    let quiet = quiet(ctx);
+    let quiet = ctx.quiet();
     let unit = quiet.begin().await?;
     let now = unit.read::<provider_connection::Entity>().hold(row.id).await?;
     if candidate::lead_alike(row, &now) {
-        noted::finding(&unit, row.id, (&candidate, &finding)).await?;
+        noted::finding(&unit, row.id, &finding).await?;
     }
     unit.commit(()).await?;
     match finding.won.take() {
-        Some(won) => Ok(every_model(&ctx.system, &candidate, won).await),
+        Some(won) => Ok(every_model(&ctx.system, &candidate, (won, finding.until)).await),
         None => Ok(Err((finding.code, finding.reason))),
     }
 }
 
-/// The same call without the promise to answer a repeated one from the reply: this is not the reply.
-fn quiet(ctx: &Ctx) -> Ctx {
-    Ctx { ticket: Arc::default(), ..ctx.clone() }
-}
-
 /// Notes that the models could not be read, and says so.
 async fn note_failure(ctx: &Ctx, row: &Model, (code, reason): (CheckCode, String)) -> Result<Error> {
-    let quiet = quiet(ctx);
+    let quiet = ctx.quiet();
     let mut unit = quiet.begin().await?;
     let now = unit.read::<provider_connection::Entity>().hold(row.id).await?;
     if candidate::lead_alike(row, &now) {

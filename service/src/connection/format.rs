@@ -103,13 +103,23 @@ pub fn plan(facts: &FormatFacts) -> FormatPlan {
         selected_format: candidates.first().copied().unwrap_or(Protocol::OpenaiChat),
         candidate_formats: candidates,
         source,
-        base_url_mode: mode(facts),
+        base_url_mode: mode(&facts.base_url, facts.detected_endpoint.is_some()),
     }
 }
 
-fn mode(facts: &FormatFacts) -> BaseUrlMode {
-    let url = &facts.base_url;
-    if facts.detected_endpoint.is_some() {
+impl FormatPlan {
+    /// What was found to work stands in the plan; only a lock or a pin was not to be questioned.
+    pub(super) fn settle(&mut self, facts: &FormatFacts, found: Protocol, elsewhere: bool) {
+        if !matches!(self.source, FormatSource::EndpointLock | FormatSource::Pinned) {
+            self.source = FormatSource::Detected;
+        }
+        self.selected_format = found;
+        self.base_url_mode = mode(&facts.base_url, elsewhere);
+    }
+}
+
+fn mode(url: &Url, elsewhere: bool) -> BaseUrlMode {
+    if elsewhere {
         BaseUrlMode::DetectedEndpoint
     } else if provider::whole_endpoint(url).is_some() || provider::names_a_version(url) {
         BaseUrlMode::FixedEndpoint

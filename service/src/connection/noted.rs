@@ -1,10 +1,7 @@
 //! What a check leaves behind in the runtime row of a connection. A failure is counted in one statement, so that none of two
 //! that happen at once is lost; none of them disables anything.
 
-use super::{
-    CheckCode,
-    search::{Candidate, Finding},
-};
+use super::{CheckCode, search::Finding};
 use crate::{Result, Unit, upstream::provider::dialect};
 use entity::{
     connection_state::{ActiveModel, Column, Entity},
@@ -21,11 +18,7 @@ use sea_orm::{
 const REASON: usize = 1024;
 
 /// Notes what was found of a connection, which is held.
-pub(super) async fn finding(
-    unit: &Unit<'_>,
-    id: ConnectionId,
-    (candidate, finding): (&Candidate, &Finding),
-) -> Result<()> {
+pub(super) async fn finding(unit: &Unit<'_>, id: ConnectionId, finding: &Finding) -> Result<()> {
     let Some(won) = &finding.won else {
         return failure(unit, id, (finding.code, &finding.reason)).await;
     };
@@ -37,7 +30,7 @@ pub(super) async fn finding(
         error_at: Set(None),
         success_at: Set(Some(unit.now)),
         latency_ms: Set(Some(i64::try_from(won.latency_ms).unwrap_or(i64::MAX))),
-        detected_endpoint: Set(finding.detected_endpoint(candidate)),
+        detected_endpoint: Set(finding.detected_endpoint.clone()),
         detected_format: Set(Some(won.protocol)),
         capabilities: Set(Some(dialect(won.protocol).capabilities())),
         detected_at: Set(Some(unit.now)),

@@ -3,7 +3,7 @@
 
 use super::{
     CheckCode,
-    format::{BaseUrlMode, FormatFacts, FormatPlan, FormatSource, plan},
+    format::{FormatFacts, FormatPlan, plan},
 };
 use crate::{
     System,
@@ -92,6 +92,10 @@ pub(super) struct Finding {
     pub(super) tried: Vec<Attempt>,
     pub(super) plan: FormatPlan,
     pub(super) won: Option<Won>,
+    /// Where it was found, if that is not where it is said to be.
+    pub(super) detected_endpoint: Option<String>,
+    /// Until when there may be asked more.
+    pub(super) until: Instant,
 }
 
 /// A search under way.
@@ -128,6 +132,13 @@ impl Candidate {
         let endpoints = &self.facts.protocols.0;
         let endpoint = endpoints.iter().find(|endpoint| endpoint.protocol == protocol)?;
         endpoint.base_url.as_ref()?.parse().ok()
+    }
+
+    /// Where it was found, if that is not where it is said to speak that protocol.
+    fn elsewhere(&self, won: &Won) -> Option<String> {
+        let stated = self.stated(won.protocol).unwrap_or_else(|| self.facts.base_url.clone());
+        let found = shown(&won.base);
+        (found != shown(&trimmed(&stated))).then_some(found)
     }
 
     fn headers(&self, dialect: &dyn Dialect) -> Option<HeaderMap> {
@@ -257,7 +268,7 @@ impl Search<'_> {
     }
 
     /// What all of it means: the answer, or else the failure that tells most.
-    fn finish(self, plan: FormatPlan, won: Option<Won>) -> Finding {
+    fn finish(self, mut plan: FormatPlan, won: Option<Won>) -> Finding {
         let told = self.tried.iter().zip(self.reasons);
         // Of several that tell as much, the first: it is the likeliest.
         let most = told.rev().max_by_key(|(attempt, _)| attempt.code.weight());
@@ -265,34 +276,11 @@ impl Search<'_> {
             Some((attempt, reason)) => (attempt.code, reason),
             None => (CheckCode::Timeout, "There was no time to ask.".to_owned()),
         };
-        let mut finding = Finding { code, reason, plan, won, tried: self.tried };
-        finding.settle(&self.candidate.facts);
-        finding
-    }
-}
-
-impl Finding {
-    /// What was found stands in the plan, unless it was not to be questioned.
-    fn settle(&mut self, facts: &FormatFacts) {
-        let Some(won) = &self.won else { return };
-        if !matches!(self.plan.source, FormatSource::EndpointLock | FormatSource::Pinned) {
-            self.plan.source = FormatSource::Detected;
+        let detected_endpoint = won.as_ref().and_then(|won| self.candidate.elsewhere(won));
+        if let Some(won) = &won {
+            plan.settle(&self.candidate.facts, won.protocol, detected_endpoint.is_some());
         }
-        self.plan.selected_format = won.protocol;
-        let elsewhere = shown(&won.base) != shown(&trimmed(&facts.base_url));
-        self.plan.base_url_mode = match self.plan.base_url_mode {
-            _ if elsewhere => BaseUrlMode::DetectedEndpoint,
-            BaseUrlMode::DetectedEndpoint => BaseUrlMode::Root,
-            as_read => as_read,
-        };
-    }
-
-    /// Where it was found, if that is not where it is said to speak that protocol.
-    pub(super) fn detected_endpoint(&self, candidate: &Candidate) -> Option<String> {
-        let won = self.won.as_ref()?;
-        let stated = candidate.stated(won.protocol).unwrap_or_else(|| candidate.facts.base_url.clone());
-        let found = shown(&won.base);
-        (found != shown(&trimmed(&stated))).then_some(found)
+        Finding { code, reason, plan, won, detected_endpoint, tried: self.tried, until: self.until }
     }
 }
 
@@ -334,9 +322,8 @@ fn told(fault: &Fault, base: &Url) -> String {
 pub(super) async fn every_model(
     system: &System,
     candidate: &Candidate,
-    won: Won,
+    (won, until): (Won, Instant),
 ) -> Result<Vec<Found>, (CheckCode, String)> {
-    let until = Instant::now() + system.settings.patience.whole;
     let dialect = dialect(won.protocol);
     let (mut models, mut next) = (Vec::new(), won.listing.next);
     let mut seen = HashSet::new();

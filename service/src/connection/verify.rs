@@ -122,7 +122,7 @@ pub struct Verification {
 
 impl From<Finding> for Verification {
     fn from(finding: Finding) -> Self {
-        let Finding { code, reason, tried, plan, won } = finding;
+        let Finding { code, reason, tried, plan, won, .. } = finding;
         let recommended =
             won.as_ref().map(|won| Recommendation { format: won.protocol, base_url: shown(&won.base) });
         Self {
@@ -220,11 +220,11 @@ pub async fn verify(ctx: &Ctx, id: ConnectionId, with: ConnectionVerification) -
     }
     faults.finish()?;
     let other_secret = with.secret.is_some();
-    let (candidate, finding) = ask(ctx, &row, with.secret).await?;
+    let (_, finding) = ask(ctx, &row, with.secret).await?;
     let mut unit = ctx.begin().await?;
     let now = unit.read::<provider_connection::Entity>().hold(id).await?;
     if !other_secret && candidate::lead_alike(&row, &now) {
-        noted::finding(&unit, id, (&candidate, &finding)).await?;
+        noted::finding(&unit, id, &finding).await?;
     }
     let detail = json!({ "code": finding.code, "format": finding.plan.selected_format });
     unit.audit("connection.verify", id, detail);

@@ -185,6 +185,7 @@ const DOORS: &[(Door, &[&str])] = &[
             "set_connection_icon",
             "remove_connection_icon",
             "verify_connection_candidate",
+            "verify_connections",
             "verify_connection",
             "discover_connection_models",
             "create_mapping",
