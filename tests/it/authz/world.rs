@@ -1,9 +1,13 @@
 //! Rows of every kind in one organization, so that others can reach for them.
 
+use axum::http::Method;
 use entity::id::{OrganizationId, ReservationId, UsageEventId};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tests::{Client, TestApp, ledger};
+
+/// A picture of one point.
+const ICON: &str = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
 
 /// Rows of one organization, around one team of it.
 pub struct World {
@@ -47,6 +51,16 @@ impl World {
         // Nothing takes its connections, so that no test of it goes anywhere.
         let pool = json!({"name": name, "entries": [{"url": "http://user:pass@127.0.0.1:9"}]});
         let pool = make("proxy-pools", pool).await;
+        let connection =
+            json!({"provider": "openai", "name": name, "team_id": team, "base_url": "http://127.0.0.1:9/v1"});
+        let connection = text(&make("connections", connection).await, "id");
+        let inside = format!("connections/{connection}");
+        let credential = json!({"secret": format!("sk-of-{word}-0123456789")});
+        let credential = make(&format!("{inside}/credentials"), credential).await;
+        let mapping = json!({"client_name": name, "upstream_name": name});
+        let mapping = make(&format!("{inside}/mappings"), mapping).await;
+        let icon = owner.request(Method::PUT, &format!("{base}/{inside}/icon"));
+        icon.json(&json!({ "data_url": ICON })).await.ok();
         let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
         let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
         let limit = make("limits", limit).await;
@@ -69,9 +83,9 @@ impl World {
             ("evt", event),
             ("lim", text(&limit, "id")),
             ("pool", text(&pool, "id")),
-            // There are none yet.
-            ("conn", app.system.entropy.id::<entity::id::Connection>(app.clock.now()).to_string()),
-            ("cred", app.system.entropy.id::<entity::id::Credential>(app.clock.now()).to_string()),
+            ("conn", connection),
+            ("cred", text(&credential, "id")),
+            ("map", text(&mapping, "id")),
             ("ses", text(&sessions["items"][0], "id")),
         ];
         Self {
