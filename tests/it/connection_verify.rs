@@ -173,12 +173,19 @@ on_both!(whatever_an_upstream_does_is_told_by_a_word_and_a_sentence, |app| {
 on_both!(an_upstream_that_is_not_there_or_never_answers_ends_the_search_at_its_host, |app| {
     let silent = Provider::start(Speech::OpenAi).await;
     silent.behave(Conduct::Silent);
-    for (url, code) in [(dead_url().await, "unreachable"), (silent.url(""), "timeout")] {
+    let plain = Provider::start(Speech::OpenAi).await;
+    for (url, code) in [
+        (dead_url().await, "unreachable"),
+        (silent.url(""), "timeout"),
+        ("http://no-such-host.invalid".to_owned(), "name_unresolved"),
+        (format!("https://127.0.0.1:{}", plain.port()), "tls_failed"),
+    ] {
         let body = json!({"provider": "mine", "base_url": url, "secret": GOOD_KEY});
         let found = verify(&app.owner(), VERIFY, body).await;
         assert_eq!((&found["code"], tried(&found)), (&json!(code), vec![code]), "{found}");
         assert_eq!(found["tried"][0]["status"], json!(null));
     }
+    assert_eq!((silent.count(), plain.count()), (1, 0));
 });
 
 on_both!(alternates_are_asked_in_order_if_the_base_url_refuses_or_is_not_there, |app| {

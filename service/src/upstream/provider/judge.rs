@@ -94,14 +94,11 @@ fn success(own: &dyn Dialect, base: &Url, body: Option<&Value>) -> Verdict {
         return Verdict::Listed(listing);
     }
     let other = [Protocol::AnthropicMessages, Protocol::OpenaiChat, Protocol::Google, Protocol::Ollama];
-    match other.into_iter().map(dialect).find(|other| other.read(body).is_some()) {
-        Some(other) => failed(CheckCode::WrongProtocol, speaks(&host, other, own)),
-        None => {
-            let reason =
-                format!("{host} answers, but not with a list of models in {}'s protocol.", own.whose());
-            failed(CheckCode::WrongProtocol, reason)
-        }
+    if let Some(other) = other.into_iter().map(dialect).find(|other| other.read(body).is_some()) {
+        return failed(CheckCode::WrongProtocol, speaks(&host, other, own));
     }
+    let reason = format!("{host} answers, but not with a list of models in {}'s protocol.", own.whose());
+    failed(CheckCode::WrongProtocol, reason)
 }
 
 fn speaks(host: &str, other: &dyn Dialect, own: &dyn Dialect) -> String {
