@@ -26,7 +26,7 @@ on_both!(a_connection_can_be_made_read_changed_and_deleted, |app| {
     let owner = app.owner();
     let body = json!({
         "provider": "acme-ai", "name": "production", "base_url": "https://api.example.com/v1",
-        "alternate_base_urls": ["https://eu.example.com/v1", "http://10.1.2.3:8000"],
+        "alternate_base_urls": ["https://eu.example.com/v1", "http://127.0.0.1:8000"],
         "format": "openai_chat", "format_mode": "pinned",
         "protocols": [
             {"protocol": "openai_chat"},
@@ -102,7 +102,7 @@ on_both!(every_faulty_field_of_a_new_connection_is_reported, |app| {
     let body = json!({
         "provider": "Open AI", "name": " ", "base_url": "ftp://api.example.com",
         "alternate_base_urls": ["https://user:secret@api.example.com", "https://a.example.com?key=1", "https://b.example.com#x",
-            "https://c.example.com", "https://c.example.com", "https://@d.example.com", "nowhere", "https://e.example.com/a b"],
+            "https://c.example.com", "https://c.example.com", "https://10.0.0.1", "nowhere", "https://e.example.com/a b"],
         "format_mode": "pinned",
         "protocols": [
             {"protocol": "google", "base_url": "file:///etc/passwd"}, {"protocol": "google"},
@@ -116,16 +116,16 @@ on_both!(every_faulty_field_of_a_new_connection_is_reported, |app| {
     app.owner().post(CONNECTIONS, body).await.invalid(&[
         ("/provider", "invalid_value"),
         ("/name", "required"),
-        ("/base_url", "invalid_url"),
-        ("/alternate_base_urls/0", "invalid_url"),
-        ("/alternate_base_urls/1", "invalid_url"),
-        ("/alternate_base_urls/2", "invalid_url"),
+        ("/base_url", "scheme_not_allowed"),
+        ("/alternate_base_urls/0", "userinfo_not_allowed"),
+        ("/alternate_base_urls/1", "query_not_allowed"),
+        ("/alternate_base_urls/2", "query_not_allowed"),
         ("/alternate_base_urls/4", "duplicate"),
-        ("/alternate_base_urls/5", "invalid_url"),
+        ("/alternate_base_urls/5", "address_forbidden"),
         ("/alternate_base_urls/6", "invalid_url"),
-        ("/alternate_base_urls/7", "invalid_url"),
+        ("/alternate_base_urls/7", "invalid_character"),
         ("/format", "required"),
-        ("/protocols/0/base_url", "invalid_url"),
+        ("/protocols/0/base_url", "scheme_not_allowed"),
         ("/protocols/1/protocol", "duplicate"),
         ("/protocols/2/rewrite_path", "invalid_path"),
         ("/protocols/3/rewrite_path", "invalid_path"),
@@ -165,7 +165,7 @@ on_both!(every_faulty_field_of_a_patch_is_reported, |app| {
     });
     owner.patch(&path, body).await.invalid(&[
         ("/name", "required"),
-        ("/base_url", "invalid_url"),
+        ("/base_url", "userinfo_not_allowed"),
         ("/alternate_base_urls/0", "invalid_url"),
         ("/format", "required"),
         ("/force_protocol", "not_supported"),
@@ -176,7 +176,9 @@ on_both!(every_faulty_field_of_a_patch_is_reported, |app| {
         ("/priority", "out_of_range"),
         ("/tags/k", "invalid_character"),
     ]);
-    for field in ["name", "base_url", "format_mode", "protocols", "model_params", "priority", "location", "tags"] {
+    for field in
+        ["name", "base_url", "format_mode", "protocols", "model_params", "priority", "location", "tags"]
+    {
         let pointer = format!("/{field}");
         owner.patch(&path, json!({field: null})).await.invalid(&[(pointer.as_str(), "not_nullable")]);
     }
@@ -205,7 +207,9 @@ on_both!(values_of_a_wrong_type_and_unknown_or_read_only_fields_are_refused, |ap
     let owner = app.owner();
     let path = make(&owner, "production").await;
     owner.post(CONNECTIONS, json!({"name": "a"})).await.invalid(&[("/provider", "required")]);
-    for (field, value) in [("format", json!("morse")), ("priority", json!(1.5)), ("billing_type", json!(null))] {
+    for (field, value) in
+        [("format", json!("morse")), ("priority", json!(1.5)), ("billing_type", json!(null))]
+    {
         let mut body = smallest("other");
         body[field] = value;
         let reply = owner.post(CONNECTIONS, &body).await.problem(422, "invalid");
@@ -215,7 +219,9 @@ on_both!(values_of_a_wrong_type_and_unknown_or_read_only_fields_are_refused, |ap
     owner.patch(&path, body).await.invalid(&[("/model_params/temperature", "invalid_value")]);
     let body = json!({"protocols": [{"protocol": "google", "surprise": 1}]});
     owner.patch(&path, body).await.problem(400, "unknown_field");
-    for field in ["id", "status", "version", "tls_skip_verify", "effective_health", "created_by", "disabled_reason"] {
+    for field in
+        ["id", "status", "version", "tls_skip_verify", "effective_health", "created_by", "disabled_reason"]
+    {
         let mut body = smallest("other");
         body[field] = json!("x");
         owner.post(CONNECTIONS, &body).await.problem(400, "unknown_field");
@@ -260,8 +266,11 @@ on_both!(connections_are_found_by_what_is_given, |app| {
     let owner = app.owner();
     let team = crate::teams::make(&owner, "search").await;
     let team = crate::teams::id(&team);
-    for (name, provider, team) in [("a1", "openai", None), ("a2", "openai", Some(team)), ("b1", "google", None)] {
-        let body = json!({"provider": provider, "name": name, "base_url": "https://x.example.com", "team_id": team});
+    for (name, provider, team) in
+        [("a1", "openai", None), ("a2", "openai", Some(team)), ("b1", "google", None)]
+    {
+        let body =
+            json!({"provider": provider, "name": name, "base_url": "https://x.example.com", "team_id": team});
         let made = owner.post(CONNECTIONS, body).await.created();
         if name == "b1" {
             let path = format!("{CONNECTIONS}/{}/disable", made["id"].as_str().unwrap());

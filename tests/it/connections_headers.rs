@@ -1,6 +1,7 @@
 //! Headers of connections: what they may be, that they are sealed, masked, kept and cleared.
 
 use crate::connections::{CONNECTIONS, make, smallest};
+use axum::http::HeaderValue;
 use entity::provider_connection;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
@@ -18,8 +19,8 @@ async fn row(app: &TestApp, path: &str) -> provider_connection::Model {
 async fn opened(app: &TestApp, path: &str) -> Vec<(String, String)> {
     let ctx = Ctx::internal(&app.system, Scope::all(app.organization));
     let headers = connection::headers(&ctx, &row(app, path).await).await.unwrap();
-    assert!(headers.values().all(http::HeaderValue::is_sensitive));
-    let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+    assert!(headers.values().all(HeaderValue::is_sensitive));
+    let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
     let mut headers: Vec<_> =
         headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
     headers.sort();

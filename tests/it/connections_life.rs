@@ -1,6 +1,7 @@
 //! The life of connections: disabled and enabled, seen well and unwell, moved, deleted with what hangs on them.
 
 use crate::{
+    connection_icons,
     connections::{CONNECTIONS, make, smallest},
     credentials, limits,
     teams::{self, TEAMS},
@@ -8,8 +9,8 @@ use crate::{
 use entity::{
     connection_state, credential, discovered_model,
     id::ConnectionId,
-    limit, model_mapping, provider_connection,
-    status::{ConnectionStatus, CredentialState, Health, Metric, Mode, Period, Protocol, SetBy, SubjectKind},
+    model_mapping, provider_connection,
+    status::{ConnectionStatus, CredentialState, Health, Protocol},
 };
 use sea_orm::{ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use serde_json::json;
@@ -58,7 +59,9 @@ on_both!(without_a_credential_a_connection_is_unavailable_unless_it_is_local, |a
     let path = make(&owner, "a").await;
     see(&app, &path, Health::Healthy).await;
     let health = async || owner.get(&format!("{path}/health")).await.ok();
-    let both = async || (health().await["effective_health"].clone(), owner.get(&path).await.ok()["effective_health"].clone());
+    let both = async || {
+        (health().await["effective_health"].clone(), owner.get(&path).await.ok()["effective_health"].clone())
+    };
     let unavailable = (json!("unavailable"), json!("unavailable"));
     let healthy = (json!("healthy"), json!("healthy"));
     assert_eq!(both().await, unavailable);
@@ -137,8 +140,7 @@ on_both!(what_hangs_on_a_connection_goes_with_it_and_its_secrets_are_erased, |ap
     owner.patch(&path, json!({"headers": {"x-tenant": "one"}})).await.ok();
     let mapping = json!({"client_name": "fast", "upstream_name": "gpt-4o-mini"});
     owner.post(&format!("{path}/mappings"), mapping).await.created();
-    let icon = json!({"data_url": crate::connection_icons::GIF});
-    owner.request(http::Method::PUT, &format!("{path}/icon")).json(&icon).await.ok();
+    connection_icons::put(&owner, &path, connection_icons::GIF).await.ok();
     let db = &app.system.db.writer;
     let found = discovered_model::Model {
         connection_id: id(&path),
@@ -150,14 +152,8 @@ on_both!(what_hangs_on_a_connection_goes_with_it_and_its_secrets_are_erased, |ap
         max_output_tokens: None,
     };
     discovered_model::Entity::insert(found.into_active_model()).exec_without_returning(db).await.unwrap();
-    let limit = limit::Model {
-        id: app.system.entropy.id(app.clock.now()),
-        organization_id: app.organization,
-        subject_kind: SubjectKind::Connection,
-        subject_id: id(&path).uuid(),
-        ..a_limit(&app, &owner).await
-    };
-    limit::Entity::insert(limit.clone().into_active_model()).exec_without_returning(db).await.unwrap();
+    let body = json!({"subject_kind": "connection", "subject_id": id(&path), "metric": "requests", "window": "day", "amount": "5"});
+    let limit = owner.post(limits::LIMITS, body).await.created();
     owner.delete(&path).await.no_content();
 
     let row = provider_connection::Entity::find_by_id(id(&path)).one(db).await.unwrap().unwrap();
@@ -171,21 +167,8 @@ on_both!(what_hangs_on_a_connection_goes_with_it_and_its_secrets_are_erased, |ap
     assert!(model_mapping::Entity::find().one(db).await.unwrap().is_none());
     assert!(discovered_model::Entity::find().one(db).await.unwrap().is_none());
     assert!(entity::connection_icon::Entity::find().one(db).await.unwrap().is_none());
-    let limit = limit::Entity::find_by_id(limit.id).one(db).await.unwrap().unwrap();
-    assert!(limit.deleted_at.is_some());
+    owner.get(&limits::path(&limit)).await.problem(404, "not_found");
 });
-
-/// A row to make another limit from.
-async fn a_limit(app: &TestApp, owner: &tests::Client) -> limit::Model {
-    let body = json!({"subject_kind": "organization", "subject_id": app.organization.to_string(), "metric": "requests",
-        "window": "day", "amount": "5"});
-    let made = owner.post(limits::LIMITS, body).await.created();
-    let id: entity::id::LimitId = made["id"].as_str().unwrap().parse().unwrap();
-    let row = limit::Entity::find_by_id(id).one(&app.system.db.writer).await.unwrap().unwrap();
-    assert_eq!((row.metric, row.period, row.mode), (Metric::Requests, Period::Day, Mode::Block));
-    assert_eq!(row.set_by, SetBy::Organization);
-    row
-}
 
 on_both!(the_connections_of_a_team_are_in_its_way_whatever_becomes_of_its_keys, |app| {
     let owner = app.owner();

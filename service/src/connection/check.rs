@@ -9,10 +9,7 @@ use entity::{
 };
 use serde_json::Value;
 use std::collections::HashSet;
-use url::Url;
 
-/// Characters of a URL.
-const URL: usize = 2048;
 /// Other places where an upstream may be.
 const ALTERNATES: usize = 16;
 /// Protocols of a connection.
@@ -24,22 +21,11 @@ const LAST: i32 = 1_000_000;
 /// The most tokens that a parameter may ask for.
 const TOKENS: i64 = 1_000_000_000;
 
-/// Where an upstream is said to be: http or https, without a login, a query or a fragment.
-pub(super) fn url(_system: &System, pointer: &str, text: &str, faults: &mut Faults) {
-    if text.chars().count() > URL {
-        faults.add(pointer, "too_long", format!("must have at most {URL} characters"));
-        return;
+/// Where an upstream is said to be: somewhere that calls may go, as far as that is known before a name is resolved.
+pub(super) fn url(system: &System, pointer: &str, text: &str, faults: &mut Faults) {
+    if let Err(refused) = system.upstream.check_url(text) {
+        faults.add(pointer, refused.code, refused.message);
     }
-    let blank = text.chars().any(|c| c.is_whitespace() || c.is_control());
-    let url = Url::parse(text).ok().filter(|url| !blank && url.has_host());
-    let Some(url) = url.filter(|url| matches!(url.scheme(), "http" | "https")) else {
-        return faults.add(pointer, "invalid_url", "must be a URL that begins with https:// or http://");
-    };
-    // An empty login is one, too: what follows the @ is not what a person takes for the host.
-    let login = text.split(['/', '?', '#']).nth(2).is_some_and(|authority| authority.contains('@'));
-    faults.when(login || !url.username().is_empty(), pointer, "invalid_url", "must not contain a login");
-    let more = url.query().is_some() || url.fragment().is_some();
-    faults.when(more, pointer, "invalid_url", "must contain neither a query nor a fragment");
 }
 
 /// Where else an upstream may be.

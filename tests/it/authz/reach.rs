@@ -10,6 +10,7 @@ use super::{
     world::World,
 };
 use crate::limits::count;
+use entity::discovered_model;
 use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::{Value, json};
 use service::authz::{Grant, Permission};
@@ -240,22 +241,21 @@ async fn double(app: &TestApp, owner: &Client, (world, twin): (&World, &World)) 
         count(app, &limit, month, (1, 0)).await;
     }
     let connection = format!("{base}/connections/{}", world.id("conn"));
-    let second = json!({"client_name": "second", "upstream_name": "second"});
-    owner.post(&format!("{connection}/mappings"), second).await.created();
-    owner
-        .post(&format!("{connection}/credentials"), json!({"secret": "sk-second-0123456789"}))
-        .await
-        .created();
-    for name in ["first", "second"] {
-        let row = entity::discovered_model::ActiveModel {
-            connection_id: Set(world.id("conn").parse().unwrap()),
-            name: Set(name.into()),
-            organization_id: Set(world.id("org").parse().unwrap()),
-            ..Default::default()
-        };
-        let insert = entity::discovered_model::Entity::insert(row);
-        insert.exec_without_returning(&app.system.db.writer).await.unwrap();
-    }
+    owner.post(&format!("{connection}/credentials"), json!({"secret": "sk-twin"})).await.created();
+    let mapping = json!({"client_name": "twin", "upstream_name": "twin"});
+    owner.post(&format!("{connection}/mappings"), mapping).await.created();
+    models(app, world).await;
+}
+
+/// Models that the upstream of a world's connection said it has.
+async fn models(app: &TestApp, world: &World) {
+    let rows = ["one", "two"].map(|name| discovered_model::ActiveModel {
+        connection_id: Set(world.id("conn").parse().unwrap()),
+        name: Set(name.into()),
+        organization_id: Set(world.id("org").parse().unwrap()),
+        ..Default::default()
+    });
+    discovered_model::Entity::insert_many(rows).exec_without_returning(&app.system.db.writer).await.unwrap();
 }
 
 on_both!(nothing_odd_in_a_body_breaks_anything, |app| {

@@ -51,16 +51,7 @@ impl World {
         // Nothing takes its connections, so that no test of it goes anywhere.
         let pool = json!({"name": name, "entries": [{"url": "http://user:pass@127.0.0.1:9"}]});
         let pool = make("proxy-pools", pool).await;
-        let connection =
-            json!({"provider": "openai", "name": name, "team_id": team, "base_url": "http://127.0.0.1:9/v1"});
-        let connection = text(&make("connections", connection).await, "id");
-        let inside = format!("connections/{connection}");
-        let credential = json!({"secret": format!("sk-of-{word}-0123456789")});
-        let credential = make(&format!("{inside}/credentials"), credential).await;
-        let mapping = json!({"client_name": name, "upstream_name": name});
-        let mapping = make(&format!("{inside}/mappings"), mapping).await;
-        let icon = owner.request(Method::PUT, &format!("{base}/{inside}/icon"));
-        icon.json(&json!({ "data_url": ICON })).await.ok();
+        let upstream = Upstream::build(owner, &base, (&team, &word)).await;
         let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
         let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
         let limit = make("limits", limit).await;
@@ -83,9 +74,9 @@ impl World {
             ("evt", event),
             ("lim", text(&limit, "id")),
             ("pool", text(&pool, "id")),
-            ("conn", connection),
-            ("cred", text(&credential, "id")),
-            ("map", text(&mapping, "id")),
+            ("conn", upstream.connection),
+            ("cred", upstream.credential),
+            ("map", upstream.mapping),
             ("ses", text(&sessions["items"][0], "id")),
         ];
         Self {
@@ -99,6 +90,30 @@ impl World {
     /// The id of its row of a kind.
     pub fn id(&self, prefix: &str) -> String {
         self.ids.get(prefix).unwrap_or_else(|| panic!("no {prefix}_… in the world of the walk")).clone()
+    }
+}
+
+/// A connection of a team, with what hangs on it.
+struct Upstream {
+    connection: String,
+    credential: String,
+    mapping: String,
+}
+
+impl Upstream {
+    async fn build(owner: &Client, base: &str, (team, word): (&str, &str)) -> Self {
+        // Nothing takes its connections either.
+        let body =
+            json!({"provider": "openai", "name": word, "team_id": team, "base_url": "http://127.0.0.1:9"});
+        let id = |row: serde_json::Value| row["id"].as_str().unwrap().to_owned();
+        let connection = id(owner.post(&format!("{base}/connections"), body).await.created());
+        let path = format!("{base}/connections/{connection}");
+        let credential = owner.post(&format!("{path}/credentials"), json!({"secret": format!("sk-{word}")}));
+        let credential = id(credential.await.created());
+        let mapping = json!({"client_name": word, "upstream_name": word});
+        let mapping = id(owner.post(&format!("{path}/mappings"), mapping).await.created());
+        crate::connection_icons::put(owner, &path, crate::connection_icons::GIF).await.ok();
+        Self { connection, credential, mapping }
     }
 }
 
