@@ -26,8 +26,18 @@ impl fmt::Display for Refused {
     }
 }
 
+impl Refused {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    pub(super) fn port(port: u16) -> Self {
+        Self::new("port_not_allowed", format!("port {port} is not one that calls may go to"))
+    }
+}
+
 fn refuse<T>(code: &'static str, message: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused { code, message: message.into() })
+    Err(Refused::new(code, message))
 }
 
 impl UpstreamSettings {
@@ -80,27 +90,25 @@ impl UpstreamSettings {
         if port == 0 {
             return refuse("port_not_allowed", "must not have the port 0");
         }
-        let ip: IpAddr = match host {
-            Host::Ipv4(ip) => (*ip).into(),
-            Host::Ipv6(ip) => (*ip).into(),
-            Host::Domain(name) if name.as_ref().trim_matches('.').is_empty() => {
-                return refuse("invalid_host", "must name a host");
-            }
-            Host::Domain(_) => return self.check_port(purpose, port),
-        };
-        self.admit(purpose, ip, port)
-            .or_else(|why| refuse("address_forbidden", format!("{host}: {why}", host = ip.to_canonical())))
+        match host {
+            Host::Ipv4(ip) => self.admit(purpose, (*ip).into(), port),
+            Host::Ipv6(ip) => self.admit(purpose, (*ip).into(), port),
+            Host::Domain(name) if !is_name(name.as_ref()) => refuse("invalid_host", "must name a host"),
+            Host::Domain(_) => self.admit_name(purpose, port),
+        }
     }
 
     /// A name may turn out to be in an allowed network, where any port is good.
-    fn check_port(&self, purpose: Purpose, port: u16) -> Result<(), Refused> {
+    fn admit_name(&self, purpose: Purpose, port: u16) -> Result<(), Refused> {
         let good =
             purpose == Purpose::Proxy || !self.allowed_networks.is_empty() || self.ports.contains(&port);
-        if good {
-            return Ok(());
-        }
-        refuse("port_not_allowed", format!("port {port} is not one that calls may go to"))
+        if good { Ok(()) } else { Err(Refused::port(port)) }
     }
+}
+
+/// Whether a domain, as the URL standard reads it, can be one host's name.
+fn is_name(domain: &str) -> bool {
+    !domain.trim_matches('.').is_empty() && !domain.contains('*')
 }
 
 /// No sane URL has these, and readers of URLs differ in what they make of them.
@@ -119,7 +127,10 @@ pub(super) fn read_host(text: &str) -> Option<Host<String>> {
     match text.parse::<IpAddr>() {
         Ok(IpAddr::V6(ip)) => Some(Host::Ipv6(ip)),
         Ok(IpAddr::V4(ip)) => Some(Host::Ipv4(ip)),
-        Err(_) => Host::parse(text).ok(),
+        Err(_) => match Host::parse(text).ok()? {
+            Host::Domain(name) if !is_name(&name) => None,
+            host => Some(host),
+        },
     }
 }
 

@@ -119,10 +119,11 @@ async fn ask_http(stream: Stream, address: SocketAddr, login: Option<&Plain>) ->
             status if status.is_success() => {
                 hyper::upgrade::on(answer).await.map_err(|error| unheard(&error))
             }
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED if login.is_some() => {
-                Err(Refusal::Proxy("it refuses the login".into()))
+            // The second is what tinyproxy says to a wrong login.
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED | StatusCode::UNAUTHORIZED => {
+                let why = if login.is_some() { "it refuses the login" } else { "it asks for a login" };
+                Err(Refusal::Proxy(why.into()))
             }
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => Err(Refusal::Proxy("it asks for a login".into())),
             _ => Err(Refusal::Address("it refuses to connect to".into())),
         }
     };
@@ -140,11 +141,14 @@ fn connect_request(address: SocketAddr, login: Option<&Plain>) -> Option<Request
 }
 
 fn unheard(error: &hyper::Error) -> Refusal {
-    Refusal::Proxy(if error.is_parse() {
-        "it does not speak HTTP".into()
+    let why = if error.is_parse_too_large() {
+        "its answer is too large"
+    } else if error.is_parse() {
+        "it does not speak HTTP"
     } else {
-        "it closed the connection when it was asked to connect".into()
-    })
+        "it closed the connection when it was asked to connect"
+    };
+    Refusal::Proxy(why.into())
 }
 
 /// SOCKS 5, with the address. A login is offered beside none: not every proxy asks for it.

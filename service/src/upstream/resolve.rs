@@ -1,8 +1,9 @@
 //! Names to addresses: once for each call, since a second answer may be another.
 
+use super::address::undotted;
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
 use url::Host;
@@ -37,9 +38,9 @@ impl Resolver {
             Host::Ipv6(ip) => return Ok(vec![(*ip).into()]),
             Host::Domain(name) => name,
         };
-        // Reserved for this machine, whatever a name server says of them.
+        // Reserved for this machine, whatever a name server says of them. Who means the other loopback address writes it.
         if is_localhost(name) {
-            return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
+            return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
         }
         match self {
             Self::System => {
@@ -52,6 +53,5 @@ impl Resolver {
 }
 
 fn is_localhost(name: &str) -> bool {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
+    undotted(name).rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("localhost"))
 }

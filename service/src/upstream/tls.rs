@@ -1,7 +1,7 @@
 //! TLS: certificates are verified by the host's name against what this machine trusts and the operator's own authorities.
 
 use super::{Fault, FaultKind, dial::Stream, unverified::Unverified};
-use crate::{Error, Result};
+use crate::Error;
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     client::danger::ServerCertVerifier,
@@ -26,12 +26,12 @@ pub struct Tls {
 }
 
 /// Reads certificates in PEM that are to be trusted, or says what is wrong with them.
-pub fn read_roots(pem: &str) -> std::result::Result<Vec<CertificateDer<'static>>, &'static str> {
+pub fn read_roots(pem: &str) -> Result<Vec<CertificateDer<'static>>, &'static str> {
     if pem.trim().is_empty() {
         return Ok(Vec::new());
     }
     let roots = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<std::result::Result<Vec<_>, _>>()
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|_| "is not PEM")?;
     if roots.is_empty() {
         return Err("has no certificate in it");
@@ -45,9 +45,9 @@ pub fn read_roots(pem: &str) -> std::result::Result<Vec<CertificateDer<'static>>
 }
 
 impl Tls {
-    pub(super) fn new(extra_roots: &str) -> Result<Self> {
+    pub(super) fn new(extra_roots: &str) -> crate::Result<Self> {
         let extra = read_roots(extra_roots)
-            .map_err(|fault| Error::Internal(format!("the upstreams' file of authorities {fault}").into()))?;
+            .map_err(|fault| Error::Internal(format!("the upstreams' file of authorities {fault}")))?;
         Ok(Self {
             provider: Arc::new(aws_lc_rs::default_provider()),
             extra,
@@ -63,7 +63,7 @@ impl Tls {
         host: &Host<String>,
         name: &str,
         verify: bool,
-    ) -> std::result::Result<Stream, Fault> {
+    ) -> Result<Stream, Fault> {
         let fault = |why: &str| Fault::new(FaultKind::Tls, format!("{name}: {why}"));
         let config = if verify { self.trusted() } else { self.unverified() };
         let config = config.ok_or_else(|| fault("this server knows no certificate authorities"))?;
@@ -139,7 +139,10 @@ fn certificate(fault: &CertificateError) -> &'static str {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "its certificate is for another host"
         }
-        CertificateError::UnknownIssuer => "its certificate comes from an unknown issuer",
+        // An issuer of a known name with another key is another issuer.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "its certificate comes from an unknown issuer"
+        }
         CertificateError::Revoked => "its certificate has been revoked",
         _ => "its certificate is not acceptable",
     }
