@@ -13,6 +13,9 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
  && cp target/dist/tollkeeper /tollkeeper
 
 FROM debian:bookworm-slim
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
 RUN mkdir /data && chown 10001:10001 /data
 COPY --from=build /tollkeeper /usr/local/bin/tollkeeper
 USER 10001:10001

@@ -265,7 +265,7 @@ fn upstream(from: &mut Layers) -> UpstreamSettings {
     UpstreamSettings {
         allowed_networks: from.take("upstream-allowed-networks", parse::networks).unwrap_or_default(),
         ports: from.take("upstream-ports", parse::ports).unwrap_or(default.ports),
-        extra_roots: from.take("upstream-ca-file", parse::contents).unwrap_or_default(),
+        extra_roots: from.take("upstream-ca-file", parse::authorities).unwrap_or_default(),
     }
 }
 

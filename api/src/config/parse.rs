@@ -2,7 +2,7 @@
 
 use super::{Database, LogFormat};
 use ipnet::IpNet;
-use service::{password::Password, price::list::ListFormat};
+use service::{password::Password, price::list::ListFormat, upstream::read_roots};
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
@@ -54,9 +54,14 @@ pub(super) fn ports(text: &str) -> Parsed<Vec<u16>> {
     list(text, |part| part.parse().map_err(|_| "expected ports, as 443, separated by commas".into()))
 }
 
-/// What is in a file.
-pub(super) fn contents(path: &str) -> Parsed<String> {
-    std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+/// A file of certificates in PEM; what is in it.
+pub(super) fn authorities(path: &str) -> Parsed<String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    match read_roots(&text) {
+        Ok(roots) if roots.is_empty() => Err(format!("{path} is empty")),
+        Ok(_) => Ok(text),
+        Err(fault) => Err(format!("{path} {fault}")),
+    }
 }
 
 /// `scheme://host[:port]`, nothing behind it.

@@ -91,6 +91,43 @@ fn foreign_and_empty_variables_are_left_alone() {
 }
 
 #[test]
+fn calls_to_upstreams_go_to_the_internet_unless_told_otherwise() {
+    let closed = load(None, &[], &[]).ok().unwrap().upstream;
+    assert_eq!((closed.allowed_networks.len(), closed.ports, closed.extra_roots.len()), (0, vec![443], 0));
+    let environment = [
+        ("TOLLKEEPER_UPSTREAM_ALLOWED_NETWORKS", "10.1.0.0/16, 192.168.7.9,fd00::/8"),
+        ("TOLLKEEPER_UPSTREAM_PORTS", "443,8443"),
+    ];
+    let open = load(None, &environment, &[]).ok().unwrap().upstream;
+    let networks = ["10.1.0.0/16", "192.168.7.9/32", "fd00::/8"].map(|network| network.parse().unwrap());
+    assert_eq!((open.allowed_networks, open.ports), (networks.to_vec(), vec![443, 8443]));
+}
+
+#[test]
+fn authorities_that_cannot_be_read_are_told_at_the_start() {
+    let directory = std::env::temp_dir().join(format!("tollkeeper-authorities-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let nonsense = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+    let cut = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n";
+    for (name, text, words) in [
+        ("nowhere", None, "No such file"),
+        ("empty", Some(" \n"), "is empty"),
+        ("hello", Some("hello"), "has no certificate in it"),
+        ("cut", Some(cut), "is not PEM"),
+        ("nonsense", Some(nonsense), "has a certificate that cannot be read"),
+    ] {
+        let file = directory.join(name);
+        if let Some(text) = text {
+            std::fs::write(&file, text).unwrap();
+        }
+        let file = file.display().to_string();
+        let faults = load(None, &[("TOLLKEEPER_UPSTREAM_CA_FILE", &file)], &[]).err().unwrap();
+        assert!(faults.len() == 1 && faults[0].contains(&file) && faults[0].contains(words), "{faults:?}");
+    }
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
 fn the_example_names_every_setting() {
     let example = include_str!("../../../.env.example");
     for setting in &SETTINGS {
