@@ -1,7 +1,7 @@
 //! `cargo suite [filter…]`: every test, on SQLite and on a throw-away Postgres cluster.
 //! `cargo suite --bench [name…]`: the benchmark programs, on the same, with durable commits.
 //!
-//! Finds Postgres and nginx or installs them, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
+//! Finds Postgres, nginx and proxies or installs them, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
 //! exit code. The cluster is gone afterwards, however this program ends: see [`guard`].
 
 mod account;
@@ -9,6 +9,7 @@ mod cluster;
 mod guard;
 mod nginx;
 mod postgres;
+mod proxies;
 
 use std::{
     path::Path,
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
 fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> Result<u8> {
     let bin = postgres::find_or_install()?;
     nginx::ensure()?;
+    proxies::ensure()?;
     let guard = guard::Guard::start(&bin, fsync)?;
     let cargo = || {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
