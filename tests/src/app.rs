@@ -3,7 +3,7 @@
 use crate::{
     client::{Client, Credential},
     database::{Backend, Database},
-    seed,
+    outbound, seed,
 };
 use api::state::{AppState, HttpSettings};
 use axum::Router;
@@ -23,7 +23,7 @@ use service::{
     scope::Scope,
     secrets::{Key32, Secrets, Versions},
     system::Settings,
-    upstream::UpstreamSettings,
+    upstream::{Resolver, Upstream, UpstreamSettings},
 };
 use std::{
     fmt,
@@ -98,7 +98,7 @@ impl TestApp {
     pub async fn new(backend: Backend) -> Self {
         let database = Arc::new(Database::migrated(backend).await);
         let ten = "2027-01-15T10:00:00Z".parse().unwrap();
-        let system = system(database.url(), ten, 0, Versions::single(encryption_key(1))).await;
+        let system = Arc::new(system(database.url(), ten, 0, outbound::settings()).await);
         let organization = seed::organization(&system, "default").await;
         let owner = seed::user(&system, "owner@example.com", true).await;
         seed::membership(&system, organization, owner.user, Role::Owner).await;
@@ -127,17 +127,24 @@ impl TestApp {
 
     /// Another instance that reaches the database by another way.
     pub async fn instance_over(&self, url: &str) -> Self {
-        self.instance(url, Versions::single(encryption_key(1))).await
+        self.with_system(self.another(url, outbound::settings()).await)
     }
 
-    /// Another instance, with these versions of the encryption key, the active one first.
-    pub async fn instance_with(&self, versions: &[u8]) -> Self {
-        self.instance(self.database.url(), encryption_keys(versions)).await
+    /// Another instance over the same database, whose calls to upstreams go by these settings and find these names.
+    pub async fn with_upstream(&self, settings: UpstreamSettings, resolver: Resolver) -> Self {
+        let upstream = Upstream::with_resolver(&settings, resolver).unwrap();
+        let mut system = self.another(self.database.url(), settings).await;
+        system.upstream = upstream;
+        self.with_system(system)
     }
 
-    async fn instance(&self, url: &str, encryption: Versions) -> Self {
+    async fn another(&self, url: &str, upstream: UpstreamSettings) -> System {
         let seed = self.clock.0.lock().unwrap().len() as u64;
-        let system = system(url, self.clock.now(), seed, encryption).await;
+        system(url, self.clock.now(), seed, upstream).await
+    }
+
+    fn with_system(&self, system: System) -> Self {
+        let system = Arc::new(system);
         self.clock.0.lock().unwrap().push(system.clone());
         let state = AppState::new(system.clone(), settings());
         Self { system, state, ..self.clone() }.routed()
@@ -285,36 +292,13 @@ fn settings() -> HttpSettings {
     HttpSettings { admin_rate: 0, ..HttpSettings::default() }
 }
 
-/// The encryption key of a version in tests.
-pub(crate) fn encryption_key(version: u8) -> Key32 {
-    Key32::new([version; 32])
-}
-
-/// Versions of the encryption key, the active one first.
-pub fn encryption_keys(versions: &[u8]) -> Versions {
-    Versions::parse(&encryption_setting(versions)).unwrap()
-}
-
-/// The same as a setting.
-pub fn encryption_setting(versions: &[u8]) -> String {
-    let one = |version: &u8| format!("{version}:{}", encryption_key(*version).to_base64());
-    versions.iter().map(one).collect::<Vec<_>>().join(",")
-}
-
-async fn system(url: &str, now: DateTime<Utc>, seed: u64, encryption: Versions) -> Arc<System> {
+async fn system(url: &str, now: DateTime<Utc>, seed: u64, upstream: UpstreamSettings) -> System {
     let db = Db::connect(url, CONNECTIONS).await.unwrap();
     let secret = |byte| Versions::single(Key32::new([byte; 32]));
     let secrets = Secrets { encryption, pepper: secret(2), signing: secret(3) };
     service::checks::enroll(&db, &secrets).await.unwrap();
-    let settings =
-        Settings { public_url: "http://localhost:8080".into(), password_workers: 2, upstream: upstream() };
+    let settings = Settings { public_url: "http://localhost:8080".into(), password_workers: 2, upstream };
     let system = System::new(db, Clock::fixed(now), Entropy::seeded(seed), secrets, settings).unwrap();
     service::vault::ensure(&system, OrganizationId::PLATFORM).await.unwrap();
-    Arc::new(system)
-}
-
-/// Upstreams may be on this machine, where the tests run theirs.
-fn upstream() -> UpstreamSettings {
-    let here = ["127.0.0.0/8", "::1/128"].map(|network| network.parse().unwrap());
-    UpstreamSettings { allowed_networks: here.to_vec(), ..UpstreamSettings::default() }
+    system
 }

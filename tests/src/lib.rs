@@ -9,7 +9,7 @@ mod client;
 pub mod cluster;
 mod database;
 pub mod ledger;
-pub mod provider;
+pub mod outbound;
 mod reply;
 mod seed;
 pub mod server;
