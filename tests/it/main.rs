@@ -70,6 +70,8 @@ mod providers;
 mod proxy_pools;
 mod proxy_pools_edit;
 mod proxy_pools_race;
+mod proxy_pools_test;
+mod proxy_pools_way;
 mod queue;
 mod quickstart;
 mod reservations;

@@ -2,8 +2,10 @@
 
 use crate::proxy_pools::{POOLS, entries, make, path, pool_id, shown};
 use entity::{
+    endpoint::Endpoints,
     id::{ConnectionId, ProxyPoolId},
     json::{Metadata, Tags, Texts},
+    model_params::ModelParams,
     provider_connection, proxy_entry, proxy_pool,
     status::{BillingType, ConnectionStatus, FormatMode, Location},
 };
@@ -41,10 +43,10 @@ fn connection(id: ConnectionId, name: &str, pool: ProxyPoolId) -> provider_conne
         alternate_base_urls: Set(Texts::default()),
         format: Set(None),
         format_mode: Set(FormatMode::Auto),
-        protocols: Set(Default::default()),
+        protocols: Set(Endpoints::default()),
         force_protocol: Set(None),
         default_model: Set(None),
-        model_params: Set(Default::default()),
+        model_params: Set(ModelParams::default()),
         allowed_models: Set(None),
         headers: Set(None),
         header_names: Set(Texts::default()),

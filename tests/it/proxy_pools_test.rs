@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tests::{Client, Reply, on_both, outbound};
 use tokio::sync::Notify;
 
-async fn test(client: &Client, pool: &Value, body: Value) -> Reply {
+async fn tried(client: &Client, pool: &Value, body: Value) -> Reply {
     client.post(&format!("{}/test", path(pool)), body).await
 }
 
@@ -29,14 +29,18 @@ async fn target() -> outbound::Served {
 on_both!(each_proxy_is_really_tried_and_what_came_is_kept, |app| {
     let owner = app.owner();
     let target = target().await;
-    let (open, closed) = (outbound::tinyproxy(None).await, outbound::tinyproxy(Some(("user", "s3cret"))).await);
+    let (open, closed) =
+        (outbound::tinyproxy(None).await, outbound::tinyproxy(Some(("user", "s3cret"))).await);
     let socks = outbound::microsocks(None).await;
     let closed_socks = outbound::microsocks(Some(("user", "s3cret"))).await;
     let (dead, silent) = (outbound::dead(), outbound::silent().await);
     let urls = [
         (format!("http://{}", open.address), None),
         (format!("http://user:s3cret@{}", closed.address), None),
-        (format!("http://user:wr0ng@{}", closed.address.to_string().replace("127.0.0.1", "localhost")), Some("proxy_failed")),
+        (
+            format!("http://user:wr0ng@{}", closed.address.to_string().replace("127.0.0.1", "localhost")),
+            Some("proxy_failed"),
+        ),
         (format!("http://{}", closed.address), Some("proxy_failed")),
         (format!("socks5://{}", socks.address), None),
         (format!("socks5://user:s3cret@{}", closed_socks.address), None),
@@ -47,7 +51,7 @@ on_both!(each_proxy_is_really_tried_and_what_came_is_kept, |app| {
     ];
     let pool = make(&owner, "a", &urls.each_ref().map(|(url, _)| url.as_str())).await;
     let body = json!({"target_url": target.http("/json"), "timeout_seconds": 3});
-    let reply = test(&owner, &pool, body).await;
+    let reply = tried(&owner, &pool, body).await;
     assert!(!reply.text.contains("s3cret") && !reply.text.contains("wr0ng"), "{}", reply.text);
     let report = reply.ok();
     assert_eq!(report["target_url"], target.http("/json"));
@@ -58,13 +62,20 @@ on_both!(each_proxy_is_really_tried_and_what_came_is_kept, |app| {
         assert_eq!(result["tested_at"], "2027-01-15T10:00:00Z");
         assert_eq!(result["ok"], error.is_none(), "{url}: {result}");
         if error.is_none() {
-            assert_eq!((&result["status"], &result["exit_address"]), (&json!(200), &json!("203.0.113.7")), "{url}");
+            assert_eq!(
+                (&result["status"], &result["exit_address"]),
+                (&json!(200), &json!("203.0.113.7")),
+                "{url}"
+            );
             assert!(result["latency_ms"].as_i64().is_some_and(|ms| ms >= 0));
             assert_eq!((&result["error_code"], &result["error"]), (&json!(null), &json!(null)));
             assert_eq!(entry["test_status"], "active");
         } else {
             let code = result["error_code"].as_str().unwrap();
-            assert!(Some(code) == *error || (*error == Some("timeout") && code == "proxy_failed"), "{url}: {result}");
+            assert!(
+                Some(code) == *error || (*error == Some("timeout") && code == "proxy_failed"),
+                "{url}: {result}"
+            );
             assert!(!result["error"].as_str().unwrap().is_empty());
             assert_eq!((&result["status"], &result["exit_address"]), (&json!(null), &json!(null)));
             assert_eq!(entry["test_status"], "error");
@@ -102,7 +113,7 @@ on_both!(any_answer_of_the_target_shows_that_the_proxy_works, |app| {
         ("/text", 200, Some("2001:db8::7")),
         ("/lie", 200, None),
     ] {
-        let report = test(&owner, &pool, json!({"target_url": target.http(path)})).await.ok();
+        let report = tried(&owner, &pool, json!({"target_url": target.http(path)})).await.ok();
         let result = &report["results"][0];
         assert_eq!((&result["ok"], &result["status"]), (&json!(true), &json!(status)), "{path}: {result}");
         assert_eq!(result["exit_address"], json!(exit), "{path}");
@@ -120,10 +131,14 @@ on_both!(a_proxy_that_does_not_connect_fails, |app| {
     let nonsense = outbound::refusing_proxy("s3cret nonsense\r\n\r\n").await;
     let urls = [&asks, &refuses, &nonsense].map(|proxy| format!("http://{}", proxy.served.address));
     let pool = make(&owner, "a", &urls.each_ref().map(String::as_str)).await;
-    let reply = test(&owner, &pool, json!({"target_url": target.http("/")})).await;
+    let reply = tried(&owner, &pool, json!({"target_url": target.http("/")})).await;
     assert!(!reply.text.contains("s3cret"), "{}", reply.text);
     for result in reply.ok()["results"].as_array().unwrap() {
-        assert_eq!((&result["ok"], &result["error_code"]), (&json!(false), &json!("proxy_failed")), "{result}");
+        assert_eq!(
+            (&result["ok"], &result["error_code"]),
+            (&json!(false), &json!("proxy_failed")),
+            "{result}"
+        );
     }
     assert_eq!(target.connections(), 0);
 });
@@ -134,14 +149,20 @@ on_both!(only_enabled_proxies_are_tested_in_a_disabled_pool_too, |app| {
     let url = format!("http://{}", proxy.address);
     let body = json!({"name": "a", "status": "disabled", "entries": [{"url": url}, {"url": "http://other", "enabled": false}]});
     let pool = owner.post(POOLS, body).await.created();
-    let report = test(&owner, &pool, json!({"target_url": target.http("/")})).await.ok();
+    let report = tried(&owner, &pool, json!({"target_url": target.http("/")})).await.ok();
     assert_eq!(report["results"].as_array().unwrap().len(), 1);
     assert_eq!(report["results"][0]["ok"], true);
     let kept = owner.get(&path(&pool)).await.ok();
-    assert_eq!((&kept["status"], &kept["entries"][1]["test_status"]), (&json!("disabled"), &json!("unknown")));
+    assert_eq!(
+        (&kept["status"], &kept["entries"][1]["test_status"]),
+        (&json!("disabled"), &json!("unknown"))
+    );
     let off = json!({"entries": [{"url": url, "enabled": false}]});
     owner.patch(&path(&pool), off).await.ok();
-    assert_eq!(test(&owner, &pool, json!({"target_url": target.http("/")})).await.ok()["results"], json!([]));
+    assert_eq!(
+        tried(&owner, &pool, json!({"target_url": target.http("/")})).await.ok()["results"],
+        json!([])
+    );
 });
 
 on_both!(every_faulty_field_of_a_test_is_reported, |app| {
@@ -149,7 +170,7 @@ on_both!(every_faulty_field_of_a_test_is_reported, |app| {
     let pool = make(&owner, "a", &["http://127.0.0.1:9"]).await;
     let body = json!({"target_url": "ftp://example.com", "timeout_seconds": 0});
     let faults = [("/target_url", "scheme_not_allowed"), ("/timeout_seconds", "out_of_range")];
-    test(&owner, &pool, body).await.invalid(&faults);
+    tried(&owner, &pool, body).await.invalid(&faults);
     for (url, code) in [
         ("https://169.254.169.254/latest", "address_forbidden"),
         ("https://10.0.0.1/?x=y", "address_forbidden"),
@@ -157,12 +178,12 @@ on_both!(every_faulty_field_of_a_test_is_reported, |app| {
         ("nonsense", "invalid_url"),
         ("", "invalid_url"),
     ] {
-        test(&owner, &pool, json!({"target_url": url})).await.invalid(&[("/target_url", code)]);
+        tried(&owner, &pool, json!({"target_url": url})).await.invalid(&[("/target_url", code)]);
     }
     let faults = [("/timeout_seconds", "out_of_range")];
-    test(&owner, &pool, json!({"timeout_seconds": 31})).await.invalid(&faults);
-    test(&owner, &pool, json!({"target_url": null})).await.invalid(&[("/target_url", "not_nullable")]);
-    test(&owner, &pool, json!({"url": "https://x"})).await.problem(400, "unknown_field");
+    tried(&owner, &pool, json!({"timeout_seconds": 31})).await.invalid(&faults);
+    tried(&owner, &pool, json!({"target_url": null})).await.invalid(&[("/target_url", "not_nullable")]);
+    tried(&owner, &pool, json!({"url": "https://x"})).await.problem(400, "unknown_field");
     assert_eq!(owner.get(&path(&pool)).await.ok(), pool);
 });
 
@@ -214,7 +235,11 @@ on_both!(an_edit_that_comes_while_a_test_runs_wins, |app| {
         answer.notify_one();
         assert_eq!(test.await.unwrap().ok()["results"][0]["ok"], true);
         let end = owner.get(&path(&pool)).await.ok();
-        assert_eq!((&end["entries"][0]["test_status"], &end["version"]), (&json!(status), &edited["version"]), "{patch}");
+        assert_eq!(
+            (&end["entries"][0]["test_status"], &end["version"]),
+            (&json!(status), &edited["version"]),
+            "{patch}"
+        );
     }
     // A pool that is gone by then has no results.
     let pool = make(&owner, "gone", &[&url]).await;

@@ -2,9 +2,12 @@
 //! real ones.
 
 use crate::proxy_pools::{POOLS, entries, found, make, path, pool_id};
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    http::{HeaderMap, Method},
+    routing::get,
+};
 use entity::{id::ConnectionId, status::TestStatus};
-use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use service::{
     Ctx,
@@ -114,7 +117,8 @@ on_both!(what_is_disabled_is_no_way, |app| {
     let owner = app.owner();
     let two = json!([{"url": "http://one", "enabled": false}, {"url": "http://two"}]);
     for strict in [true, false] {
-        let body = json!({"name": format!("{strict}"), "strict": strict, "no_proxy": ["host"], "entries": two});
+        let body =
+            json!({"name": format!("{strict}"), "strict": strict, "no_proxy": ["host"], "entries": two});
         let pool = pool(&app, body).await;
         assert_eq!(hosts(&app, &pool, some_connection(&app)).await, ["two"]);
         owner.post(&format!("{}/disable", path(&pool)), json!({})).await.ok();
@@ -124,7 +128,8 @@ on_both!(what_is_disabled_is_no_way, |app| {
 });
 
 on_both!(logins_are_opened_as_they_were_given, |app| {
-    let urls = ["http://user:p%40ss@one:3128", "socks5://us%20er:p%3Aq@[::1]", "https://only@two", "http://three"];
+    let urls =
+        ["http://user:p%40ss@one:3128", "socks5://us%20er:p%3Aq@[::1]", "https://only@two", "http://three"];
     let pool = make(&app.owner(), "a", &urls).await;
     let proxies = way_of(&app, &pool, some_connection(&app)).await.proxies;
     let logins: Vec<Option<&str>> =
@@ -156,7 +161,9 @@ on_both!(a_strict_pool_never_goes_direct_and_another_does, |app| {
     let owner = app.owner();
     let dead = format!("http://user:pass@{}", outbound::dead().address);
     let target = target().await;
-    for (n, (strict, disabled)) in [(true, false), (true, true), (false, false), (false, true)].iter().enumerate() {
+    for (n, (strict, disabled)) in
+        [(true, false), (true, true), (false, false), (false, true)].iter().enumerate()
+    {
         let body = json!({"name": format!("{n}"), "strict": strict, "entries": entries(&[&dead])});
         let pool = pool(&app, body).await;
         if *disabled {
@@ -178,12 +185,10 @@ on_both!(a_call_takes_the_next_proxy_if_one_does_not_connect, |app| {
     let (target, good) = (target().await, outbound::tinyproxy(Some(("user", "pass"))).await);
     let socks = outbound::microsocks(Some(("user", "pass"))).await;
     let dead = format!("http://{}", outbound::dead().address);
-    for (n, url) in [
-        format!("http://user:pass@{}", good.address),
-        format!("socks5://user:pass@{}", socks.address),
-    ]
-    .iter()
-    .enumerate()
+    for (n, url) in
+        [format!("http://user:pass@{}", good.address), format!("socks5://user:pass@{}", socks.address)]
+            .iter()
+            .enumerate()
     {
         let wrong = url.replace("pass", "wrong");
         let body = json!({"name": format!("{n}"), "strict": true, "entries": entries(&[&dead, &wrong, url])});
