@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fractions_are_read_digit_by_digit_and_written_as_they_are() {
+    fn fractions_are_read_digit_by_digit_and_written_as_they_are() -> Result<(), serde_json::Error> {
         for (text, thousandths, again) in [
             ("0.7", 700, "0.7"),
             ("1", 1000, "1"),
@@ -95,13 +95,14 @@ mod tests {
             ("-2", -2000, "-2"),
             ("0.125", 125, "0.125"),
         ] {
-            let read: Thousandths = serde_json::from_str(text).unwrap();
+            let read: Thousandths = serde_json::from_str(text)?;
             assert_eq!(read, Thousandths(thousandths), "{text}");
-            assert_eq!(serde_json::to_value(read).unwrap().to_string().parse::<Thousandths>(), Ok(read));
+            assert_eq!(serde_json::to_value(read)?.to_string().parse::<Thousandths>(), Ok(read));
             assert_eq!(read.text(), again);
         }
         for text in ["0.1234", "1e9", "123456", "\"1\"", "null"] {
             assert!(serde_json::from_str::<Thousandths>(text).is_err(), "{text}");
         }
+        Ok(())
     }
 }
