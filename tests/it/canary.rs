@@ -158,6 +158,44 @@ async fn proxies(run: &mut Run, me: &str) {
     }
 }
 
+/// Headers and credentials of connections: sealed, kept by their masks, tried, replaced, retired, refused.
+async fn connections(run: &mut Run, me: &str) {
+    let all = format!("{ORGANIZATION}/connections");
+    let [first, second] = ["canary-value-of-a-header", "canary-value-of-a-changed-header"];
+    let mut body = json!({"provider": "openai", "name": "canary", "base_url": "http://127.0.0.1:9"});
+    body["headers"] = json!({"x-canary": run.secret(first)});
+    let connection = format!("{all}/{}", text(&run.done(&all, me, body).await, "id"));
+    for value in ["****".to_owned(), run.secret(second)] {
+        let body = json!({"headers": {"x-canary": value}});
+        let patch = run.http.patch(run.server.url(&connection)).bearer_auth(me).json(&body);
+        assert_eq!(run.send(patch).await.0, 200);
+    }
+    let credentials = format!("{connection}/credentials");
+    let [old, new] =
+        ["canary-key-of-a-provider-old", "canary-key-of-a-provider-new"].map(|secret| run.secret(secret));
+    let old = text(&run.done(&credentials, me, json!({ "secret": old })).await, "id");
+    for _ in 0..2 {
+        run.done(&credentials, me, json!({ "secret": new })).await;
+    }
+    for state in ["draining", "retired"] {
+        let patch = run.http.patch(run.server.url(&format!("{credentials}/{old}"))).bearer_auth(me);
+        assert_eq!(run.send(patch.json(&json!({ "state": state }))).await.0, 200);
+    }
+    run.done(&format!("{connection}/verify"), me, json!({})).await;
+    let refused = run.secret("canary-key-that-is-refused");
+    for body in [
+        json!({"secret": refused, "test": true}),
+        json!({"secret": format!("{refused}\n")}),
+        json!({"secret": [refused]}),
+    ] {
+        let (status, reply) = run.post(&credentials, me, body).await;
+        assert_eq!(status, 422, "{reply}");
+    }
+    for path in [&connection, &credentials, &format!("{connection}/health")] {
+        run.read(path, me).await;
+    }
+}
+
 /// Everything that a secret goes through when something is wrong.
 async fn fail(run: &mut Run, (me, key, gateway): &(String, String, String)) {
     let wrong = run.secret("canary-password-that-is-wrong");
