@@ -323,3 +323,37 @@ on_both!(who_administers_a_team_verifies_upstreams_and_connections_of_the_team, 
     }
     assert_eq!(upstream.count(), before);
 });
+
+on_both!(a_certificate_of_another_host_is_no_upstream, |app| {
+    let list = || {
+        let list = async || Json(json!({"object": "list", "data": [{"id": "alpha", "object": "model"}]}));
+        Router::new().route("/v1/models", get(list))
+    };
+    for (names, code) in [(["127.0.0.1"], "ok"), (["other.example"], "tls_failed")] {
+        let upstream = outbound::https(list(), outbound::authority().issue(&names)).await;
+        let body = json!({"base_url": upstream.https("127.0.0.1", "/v1"), "secret": GOOD_KEY});
+        let found = verify(&app.owner(), VERIFY, body).await;
+        assert_eq!((&found["code"], tried(&found)), (&json!(code), vec![code]), "{found}");
+    }
+});
+
+on_both!(upstreams_are_asked_through_the_proxies_of_the_pool, |app| {
+    let upstream = Provider::start(Speech::OpenAi).await;
+    let http = outbound::connect_proxy(None, None).await;
+    let socks = outbound::microsocks(Some(("user", "s3cret"))).await;
+    let dead = outbound::dead();
+    for entries in [
+        vec![format!("http://{}", dead.address), format!("http://{}", http.served.address)],
+        vec![format!("socks5://user:s3cret@{}", socks.address)],
+    ] {
+        let entries: Vec<Value> = entries.iter().map(|url| json!({ "url": url })).collect();
+        let pool = json!({"name": entries[0]["url"], "strict": true, "entries": entries});
+        let pool = app.owner().post("/v1/organizations/default/proxy-pools", pool).await.created();
+        let body = json!({
+            "provider": "openai", "base_url": upstream.url("/v1"), "secret": GOOD_KEY, "proxy_pool_id": pool["id"],
+        });
+        let found = verify(&app.owner(), VERIFY, body).await;
+        assert_eq!((&found["code"], upstream.seen().len()), (&json!("ok"), 1), "{found}");
+    }
+    assert_eq!(http.asked().len(), 1);
+});
