@@ -62,11 +62,11 @@ on_both!(an_icon_is_an_image_of_a_known_kind_and_small, |app| {
         (data_url("image/svg+xml", b"<svg/>"), "not_supported"),
         (data_url("text/html", b"<script>"), "not_supported"),
         (data_url("image/png", b""), "not_supported"),
-        (data_url("image/gif", &[&b"GIF89a"[..], &[0; 64 * 1024]].concat()), "too_long"),
+        (data_url("image/gif", &[&b"GIF89a"[..], &vec![0; 64 * 1024]].concat()), "too_long"),
     ] {
         put(&owner, &connection, &text).await.invalid(&[("/data_url", code)]);
     }
-    let largest = [&b"GIF89a"[..], &[0; 64 * 1024 - 6]].concat();
+    let largest = [&b"GIF89a"[..], &vec![0; 64 * 1024 - 6]].concat();
     assert_eq!(put(&owner, &connection, &data_url("image/gif", &largest)).await.ok()["size"], 65_536);
 });
 

@@ -68,7 +68,8 @@ on_both!(what_was_found_is_asked_first_and_an_alternate_that_is_taken_away_is_no
     let seen = health(&app, &path).await;
     assert_eq!(seen["detected_endpoint"], second.url(""));
     assert_eq!(seen["detected_format"], "anthropic_messages");
-    (first.seen(), second.seen());
+    first.seen();
+    second.seen();
     let found = verify(&app.owner(), &format!("{path}/verify"), json!({})).await;
     assert_eq!((tried(&found), first.count()), (vec!["ok"], 0), "{found}");
     app.owner().patch(&path, json!({"alternate_base_urls": []})).await.ok();
