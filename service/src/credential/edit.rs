@@ -15,7 +15,11 @@ use entity::{
     provider_connection, reservation,
     status::{CredentialState, ReservationState},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseBackend,
+    sea_query::{Expr, SimpleExpr},
+};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
@@ -126,10 +130,11 @@ async fn unused(unit: &Unit<'_>, credential: &Model) -> Result<()> {
 }
 
 /// The calls that name a connection.
-fn names(unit: &Unit<'_>, connection: ConnectionId) -> sea_orm::sea_query::SimpleExpr {
+fn names(unit: &Unit<'_>, connection: ConnectionId) -> SimpleExpr {
+    // Each database has placeholders of its own, too; with the other's, nothing would be bound and nothing found.
     let sql = match unit.tx.get_database_backend() {
-        sea_orm::DatabaseBackend::Postgres => "(terms ->> 'n') = $1",
-        _ => "json_extract(terms, '$.n') = $1",
+        DatabaseBackend::Postgres => "(terms ->> 'n') = $1",
+        _ => "json_extract(terms, '$.n') = ?",
     };
     Expr::cust_with_values(sql, [connection.to_string()])
 }
