@@ -31,10 +31,8 @@ struct IconPath {
 }
 
 /// What a browser may do with an icon that somebody chose: show it, whatever else it is made to be.
-const ALONE: [(HeaderName, &str); 2] = [
-    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox"),
-    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-];
+const ALONE: (HeaderName, &str) =
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'; sandbox");
 
 /// Read a connection's icon
 ///
@@ -48,7 +46,7 @@ async fn get_connection_icon(
     Path(path): Path<IconPath>,
 ) -> Result<impl IntoResponse> {
     let icon = connection::icon(&allow, path.connection).await?;
-    Ok((ALONE, [(header::CONTENT_TYPE, icon.media_type)], icon.content))
+    Ok(([ALONE], [(header::CONTENT_TYPE, icon.media_type)], icon.content))
 }
 
 /// Set a connection's icon
