@@ -163,6 +163,8 @@ on_both!(an_invitation_goes_with_the_admin_token_that_made_it, |app| {
         "usage",
         "prices",
         "models",
+        "connections",
+        "proxy_pools",
         "audit",
     ];
     let reads = reads.map(|what| format!("{what}:read"));

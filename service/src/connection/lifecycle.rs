@@ -30,6 +30,7 @@ pub struct Reason {
 #[serde(deny_unknown_fields)]
 pub struct TlsVerification {
     /// It is not.
+    #[schema(example = true)]
     pub skip: bool,
 }
 

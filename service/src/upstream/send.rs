@@ -78,9 +78,11 @@ impl Upstream {
         }
         let mut faults = Vec::new();
         for (n, proxy) in way.proxies.iter().enumerate() {
-            // Each way that is left has an equal share of the time, so that a silent proxy does not use up the next one's.
-            let left = u32::try_from(way.proxies.len() - n + 1).unwrap_or(u32::MAX);
-            let share = patience.saturating_sub(started.elapsed()) / left;
+            // Each way that is left has an equal share of the time, so that a silent proxy does not use up the next one's; a
+            // tenth is for saying that it was the proxy.
+            let left = way.proxies.len() - n + usize::from(!way.strict);
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            let share = patience.saturating_sub(started.elapsed()) / left / 10 * 9;
             match timeout(share.min(TUNNEL), self.tunnel(proxy, &target.at)).await {
                 Ok(Ok(stream)) => return Ok((stream, Some(n))),
                 Ok(Err(fault)) if fault.kind == FaultKind::Forbidden => return Err(fault),

@@ -157,6 +157,10 @@ on_both!(ids_of_another_organization_in_a_body_are_ids_of_nothing, |app| {
                 let ids: Ids<'_> = &|prefix| ours.id(prefix);
                 let mut body = smallest(&document, schema, ids);
                 body[&field] = if list { json!([id]) } else { json!(id) };
+                // A call that succeeded tells what it used.
+                if schema["properties"].get("usage").is_some() && body.get("usage").is_none() {
+                    body["usage"] = json!({});
+                }
                 ask(&document, &operation, &app.owner(), &path, ids).json(&body)
             };
             let (foreign, random) = (request(theirs.id(&prefix)).await, request(nobodys(&prefix)).await);
