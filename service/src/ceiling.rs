@@ -59,7 +59,8 @@ impl Ceiling {
         Ok(Self { role: role(unit, &whole, maker).await?, token: Some(bounds) })
     }
 
-    fn carries(&self, permission: Permission) -> bool {
+    /// Whether an admin token carries a permission; a person carries all that the door lets through.
+    pub(crate) fn carries(&self, permission: Permission) -> bool {
         self.token.as_ref().is_none_or(|token| token.permissions.contains(&permission))
     }
 

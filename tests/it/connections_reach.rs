@@ -91,3 +91,35 @@ on_both!(a_connection_takes_a_pool_that_is_there_and_lets_it_go, |app| {
     owner.delete(&path).await.no_content();
     owner.delete(&pool_path).await.no_content();
 });
+
+on_both!(a_token_without_credentials_leads_no_secret_elsewhere, |app| {
+    let owner = app.owner();
+    let (bare, kept) = (make(&owner, "bare").await, make(&owner, "kept").await);
+    let credentials = format!("{kept}/credentials");
+    let credential = owner.post(&credentials, json!({"secret": "sk-0123456789abcdef0123"})).await.created();
+    let token = async |permissions: &[&str]| {
+        let body = json!({"name": permissions.join(" "), "permissions": permissions});
+        let made = owner.post("/v1/organizations/default/admin-tokens", body).await.created();
+        app.client(made["secret"].as_str().unwrap())
+    };
+    let narrow = token(&["connections:read", "connections:write"]).await;
+    let wide = token(&["connections:read", "connections:write", "credentials:write"]).await;
+    let elsewhere = json!({"base_url": "https://elsewhere.example.com/v1"});
+    narrow.patch(&bare, &elsewhere).await.ok();
+    for patch in [
+        elsewhere.clone(),
+        json!({"alternate_base_urls": ["https://elsewhere.example.com"]}),
+        json!({"protocols": [{"protocol": "openai_chat", "base_url": "https://elsewhere.example.com"}]}),
+    ] {
+        narrow.patch(&kept, patch).await.problem(403, "forbidden");
+    }
+    narrow.patch(&kept, json!({"base_url": "https://api.openai.com/v1", "priority": 3})).await.ok();
+    wide.patch(&kept, &elsewhere).await.ok();
+    // Headers are secrets as well; where there are none any more, nothing is led anywhere.
+    owner.patch(&kept, json!({"headers": {"x-project": "secret"}})).await.ok();
+    owner.delete(&format!("{credentials}/{}", credential["id"].as_str().unwrap())).await.no_content();
+    let back = json!({"base_url": "https://api.openai.com/v1"});
+    narrow.patch(&kept, &back).await.problem(403, "forbidden");
+    owner.patch(&kept, json!({"headers": null})).await.ok();
+    narrow.patch(&kept, &back).await.ok();
+});

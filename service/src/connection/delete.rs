@@ -20,7 +20,7 @@ pub async fn delete(ctx: &Ctx, id: ConnectionId, version: Option<i64>) -> Result
     // It is locked first: whoever is adding to it waits, and then finds it gone.
     let current = unit.read::<Entity>().lock(id).await?;
     Expected::new(version, current.version)?;
-    // Limits on a connection are in nobody's reach but the organization's.
+    // Whoever set a limit on it, it goes along: also one that is not the caller's to delete.
     let mut unit = unit.within(&whole);
     let of_connection = credential::Column::ConnectionId.eq(id);
     let gone = credential::ActiveModel { deleted_at: Set(Some(unit.now)), ..erased(unit.now) };

@@ -7,17 +7,18 @@ use super::{
     hold_pool, state, view,
 };
 use crate::{
-    Ctx, Error, Result, System, Unit, error::ConflictExt, repository::Expected, validate::Faults,
-    vault::Plain,
+    Ctx, Error, Result, System, Unit, authz::Permission, ceiling::Ceiling, error::ConflictExt,
+    repository::Expected, validate::Faults, vault::Plain,
 };
 use entity::{
+    credential,
     endpoint::Endpoints,
     id::{ConnectionId, ProxyPoolId},
     json::{Metadata, Tags, Texts},
     model_mapping,
     model_params::ModelParams,
     provider_connection::{ActiveModel, Entity, Model},
-    status::{BillingType, FormatMode, Location, Protocol},
+    status::{BillingType, CredentialState, FormatMode, Location, Protocol},
 };
 use sea_orm::{ColumnTrait, Condition, DeriveIntoActiveModel, IntoActiveModel};
 use serde::Deserialize;
@@ -168,7 +169,10 @@ pub async fn update(
     if let Some(protocols) = &patch.protocols {
         speaks_what_is_mapped(&unit, id, protocols).await?;
     }
-    let moved = patch.base_url.as_ref().is_some_and(|url| *url != current.base_url);
+    let moved = patch.moves(&current);
+    if moved {
+        may_lead_secrets_elsewhere(&unit, &current).await?;
+    }
     let name = patch.name.clone().unwrap_or_default();
     let mut changes = patch.into_active_model();
     if let Some(headers) = headers {
@@ -183,6 +187,23 @@ pub async fn update(
     }
     let connection = view::read(&unit, id).await?;
     unit.commit(connection).await
+}
+
+/// What a connection keeps sealed goes where the connection leads: a token that may not write credentials must not have them
+/// sent to a host of its choice.
+async fn may_lead_secrets_elsewhere(unit: &Unit<'_>, current: &Model) -> Result<()> {
+    if Ceiling::read(unit).await?.carries(Permission::CredentialsWrite) {
+        return Ok(());
+    }
+    let kept = Condition::all()
+        .add(credential::Column::ConnectionId.eq(current.id))
+        .add(credential::Column::State.ne(CredentialState::Retired));
+    if current.headers.is_none() && unit.read::<credential::Entity>().count(kept).await? == 0 {
+        return Ok(());
+    }
+    let message =
+        "the connection has secrets: to lead it elsewhere takes the permission credentials:write, too";
+    Err(Error::Forbidden(message.into()))
 }
 
 /// A protocol that a mapping names is not taken from under it. Who makes a mapping holds the connection, so that none is made
