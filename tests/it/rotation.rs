@@ -209,6 +209,9 @@ on_both!(what_does_not_open_is_told_and_keeps_its_key, |app| {
     }
 });
 
+/// Organizations that are made while keys are rotated.
+const WRITTEN: usize = 40;
+
 on_both!(rotations_at_once_and_writers_do_not_disturb_each_other, |app| {
     let mut treasure = treasure(&app).await;
     let b = app.instance_with(&[2, 1]).await;
@@ -219,7 +222,8 @@ on_both!(rotations_at_once_and_writers_do_not_disturb_each_other, |app| {
     let write = async |app: &TestApp, name: &str| {
         let mut mine = Treasure::default();
         let owner = app.owner();
-        while running.load(Ordering::Relaxed) {
+        // Every organization makes the rotations longer: without an end to them, there would be none to those.
+        while running.load(Ordering::Relaxed) && count.load(Ordering::Relaxed) < WRITTEN {
             let n = count.fetch_add(1, Ordering::Relaxed);
             mine.add(&app.system, &format!("{name}-{n}"), 1).await;
             let call = || {
