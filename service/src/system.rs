@@ -3,6 +3,7 @@
 use crate::{
     activity::Activity,
     clock::{Clock, Entropy},
+    connection::Patience,
     db::Db,
     idempotency::Running,
     jwt::Issuer,
@@ -23,6 +24,8 @@ pub struct Settings {
     pub password_workers: usize,
     /// Where calls to upstreams may go.
     pub upstream: UpstreamSettings,
+    /// How long upstreams are waited for when they are checked.
+    pub patience: Patience,
 }
 
 /// Everything a service function needs that outlives one call.

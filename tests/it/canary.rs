@@ -111,6 +111,7 @@ async fn work(run: &mut Run, setup: &str) -> (String, String, String) {
     let path = format!("{keys}/{}", text(&key, "id"));
     run.done(&format!("{path}/rotate"), &me, json!({"grace_seconds": 600})).await;
     proxies(run, &me).await;
+    connections(run, &me).await;
     run.done(&format!("{keys}/lookup"), &me, json!({"secret": key["secret"]})).await;
     let gateway = run.done(&format!("{ORGANIZATION}/gateway-tokens"), &me, json!({"name": "canary"})).await;
     let gateway = text(&gateway, "secret");

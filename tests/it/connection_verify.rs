@@ -1,9 +1,10 @@
 //! Verifying upstreams: every protocol, well and badly spoken; where the key goes, what is told, what is noted, and what is not.
 
 use crate::{connection_verify_saved::connect, connections::CONNECTIONS};
+use axum::{Json, Router, routing::get};
 use serde_json::{Value, json};
 use tests::{
-    Client, on_both,
+    Client, on_both, outbound,
     provider::{Conduct, GOOD_KEY, Provider, Speech, dead_url},
 };
 

@@ -42,6 +42,8 @@ fn every_link_leads_to_a_file() {
         "docs/prices.md",
         "docs/usage.md",
         "docs/limits.md",
+        "docs/connections.md",
+        "docs/proxy-pools.md",
         "docs/connection-checks.md",
     ] {
         let path = root().join(file);

@@ -18,6 +18,7 @@ use service::{
     Ctx, System,
     catalogue::{self, Catalogue},
     clock::{Clock, Entropy},
+    connection::Patience,
     db::Db,
     price::feed::{Feed, FeedSource},
     scope::Scope,
@@ -32,6 +33,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 /// Connections of one instance.
@@ -98,7 +100,8 @@ impl TestApp {
     pub async fn new(backend: Backend) -> Self {
         let database = Arc::new(Database::migrated(backend).await);
         let ten = "2027-01-15T10:00:00Z".parse().unwrap();
-        let system = Arc::new(system(database.url(), ten, 0, outbound::settings()).await);
+        let secrets = Versions::single(encryption_key(1));
+        let system = Arc::new(system(database.url(), ten, 0, (secrets, outbound::settings())).await);
         let organization = seed::organization(&system, "default").await;
         let owner = seed::user(&system, "owner@example.com", true).await;
         seed::membership(&system, organization, owner.user, Role::Owner).await;
@@ -127,20 +130,27 @@ impl TestApp {
 
     /// Another instance that reaches the database by another way.
     pub async fn instance_over(&self, url: &str) -> Self {
-        self.with_system(self.another(url, outbound::settings()).await)
+        self.with_system(self.another(url, Versions::single(encryption_key(1)), outbound::settings()).await)
+    }
+
+    /// Another instance, with these versions of the encryption key, the active one first.
+    pub async fn instance_with(&self, versions: &[u8]) -> Self {
+        let system = self.another(self.database.url(), encryption_keys(versions), outbound::settings()).await;
+        self.with_system(system)
     }
 
     /// Another instance over the same database, whose calls to upstreams go by these settings and find these names.
     pub async fn with_upstream(&self, settings: UpstreamSettings, resolver: Resolver) -> Self {
         let upstream = Upstream::with_resolver(&settings, resolver).unwrap();
-        let mut system = self.another(self.database.url(), settings).await;
+        let encryption = Versions::single(encryption_key(1));
+        let mut system = self.another(self.database.url(), encryption, settings).await;
         system.upstream = upstream;
         self.with_system(system)
     }
 
-    async fn another(&self, url: &str, upstream: UpstreamSettings) -> System {
+    async fn another(&self, url: &str, encryption: Versions, upstream: UpstreamSettings) -> System {
         let seed = self.clock.0.lock().unwrap().len() as u64;
-        system(url, self.clock.now(), seed, upstream).await
+        system(url, self.clock.now(), seed, (encryption, upstream)).await
     }
 
     fn with_system(&self, system: System) -> Self {
@@ -292,12 +302,36 @@ fn settings() -> HttpSettings {
     HttpSettings { admin_rate: 0, ..HttpSettings::default() }
 }
 
-async fn system(url: &str, now: DateTime<Utc>, seed: u64, upstream: UpstreamSettings) -> System {
+/// The encryption key of a version in tests.
+pub(crate) fn encryption_key(version: u8) -> Key32 {
+    Key32::new([version; 32])
+}
+
+/// Versions of the encryption key, the active one first.
+pub fn encryption_keys(versions: &[u8]) -> Versions {
+    Versions::parse(&encryption_setting(versions)).unwrap()
+}
+
+/// The same as a setting.
+pub fn encryption_setting(versions: &[u8]) -> String {
+    let one = |version: &u8| format!("{version}:{}", encryption_key(*version).to_base64());
+    versions.iter().map(one).collect::<Vec<_>>().join(",")
+}
+
+async fn system(
+    url: &str,
+    now: DateTime<Utc>,
+    seed: u64,
+    (encryption, upstream): (Versions, UpstreamSettings),
+) -> System {
     let db = Db::connect(url, CONNECTIONS).await.unwrap();
     let secret = |byte| Versions::single(Key32::new([byte; 32]));
     let secrets = Secrets { encryption, pepper: secret(2), signing: secret(3) };
     service::checks::enroll(&db, &secrets).await.unwrap();
-    let settings = Settings { public_url: "http://localhost:8080".into(), password_workers: 2, upstream };
+    // An upstream that never answers costs a test this much.
+    let patience = Patience { answer: Duration::from_secs(3), whole: Duration::from_secs(12) };
+    let settings =
+        Settings { public_url: "http://localhost:8080".into(), password_workers: 2, upstream, patience };
     let system = System::new(db, Clock::fixed(now), Entropy::seeded(seed), secrets, settings).unwrap();
     service::vault::ensure(&system, OrganizationId::PLATFORM).await.unwrap();
     system

@@ -10,6 +10,7 @@ pub mod cluster;
 mod database;
 pub mod ledger;
 pub mod outbound;
+pub mod provider;
 mod reply;
 mod seed;
 pub mod server;

@@ -27,8 +27,12 @@ pub fn openapi() -> anyhow::Result<()> {
 
 /// The means of the service layer.
 pub fn system(config: &Config, db: Db, secrets: Secrets, public_url: String) -> service::Result<Arc<System>> {
-    let settings =
-        Settings { public_url, password_workers: config.password_workers, upstream: config.upstream.clone() };
+    let settings = Settings {
+        public_url,
+        password_workers: config.password_workers,
+        upstream: config.upstream.clone(),
+        ..Settings::default()
+    };
     System::new(db, Clock::System, Entropy::System, secrets, settings).map(Arc::new)
 }
 

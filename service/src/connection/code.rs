@@ -64,10 +64,26 @@ impl From<FaultKind> for CheckCode {
 
 impl CheckCode {
     /// The word itself.
-    pub fn word(self) -> String {
-        match serde_json::to_value(self) {
-            Ok(serde_json::Value::String(word)) => word,
-            _ => String::new(),
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::NoCredential => "no_credential",
+            Self::KeyRefused => "key_refused",
+            Self::KeyMalformed => "key_malformed",
+            Self::RateLimited => "rate_limited",
+            Self::WrongProtocol => "wrong_protocol",
+            Self::RequestRefused => "request_refused",
+            Self::NotFound => "not_found",
+            Self::Redirected => "redirected",
+            Self::ProviderFailed => "provider_failed",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::NameUnresolved => "name_unresolved",
+            Self::AddressForbidden => "address_forbidden",
+            Self::TlsFailed => "tls_failed",
+            Self::ProxyFailed => "proxy_failed",
+            Self::AnswerTooLarge => "answer_too_large",
+            Self::AnswerBroken => "answer_broken",
         }
     }
 

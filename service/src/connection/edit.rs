@@ -38,7 +38,7 @@ pub struct ConnectionPatch {
     #[schema(min_length = 1, max_length = 2048, nullable = false)]
     #[serde(default, deserialize_with = "crate::validate::present")]
     pub base_url: Option<String>,
-    /// Where else it may be, all of them.
+    /// Where else it may be, all of them. Others make what was detected forgotten.
     #[schema(nullable = false, max_items = 16)]
     #[serde(default, deserialize_with = "crate::validate::present")]
     pub alternate_base_urls: Option<Texts>,
@@ -137,6 +137,13 @@ impl ConnectionPatch {
         if let Some(metadata) = &self.metadata {
             faults.metadata("/metadata", metadata);
         }
+    }
+
+    /// Whether the upstream is elsewhere then. A place that is taken out of the others may be the one that was found.
+    fn moves(&self, current: &Model) -> bool {
+        self.base_url.as_ref().is_some_and(|url| *url != current.base_url)
+            || self.alternate_base_urls.as_ref().is_some_and(|urls| *urls != current.alternate_base_urls)
+            || self.protocols.as_ref().is_some_and(|protocols| *protocols != current.protocols)
     }
 
     /// The stored headers, if any of them is to be kept.

@@ -47,7 +47,7 @@ pub(super) async fn failure(
 ) -> Result<()> {
     let changes = ActiveModel {
         health: Set(code.health()),
-        error_code: Set(Some(code.word())),
+        error_code: Set(Some(code.word().to_owned())),
         error: Set(Some(reason.chars().take(REASON).collect())),
         error_at: Set(Some(unit.now)),
         ..Default::default()

@@ -30,6 +30,7 @@ pub(super) async fn forget_detected(unit: &Unit<'_>, id: ConnectionId) -> Result
         detected_format: Set(None),
         capabilities: Set(None),
         detected_at: Set(None),
+        models_at: Set(None),
         ..Default::default()
     };
     write(unit, id, nothing).await

@@ -4,6 +4,7 @@
 use super::{Credential, of, place, view};
 use crate::{
     Ctx, Result, Unit,
+    connection::try_secret,
     head::PolicyKind,
     validate::Faults,
     vault::{self, Plain},
@@ -11,7 +12,7 @@ use crate::{
 use entity::{
     credential::{ActiveModel, Column, Entity},
     id::{ConnectionId, CredentialId},
-    provider_connection::{self, Model as Connection},
+    provider_connection,
     secret::Sealed,
     status::CredentialState,
 };
@@ -52,12 +53,12 @@ impl NewCredential {
         if let Some(label) = &self.label {
             faults.name("/label", label);
         }
-        secret(&self.secret, faults);
+        check_secret(&self.secret, faults);
     }
 }
 
 /// A secret that a header can carry. What is wrong with it is told without it.
-fn secret(secret: &Plain, faults: &mut Faults) {
+pub(crate) fn check_secret(secret: &Plain, faults: &mut Faults) {
     let (at, bytes) = ("/secret", secret.expose());
     faults.when(bytes.is_empty(), at, "required", "must not be empty");
     if bytes.len() > MOST {
@@ -82,7 +83,7 @@ pub async fn create(ctx: &Ctx, connection: ConnectionId, new: NewCredential) -> 
     new.check(&mut faults);
     faults.finish()?;
     if new.test {
-        try_on_upstream(ctx, &found, &new.secret).await?;
+        try_secret(ctx, &found, &new.secret).await?;
     }
     let mut unit = ctx.begin().await?;
     unit.read::<provider_connection::Entity>().lock(connection).await?;
@@ -93,12 +94,6 @@ pub async fn create(ctx: &Ctx, connection: ConnectionId, new: NewCredential) -> 
     let id = add(&mut unit, connection, new).await?;
     let credential = view::read(&unit, id).await?;
     unit.commit(AddedCredential { credential, added: true }).await
-}
-
-/// Refuses a secret that the upstream of the connection does not take. Nothing is asked of upstreams yet, and so nothing is
-/// refused.
-async fn try_on_upstream(_ctx: &Ctx, _connection: &Connection, _secret: &Plain) -> Result<()> {
-    Ok(())
 }
 
 /// The credential of a connection that has this secret and is not retired.
@@ -150,7 +145,7 @@ mod tests {
 
     fn faults(text: &str) -> Vec<&'static str> {
         let mut faults = Faults::default();
-        secret(&Plain::from(text.to_owned()), &mut faults);
+        check_secret(&Plain::from(text.to_owned()), &mut faults);
         match faults.finish() {
             Err(Error::Invalid(faults)) => faults.iter().map(|fault| fault.code).collect(),
             _ => Vec::new(),

@@ -8,6 +8,7 @@ mod read;
 mod usable;
 mod view;
 
+pub(crate) use create::check_secret;
 pub use create::{AddedCredential, NewCredential, create};
 pub use edit::{CredentialPatch, delete, update};
 pub use read::{CredentialFilter, get, list};

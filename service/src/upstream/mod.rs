@@ -6,6 +6,7 @@ mod address;
 mod dial;
 mod exchange;
 mod guard;
+pub mod provider;
 mod resolve;
 mod send;
 mod tls;

@@ -1,13 +1,9 @@
 //! Rows of every kind in one organization, so that others can reach for them.
 
-use axum::http::Method;
 use entity::id::{OrganizationId, ReservationId, UsageEventId};
 use serde_json::json;
 use std::collections::BTreeMap;
 use tests::{Client, TestApp, ledger};
-
-/// A picture of one point.
-const ICON: &str = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
 
 /// Rows of one organization, around one team of it.
 pub struct World {
