@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 /// What of a reservation is released before it is settled: nothing, then what it holds of concurrency, then everything.
 const CONCURRENCY: i32 = 1;
-pub(crate) const EVERYTHING: i32 = 2;
+const EVERYTHING: i32 = 2;
 
 /// What became of an authorized call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]

@@ -131,6 +131,14 @@ on_both!(only_an_operator_lets_certificates_be, |app| {
     app.owner().post(&tls, json!({})).await.invalid(&[("/skip", "required")]);
     let looked = app.owner().post(&tls, json!({"skip": false})).if_match(2).await.ok();
     assert_eq!(looked["tls_skip_verify"], false);
+    // It was meant for that upstream: where the connection is led elsewhere, certificates are looked at again.
+    app.owner().patch(&path, json!({"priority": 5})).await.ok();
+    app.operator().await.post(&tls, &skip).await.ok();
+    let kept = app.owner().patch(&path, json!({"priority": 6})).await.ok();
+    assert_eq!(kept["tls_skip_verify"], true);
+    let moved =
+        app.owner().patch(&path, json!({"alternate_base_urls": ["https://other.example.com"]})).await.ok();
+    assert_eq!(moved["tls_skip_verify"], false);
 });
 
 on_both!(what_hangs_on_a_connection_goes_with_it_and_its_secrets_are_erased, |app| {

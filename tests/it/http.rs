@@ -43,6 +43,12 @@ on_both!(a_body_that_is_no_json_is_a_problem, |app| {
         let reply = owner.request(Method::POST, TEAMS).body(other, "application/json").await;
         reply.problem(422, "invalid");
     }
+    // An array is no object whose names were left out.
+    let array = owner.request(Method::POST, TEAMS).body(r#" ["a"]"#, "application/json").await;
+    assert_eq!(array.problem(422, "invalid")["detail"], "the body: expected an object");
+    let odd =
+        owner.post(TEAMS, serde_json::json!({"name": "a", "a/b~": 1})).await.problem(400, "unknown_field");
+    assert_eq!(odd["errors"][0]["pointer"], "/a~1b~0");
     let deep = format!("{{\"tags\":{}", "[".repeat(100_000));
     assert!(owner.request(Method::POST, TEAMS).body(deep, "application/json").await.status < 500);
     let twice = br#"{"name": "a", "name": "b"}"#;

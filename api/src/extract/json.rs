@@ -13,6 +13,7 @@ use service::{
     Ctx,
     error::FieldError,
     idempotency::{self, Ticket},
+    validate::escaped,
 };
 use sha2::{Digest, Sha256};
 
@@ -84,6 +85,13 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
+    // Its values would be taken for fields, in whatever order those are.
+    if body.trim_ascii_start().starts_with(b"[") {
+        let (pointer, code, message) = (String::new(), "invalid_value", "expected an object".to_owned());
+        let detail = "the body: expected an object";
+        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
+        return Err(problem.with([FieldError { pointer, code, message }]));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| fault(&error, body))?;
     reader.end().map_err(|error| syntax(&error))?;
@@ -109,7 +117,7 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> 
     };
     let text = if inner.is_data() { inner.to_string() } else { "invalid type, expected a text".to_owned() };
     let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
-    let named = message.split('`').nth(1).unwrap_or_default().to_owned();
+    let named = escaped(message.split('`').nth(1).unwrap_or_default());
     let mut pointer = pointer(error.path());
     let (status, code, field) = if message.starts_with("unknown field") {
         (StatusCode::BAD_REQUEST, "unknown_field", Some(named))
@@ -129,17 +137,17 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> 
         pointer = format!("{pointer}/{field}");
     }
     let top = if status == StatusCode::BAD_REQUEST { code } else { "invalid" };
-    Problem::new(status, top, format!("{pointer}: {message}")).with([FieldError { pointer, code, message }])
+    let place = if pointer.is_empty() { "the body" } else { &pointer };
+    Problem::new(status, top, format!("{place}: {message}")).with([FieldError { pointer, code, message }])
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
-    let escape = |text: &str| text.replace('~', "~0").replace('/', "~1");
     path.iter()
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", escape(key)),
-            Segment::Enum { variant } => format!("/{}", escape(variant)),
+            Segment::Map { key } => format!("/{}", escaped(key)),
+            Segment::Enum { variant } => format!("/{}", escaped(variant)),
             Segment::Unknown => String::new(),
         })
         .collect()

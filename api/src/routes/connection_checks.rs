@@ -22,12 +22,16 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list_connection_models))
+}
+
+/// The routes of this file that wait for servers of others.
+pub fn patient() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(verify_connection_candidate))
         .routes(routes!(verify_connections))
         .routes(routes!(verify_connection))
         .routes(routes!(discover_connection_models))
-        .routes(routes!(list_connection_models))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

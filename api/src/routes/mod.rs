@@ -76,7 +76,7 @@ pub fn uploads() -> OpenApiRouter<AppState> {
 
 /// The routes that wait for servers of others.
 pub fn patient() -> OpenApiRouter<AppState> {
-    proxy_pools::patient()
+    proxy_pools::patient().merge(connection_checks::patient())
 }
 
 /// The routes that proxies ask by any method. They are in the OpenAPI document, too.

@@ -20,7 +20,7 @@ use entity::{
     provider_connection::{ActiveModel, Entity, Model},
     status::{BillingType, CredentialState, FormatMode, Location, Protocol},
 };
-use sea_orm::{ColumnTrait, Condition, DeriveIntoActiveModel, IntoActiveModel};
+use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, DeriveIntoActiveModel, IntoActiveModel};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
@@ -182,6 +182,10 @@ pub async fn update(
     }
     let name = patch.name.clone().unwrap_or_default();
     let mut changes = patch.into_active_model();
+    if moved && current.tls_skip_verify {
+        // An operator let the certificate of that upstream be, not of any other.
+        changes.tls_skip_verify = Set(false);
+    }
     if let Some(headers) = headers {
         let sealed = headers::columns(&unit, id, &headers).await?;
         changes.headers = sealed.headers;

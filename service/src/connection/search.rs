@@ -343,6 +343,10 @@ pub(super) async fn every_model(
             Verdict::Listed(listing) => {
                 take(&mut models, &mut seen, listing.models);
                 next = listing.next;
+                // It leads to itself: there is no use in following it.
+                if next.as_ref() == Some(&after) {
+                    break;
+                }
             }
             Verdict::Failed { code, reason, .. } => return Err((code, reason)),
         }

@@ -116,12 +116,12 @@ async fn leads(unit: &Unit<'_>, current: &Model, to: Option<CredentialState>) ->
 }
 
 /// Whether the calls that may use a draining credential are over: those of its connection that were authorized before it
-/// began to drain, and hold something yet.
+/// began to drain, and are neither closed nor past their end. One that nobody ever tells of is past it, too.
 async fn unused(unit: &Unit<'_>, credential: &Model) -> Result<()> {
     use reservation::Column;
     let open = Condition::all()
         .add(Column::State.eq(ReservationState::Held))
-        .add(Column::Released.lt(crate::reservation::EVERYTHING))
+        .add(Column::ExpiresAt.gt(unit.now))
         .add(Column::CreatedAt.lte(credential.state_since))
         .add(names(unit, credential.connection_id));
     let whole = whole(unit.ctx);

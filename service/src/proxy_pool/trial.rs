@@ -101,6 +101,9 @@ pub struct Trial {
 pub async fn test(ctx: &Ctx, id: ProxyPoolId, new: NewTrial) -> Result<Trials> {
     ctx.repository::<proxy_pool::Entity>().find(id).await?;
     let (target, patience) = terms(ctx, &new)?;
+    // A target that cannot be called says nothing of the proxies.
+    let callable = ctx.system.upstream.check_target(&target).await;
+    callable.map_err(|fault| Error::invalid("/target_url", fault.kind.code(), fault.message))?;
     let enabled = Condition::all().add(Column::ProxyPoolId.eq(id)).add(Column::Enabled.eq(true));
     let mut entries = ctx.repository::<Entity>().all(enabled, ENTRIES).await?;
     entries.sort_by_key(|entry| entry.position);

@@ -39,6 +39,11 @@ impl Upstream {
         })
     }
 
+    /// Whether calls may go to this URL now: its host has addresses, and all of them are let through.
+    pub async fn check_target(&self, url: &Url) -> Result<(), Fault> {
+        self.find_target(url).await.map(drop)
+    }
+
     /// Makes a call through this proxy and no other way.
     pub async fn send_through(&self, call: Call, proxy: &Proxy) -> Result<Answer, Fault> {
         let way = Way { proxies: vec![proxy.clone()], strict: true, ..Way::default() };

@@ -86,7 +86,7 @@ pub(crate) async fn seal_in<C: ConnectionTrait>(
 /// Opens what was sealed for this place with that data key.
 pub async fn open(ctx: &Ctx, place: Place<'_>, key: DataKeyId, sealed: &Sealed) -> Result<Plain> {
     let plain = open_if_good(ctx, place, key, sealed).await?;
-    plain.ok_or_else(|| Error::internal("a sealed value does not open"))
+    plain.ok_or_else(|| Error::internal(format!("{place} does not open with the data key {key}")))
 }
 
 /// The same for what may be lost: nothing if it does not open, now or ever.

@@ -39,7 +39,7 @@ impl Dialect for Anthropic {
         let entries = body["data"].as_array()?;
         let more = body["has_more"].as_bool()?;
         let known = body.get("object").is_none() && entries.iter().all(|entry| entry["type"] == "model");
-        let next = text(body, "last_id").filter(|_| more);
+        let next = if more { Some(text(body, "last_id")?) } else { None };
         known.then(|| Listing { models: models(entries, entry), next })
     }
 

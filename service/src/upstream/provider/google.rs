@@ -7,6 +7,9 @@ use http::HeaderName;
 use serde_json::Value;
 use url::Url;
 
+/// Characters of the token of a page: what a URL takes.
+const TOKEN: usize = 4096;
+
 /// Google's generative language API.
 pub(super) struct Google;
 
@@ -36,19 +39,17 @@ impl Dialect for Google {
     fn read(&self, body: &Value) -> Option<Listing> {
         let entries = body["models"].as_array()?;
         let named = |entry: &Value| entry["name"].as_str().is_some_and(|name| name.starts_with("models/"));
-        let next = text_of_any_length(body, "nextPageToken");
+        let next = body["nextPageToken"].as_str().filter(|token| !token.is_empty());
+        if next.is_some_and(|token| token.len() > TOKEN) {
+            return None;
+        }
+        let next = next.map(str::to_owned);
         entries.iter().all(named).then(|| Listing { models: models(entries, entry), next })
     }
 
     fn capabilities(&self) -> CapabilityProfile {
         capable(true, true, 64 * 1024)
     }
-}
-
-/// A token of a page is as long as it likes, within what a URL takes.
-fn text_of_any_length(body: &Value, field: &str) -> Option<String> {
-    let text = body[field].as_str().filter(|text| !text.is_empty() && text.len() <= 4096)?;
-    Some(text.to_owned())
 }
 
 fn entry(entry: &Value) -> Option<Found> {
