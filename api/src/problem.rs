@@ -137,11 +137,7 @@ impl From<Error> for Problem {
             Error::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", text),
             Error::Malformed(fault) => Self::new(StatusCode::BAD_REQUEST, fault.code, text).with([fault]),
             Error::Invalid(faults) => {
-                let detail = match faults.as_slice() {
-                    [only] => format!("{}: {}", only.pointer, only.message),
-                    several => format!("{} fields are not acceptable", several.len()),
-                };
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail).with(faults)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", told(&faults)).with(faults)
             }
             Error::Conflict { .. } => Self::new(StatusCode::CONFLICT, "duplicate", text),
             Error::VersionConflict { stated: true, .. } => {
@@ -188,6 +184,14 @@ impl From<Error> for Problem {
                 Self { cause: Some(text), ..Self::of_status(StatusCode::INTERNAL_SERVER_ERROR) }
             }
         }
+    }
+}
+
+/// One fault whole, of several how many.
+fn told(faults: &[FieldError]) -> String {
+    match faults {
+        [only] => format!("{}: {}", only.pointer, only.message),
+        several => format!("{} fields are not acceptable", several.len()),
     }
 }
 

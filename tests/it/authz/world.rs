@@ -44,9 +44,6 @@ impl World {
         let alias = make("model-aliases", json!({"name": format!("{name}-alias"), "target": name})).await;
         let price = json!({"model": name, "kind": "per_request", "per_request": "0.01"});
         let price = make("prices", price).await;
-        // Nothing takes its connections, so that no test of it goes anywhere.
-        let pool = json!({"name": name, "entries": [{"url": "http://user:pass@127.0.0.1:9"}]});
-        let pool = make("proxy-pools", pool).await;
         let upstream = Upstream::build(owner, &base, (&team, &word)).await;
         let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
         let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
@@ -69,7 +66,7 @@ impl World {
             ("res", call),
             ("evt", event),
             ("lim", text(&limit, "id")),
-            ("pool", text(&pool, "id")),
+            ("pool", upstream.pool),
             ("conn", upstream.connection),
             ("cred", upstream.credential),
             ("map", upstream.mapping),
@@ -91,6 +88,7 @@ impl World {
 
 /// A connection of a team, with what hangs on it.
 struct Upstream {
+    pool: String,
     connection: String,
     credential: String,
     mapping: String,
@@ -98,10 +96,12 @@ struct Upstream {
 
 impl Upstream {
     async fn build(owner: &Client, base: &str, (team, word): (&str, &str)) -> Self {
-        // Nothing takes its connections either.
+        let id = |row: serde_json::Value| row["id"].as_str().unwrap().to_owned();
+        // Nothing takes its connections, so that no test of it goes anywhere; those of the upstream neither.
+        let pool = json!({"name": word, "entries": [{"url": "http://user:pass@127.0.0.1:9"}]});
+        let pool = id(owner.post(&format!("{base}/proxy-pools"), pool).await.created());
         let body =
             json!({"provider": "openai", "name": word, "team_id": team, "base_url": "http://127.0.0.1:9"});
-        let id = |row: serde_json::Value| row["id"].as_str().unwrap().to_owned();
         let connection = id(owner.post(&format!("{base}/connections"), body).await.created());
         let path = format!("{base}/connections/{connection}");
         let credential = owner.post(&format!("{path}/credentials"), json!({"secret": format!("sk-{word}")}));
@@ -109,7 +109,7 @@ impl Upstream {
         let mapping = json!({"client_name": word, "upstream_name": word});
         let mapping = id(owner.post(&format!("{path}/mappings"), mapping).await.created());
         crate::connection_icons::put(owner, &path, crate::connection_icons::GIF).await.ok();
-        Self { connection, credential, mapping }
+        Self { pool, connection, credential, mapping }
     }
 }
 
