@@ -46,6 +46,15 @@ on_both!(a_body_that_is_no_json_is_a_problem, |app| {
     // An array is no object whose names were left out.
     let array = owner.request(Method::POST, TEAMS).body(r#" ["a"]"#, "application/json").await;
     assert_eq!(array.problem(422, "invalid")["detail"], "the body: expected an object");
+    let params = serde_json::json!({
+        "provider": "p", "name": "n", "base_url": "https://example.com", "model_params": [2, 0.5],
+    });
+    let reply = owner.post("/v1/organizations/default/connections", params).await;
+    reply.invalid(&[("/model_params", "invalid_value")]);
+    let entries = serde_json::json!({"name": "n", "entries": [["http://example.com"]]});
+    let fault = owner.post("/v1/organizations/default/proxy-pools", entries).await.problem(422, "invalid");
+    assert_eq!(fault["errors"][0]["pointer"], "/entries/0");
+    assert_eq!(fault["detail"], "/entries/0: expected an object");
     let odd =
         owner.post(TEAMS, serde_json::json!({"name": "a", "a/b~": 1})).await.problem(400, "unknown_field");
     assert_eq!(odd["errors"][0]["pointer"], "/a~1b~0");

@@ -1,6 +1,7 @@
 //! Bodies and replies. [`Json`] reads a body; [`Create`] and [`Act`] do too, and answer a repeated call with an
 //! `Idempotency-Key` from its stored reply before the handler runs.
 
+use super::objects::Objects;
 use crate::{problem::Problem, state::AppState};
 use axum::{
     body::Bytes,
@@ -85,15 +86,9 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         return Err(Problem::new(status, "unsupported_media_type", "send application/json"));
     }
-    // Its values would be taken for fields, in whatever order those are.
-    if body.trim_ascii_start().starts_with(b"[") {
-        let (pointer, code, message) = (String::new(), "invalid_value", "expected an object".to_owned());
-        let detail = "the body: expected an object";
-        let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail);
-        return Err(problem.with([FieldError { pointer, code, message }]));
-    }
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| fault(&error, body))?;
+    let value =
+        serde_path_to_error::deserialize(Objects(&mut reader)).map_err(|error| fault(&error, body))?;
     reader.end().map_err(|error| syntax(&error))?;
     Ok(value)
 }
@@ -101,7 +96,7 @@ pub fn parse<T: DeserializeOwned>(headers: &HeaderMap, body: &[u8]) -> Result<T,
 /// Reads one value of a body that has been read; says where it is wrong.
 pub fn parse_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
     // What has been read as a value is JSON, whatever it says.
-    serde_path_to_error::deserialize(value).map_err(|error| fault(&error, b"null"))
+    serde_path_to_error::deserialize(Objects(value)).map_err(|error| fault(&error, b"null"))
 }
 
 fn syntax(error: &serde_json::Error) -> Problem {
@@ -130,7 +125,7 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> 
     };
     // What was sent is not repeated: it may be a password in the wrong place.
     let message = match message.split_once(", expected ") {
-        Some((said, expected)) if said.starts_with("invalid") => format!("expected {expected}"),
+        Some((said, expected)) if said.starts_with("invalid") => format!("expected {}", plainly(expected)),
         _ => message,
     };
     if let Some(field) = field.filter(|field| !pointer.ends_with(&format!("/{field}"))) {
@@ -139,6 +134,16 @@ fn fault(error: &serde_path_to_error::Error<serde_json::Error>, body: &[u8]) -> 
     let top = if status == StatusCode::BAD_REQUEST { code } else { "invalid" };
     let place = if pointer.is_empty() { "the body" } else { &pointer };
     Problem::new(status, top, format!("{place}: {message}")).with([FieldError { pointer, code, message }])
+}
+
+/// What was expected, in the words of JSON.
+fn plainly(expected: &str) -> &str {
+    match expected {
+        "i8" | "i16" | "i32" | "i64" => "a whole number",
+        "u8" | "u16" | "u32" | "u64" => "a whole number that is not negative",
+        object if object.starts_with("struct ") => "an object",
+        other => other,
+    }
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod decision;
 pub mod json;
+mod objects;
 pub mod page;
 pub mod path;
 pub mod precondition;
