@@ -1,6 +1,6 @@
 //! Anthropic's protocol: the list is at `v1/models` in pages, the key is in `x-api-key`.
 
-use super::{Dialect, Found, Listing, capable, models, place, text, tokens};
+use super::{Dialect, Found, Listing, any_of, capable, models, place, text, tokens};
 use entity::endpoint::CapabilityProfile;
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
@@ -38,7 +38,7 @@ impl Dialect for Anthropic {
     fn read(&self, body: &Value) -> Option<Listing> {
         let entries = body["data"].as_array()?;
         let more = body["has_more"].as_bool()?;
-        let known = body.get("object").is_none() && entries.iter().all(|entry| entry["type"] == "model");
+        let known = body.get("object").is_none() && any_of(entries, |entry| entry["type"] == "model");
         let next = if more { Some(text(body, "last_id")?) } else { None };
         known.then(|| Listing { models: models(entries, entry), next })
     }

@@ -1,7 +1,7 @@
 //! Google's generative language API: the list is at `v1beta/models` in pages, the key is in `x-goog-api-key`, never in the
 //! URL.
 
-use super::{Dialect, Found, Listing, capable, models, place, text, tokens};
+use super::{Dialect, Found, Listing, any_of, capable, models, place, text, tokens};
 use entity::endpoint::CapabilityProfile;
 use http::HeaderName;
 use serde_json::Value;
@@ -44,7 +44,7 @@ impl Dialect for Google {
             return None;
         }
         let next = next.map(str::to_owned);
-        entries.iter().all(named).then(|| Listing { models: models(entries, entry), next })
+        any_of(entries, named).then(|| Listing { models: models(entries, entry), next })
     }
 
     fn capabilities(&self) -> CapabilityProfile {

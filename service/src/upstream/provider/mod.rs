@@ -137,6 +137,11 @@ fn text(entry: &Value, field: &str) -> Option<String> {
     entry[field].as_str().filter(|text| is_name(text)).map(str::to_owned)
 }
 
+/// Whether a list is one of models: an entry that is odd spoils no list of others.
+fn any_of(entries: &[Value], is_model: impl Fn(&Value) -> bool) -> bool {
+    entries.is_empty() || entries.iter().any(is_model)
+}
+
 /// The first of these fields that is a positive number of tokens.
 fn tokens(entry: &Value, fields: &[&str]) -> Option<i64> {
     fields.iter().find_map(|field| entry.pointer(field)?.as_i64().filter(|tokens| *tokens > 0))

@@ -1,6 +1,6 @@
 //! Ollama's own API: the list is at `api/tags`. Usually there is no key; one that stands behind a proxy takes a bearer token.
 
-use super::{Dialect, Found, Listing, capable, models, place, text};
+use super::{Dialect, Found, Listing, any_of, capable, models, place, text};
 use entity::endpoint::CapabilityProfile;
 use http::{HeaderName, header};
 use serde_json::Value;
@@ -34,7 +34,7 @@ impl Dialect for Ollama {
         let named = |entry: &Value| {
             entry["name"].as_str().is_some_and(|name| !name.starts_with("models/")) && entry.is_object()
         };
-        entries.iter().all(named).then(|| Listing { models: models(entries, entry), next: None })
+        any_of(entries, named).then(|| Listing { models: models(entries, entry), next: None })
     }
 
     fn capabilities(&self) -> CapabilityProfile {

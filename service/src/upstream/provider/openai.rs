@@ -1,6 +1,6 @@
 //! OpenAI's protocols, and whatever is compatible with them: the list is at `models`, the key is a bearer token.
 
-use super::{Dialect, Found, Listing, capable, models, place, text, tokens};
+use super::{Dialect, Found, Listing, any_of, capable, models, place, text, tokens};
 use entity::endpoint::CapabilityProfile;
 use http::{HeaderName, header};
 use serde_json::Value;
@@ -60,7 +60,7 @@ pub(super) fn list(body: &Value) -> Option<Listing> {
         Some(data) => data.as_array()?,
         None => body.as_array()?,
     };
-    let known = entries.iter().all(|entry| entry["id"].is_string());
+    let known = any_of(entries, |entry| entry["id"].is_string());
     known.then(|| Listing { models: models(entries, entry), next: None })
 }
 
