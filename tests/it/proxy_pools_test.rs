@@ -165,6 +165,16 @@ on_both!(only_enabled_proxies_are_tested_in_a_disabled_pool_too, |app| {
     );
 });
 
+on_both!(a_target_that_cannot_be_called_says_nothing_of_the_proxies, |app| {
+    let owner = app.owner();
+    let pool = make(&owner, "a", &["http://127.0.0.1:9"]).await;
+    // No name ends in this by its registry.
+    let body = json!({"target_url": "https://nowhere.invalid/"});
+    tried(&owner, &pool, body).await.invalid(&[("/target_url", "name_unresolved")]);
+    let kept = owner.get(&path(&pool)).await.ok();
+    assert_eq!(kept["entries"][0]["test_status"], "unknown", "{kept}");
+});
+
 on_both!(every_faulty_field_of_a_test_is_reported, |app| {
     let owner = app.owner();
     let pool = make(&owner, "a", &["http://127.0.0.1:9"]).await;

@@ -244,3 +244,26 @@ fn a_public_list_is_no_proof_of_a_key() {
     assert_eq!(proof("https://openrouter.ai.example/api/v1"), None);
     assert_eq!(proof("https://api.openai.com/v1"), None);
 }
+
+#[test]
+fn an_odd_entry_spoils_no_list_and_an_odd_page_ends_none_silently() {
+    let names = |protocol, body| {
+        let listing = dialect(protocol).read(&body)?;
+        Some(listing.models.into_iter().map(|found| found.name).collect::<Vec<_>>())
+    };
+    let a = Some(vec!["a".to_owned()]);
+    let openai = json!({"object": "list", "data": [{"id": null}, {"id": "a"}, {"id": 5}]});
+    assert_eq!(names(Protocol::OpenaiChat, openai), a);
+    let google = json!({"models": [{"name": 7}, {"name": "models/a"}]});
+    assert_eq!(names(Protocol::Google, google), a);
+    let ollama = json!({"models": [{"name": null}, {"name": "a", "model": "a"}]});
+    assert_eq!(names(Protocol::Ollama, ollama), a);
+    let nothing = json!({"object": "list", "data": [{"id": null}]});
+    assert_eq!(names(Protocol::OpenaiChat, nothing), None, "a list of odd entries alone is none of models");
+    // More was said to come, and where is not to be understood: what is there is not all.
+    let long = "x".repeat(100_000);
+    let page = json!({"models": [{"name": "models/a"}], "nextPageToken": long});
+    assert_eq!(names(Protocol::Google, page), None);
+    let page = json!({"data": [{"type": "model", "id": "a"}], "has_more": true, "last_id": long});
+    assert_eq!(names(Protocol::AnthropicMessages, page), None);
+}
