@@ -3,6 +3,7 @@
 mod background;
 mod greeting;
 mod logging;
+mod recorder;
 
 use crate::{
     commands,
@@ -13,7 +14,6 @@ use anyhow::{Context, bail};
 use api::state::AppState;
 use axum::{Router, serve::ListenerExt};
 use entity::id::OrganizationId;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use service::{
     Ctx, System, activity,
     catalogue::{self, Catalogue, Outcome},
@@ -31,9 +31,6 @@ use std::{
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Seconds; from a decision in memory to a request that is about to time out.
-#[expect(clippy::disallowed_types, reason = "Prometheus has no other number")]
-const BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 /// How long the last flush may take.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
 
@@ -125,18 +122,9 @@ async fn stock(system: &Arc<System>) -> service::Result<()> {
 }
 
 fn state(config: &Config, system: Arc<System>) -> anyhow::Result<AppState> {
-    let metrics = Some(recorder(&system)?);
+    let metrics = Some(recorder::install(&system)?);
     let feed = config.price_feed.clone().map(Feed::new).transpose()?.unwrap_or_default();
     Ok(AppState { metrics, feed, ..AppState::new(system, config.http.clone()) })
-}
-
-fn recorder(system: &System) -> anyhow::Result<PrometheusHandle> {
-    let seconds = Matcher::Suffix("_seconds".into());
-    let recorder = PrometheusBuilder::new().set_buckets_for_metric(seconds, &BUCKETS)?.install_recorder()?;
-    metrics::gauge!("tollkeeper_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-    let since_1970 = system.clock.local() - chrono::DateTime::UNIX_EPOCH;
-    metrics::gauge!("process_start_time_seconds").set(since_1970.to_std().unwrap_or_default());
-    Ok(recorder)
 }
 
 fn serve(listener: TcpListener, router: Router, stop: &CancellationToken) -> JoinHandle<()> {

@@ -1,14 +1,22 @@
 //! [`Db`]: connections. On SQLite one writer, first come first served, and a pool of readers; on Postgres a pool for
 //! each, so that a unit of work that reads on the side can never wait for a connection that another unit holds.
 
-use crate::{Error, Result, System};
-use chrono::Months;
+mod partitions;
+mod postgres;
+mod sqlite;
+
+pub(crate) use partitions::lacks_partition;
+pub use partitions::make_partitions;
+use postgres::{METER_SESSION, postgres};
+use sqlite::sqlite;
+pub use sqlite::sqlite_file;
+
+use crate::{Error, Result};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::time::Duration;
 
 /// The connections of one instance.
 #[derive(Debug, Clone)]
@@ -24,33 +32,12 @@ pub struct Db {
 /// How long a call waits for a free connection before it is answered "unavailable".
 const ACQUIRE: Duration = Duration::from_secs(5);
 
+/// Connections of the meter.
+const METER: u32 = 4;
+
 /// How long a connection may be idle before it is tried on its next use: a database that was started anew has ended those that
 /// nobody used meanwhile.
 const IDLE: Duration = Duration::from_secs(1);
-
-/// Set on every Postgres connection: a lock may be held by a stopped instance for a second at most, commits are
-/// durable, and decisions see the latest commit.
-const POSTGRES_SESSION: [(&str, &str); 5] = [
-    ("idle_in_transaction_session_timeout", "1000"),
-    ("lock_timeout", "5000"),
-    ("statement_timeout", "30000"),
-    ("synchronous_commit", "on"),
-    ("default_transaction_isolation", "read committed"),
-];
-
-/// Set on the meter's connections beside that. Its statements join a few keys with large tables, by index: planned once, whatever
-/// the keys, since planning would cost as much as running; and a plan that was made while a table was young must not read the
-/// whole table once it has grown.
-const METER_SESSION: [(&str, &str); 6] = [
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("enable_material", "off"),
-    ("enable_bitmapscan", "off"),
-];
-/// Connections of the meter.
-const METER: u32 = 4;
 
 impl Db {
     /// Connects to `sqlite://…` or `postgres://…`; a missing SQLite file is created.
@@ -113,43 +100,6 @@ fn immediate() -> TransactionOptions {
     }
 }
 
-/// Whether a ledger has no partition for what is to be written: a check is violated that is no constraint of ours.
-pub(crate) fn lacks_partition(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
-    else {
-        return false;
-    };
-    let database = error.as_database_error();
-    database.is_some_and(|error| error.code().as_deref() == Some("23514") && error.constraint().is_none())
-}
-
-/// Makes the partitions of the ledgers for this month and the twelve to come; how many were missing. On SQLite there are none.
-pub async fn make_partitions(system: &System) -> Result<u64> {
-    if system.db.backend() != DatabaseBackend::Postgres {
-        return Ok(0);
-    }
-    let now = system.clock.now(&system.db.reader).await?;
-    let mut made = 0;
-    for parent in ["reservation", "usage_event"] {
-        for month in 0..=12 {
-            let Some(at) = now.checked_add_months(Months::new(month)) else { continue };
-            let sql = "SELECT make_ledger_partition($1, $2) AS made";
-            let select =
-                Statement::from_sql_and_values(DatabaseBackend::Postgres, sql, [parent.into(), at.into()]);
-            let row = system.db.writer.query_one_raw(select).await?;
-            made += u64::from(row.map(|row| row.try_get::<bool>("", "made")).transpose()?.unwrap_or(false));
-        }
-    }
-    Ok(made)
-}
-
-/// The file behind a `sqlite:` address; none if it is no such address, or names a database in memory.
-pub fn sqlite_file(url: &str) -> Option<PathBuf> {
-    let in_memory = url.contains(":memory:") || url.contains("mode=memory");
-    let options = SqliteConnectOptions::from_str(url).ok().filter(|_| !in_memory)?;
-    Some(options.get_filename().to_owned()).filter(|file| !file.as_os_str().is_empty())
-}
-
 fn options(url: &str, max_connections: u32) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
@@ -159,28 +109,5 @@ fn options(url: &str, max_connections: u32) -> ConnectOptions {
         .test_before_acquire_if_idle_for(IDLE)
         .sqlx_logging_level(log::LevelFilter::Trace)
         .sqlx_slow_statements_logging_settings(log::LevelFilter::Warn, Duration::from_secs(1));
-    options
-}
-
-fn sqlite(url: &str, max_connections: u32) -> ConnectOptions {
-    let mut options = options(url, max_connections);
-    options.acquire_timeout(Duration::from_secs(30)).map_sqlx_sqlite_opts(|options| {
-        options
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(ACQUIRE)
-            .statement_cache_capacity(256)
-    });
-    options
-}
-
-fn postgres(url: &str, max_connections: u32, more: &'static [(&str, &str)]) -> ConnectOptions {
-    let mut options = options(url, max_connections);
-    options.map_sqlx_postgres_opts(move |options| {
-        let session = POSTGRES_SESSION.into_iter().chain(more.iter().copied());
-        options.statement_cache_capacity(256).options(session).application_name("tollkeeper")
-    });
     options
 }
