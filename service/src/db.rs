@@ -1,22 +1,29 @@
 //! [`Db`]: connections. On SQLite one writer, first come first served, and a pool of readers; on Postgres a pool for
 //! each, so that a unit of work that reads on the side can never wait for a connection that another unit holds.
 
+mod guard;
 mod partitions;
 mod postgres;
 mod sqlite;
 
+pub use guard::Unwritable;
+pub(crate) use guard::is_lasting;
 pub(crate) use partitions::lacks_partition;
 pub use partitions::make_partitions;
 use postgres::{METER_SESSION, postgres};
-use sqlite::sqlite;
 pub use sqlite::sqlite_file;
 
 use crate::{Error, Result};
+use guard::Guard;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
     DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::Mutex, time::timeout};
 
 /// The connections of one instance.
 #[derive(Debug, Clone)]
@@ -27,13 +34,26 @@ pub struct Db {
     pub writer: DatabaseConnection,
     /// The meter's transactions. On SQLite it queues with the other writers.
     meter: DatabaseConnection,
+    /// Keeps the files of a SQLite database the same.
+    anchor: Option<DatabaseConnection>,
+    guard: Arc<Guard>,
+    /// When a write was last tried, and what came of it.
+    tried: Arc<Mutex<Option<Tried>>>,
 }
+
+type Tried = (Instant, std::result::Result<(), Unwritable>);
 
 /// How long a call waits for a free connection before it is answered "unavailable".
 const ACQUIRE: Duration = Duration::from_secs(5);
 
 /// Connections of the meter.
 const METER: u32 = 4;
+
+/// How often a write is tried, however often it is asked for.
+const TRIED: Duration = Duration::from_secs(1);
+
+/// How long such a write waits for its turn.
+const TURN: Duration = Duration::from_millis(1500);
 
 /// How long a connection may be idle before it is tried on its next use: a database that was started anew has ended those that
 /// nobody used meanwhile.
@@ -42,16 +62,17 @@ const IDLE: Duration = Duration::from_secs(1);
 impl Db {
     /// Connects to `sqlite://…` or `postgres://…`; a missing SQLite file is created.
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self> {
+        let (guard, tried) = (Arc::<Guard>::default(), Arc::default());
         if url.starts_with("sqlite:") {
-            let writer = Database::connect(sqlite(url, 1)).await?;
-            let reader = Database::connect(sqlite(url, max_connections)).await?;
-            Ok(Self { reader, meter: writer.clone(), writer })
+            let sqlite::Pools { anchor, writer, reader } =
+                sqlite::connect(url, max_connections, &guard).await?;
+            Ok(Self { reader, meter: writer.clone(), writer, anchor, guard, tried })
         } else {
             let half = (max_connections / 2).max(1);
             let writer = Database::connect(postgres(url, half, &[])).await?;
             let reader = Database::connect(postgres(url, (max_connections - half).max(1), &[])).await?;
             let meter = Database::connect(postgres(url, METER, &METER_SESSION)).await?;
-            Ok(Self { reader, writer, meter })
+            Ok(Self { reader, writer, meter, anchor: None, guard, tried })
         }
     }
 
@@ -60,19 +81,91 @@ impl Db {
         self.writer.get_database_backend()
     }
 
+    fn is_sqlite(&self) -> bool {
+        self.backend() == DatabaseBackend::Sqlite
+    }
+
     /// A writing transaction: `BEGIN IMMEDIATE` on SQLite, READ COMMITTED on Postgres.
     pub async fn begin(&self) -> Result<DatabaseTransaction> {
-        Ok(self.writer.begin_with_options(immediate()).await?)
+        Ok(self.begin_on(&self.writer).await?)
     }
 
     /// A transaction of the meter.
     pub(crate) async fn begin_metering(&self) -> std::result::Result<DatabaseTransaction, DbErr> {
-        self.meter.begin_with_options(immediate()).await
+        self.begin_on(&self.meter).await
+    }
+
+    async fn begin_on(&self, pool: &DatabaseConnection) -> std::result::Result<DatabaseTransaction, DbErr> {
+        self.unmoved().await?;
+        let begun = pool.begin_with_options(immediate()).await;
+        if self.is_sqlite() { begun.map_err(|error| self.guard.not_begun(error)) } else { begun }
+    }
+
+    /// Commits a transaction. Whoever is told that it has succeeded finds it after any restart.
+    #[expect(clippy::disallowed_methods, reason = "the one place that commits")]
+    pub async fn commit(&self, tx: DatabaseTransaction) -> std::result::Result<(), DbErr> {
+        if let Err(error) = tx.commit().await {
+            metrics::counter!("tollkeeper_database_commit_failures_total").increment(1);
+            return Err(if self.is_sqlite() { self.guard.not_committed(error) } else { error });
+        }
+        // What has gone into a file without a name is gone with the process.
+        self.unmoved().await
+    }
+
+    /// The files of a SQLite database are those that were opened. If the log alone is gone, what it holds is written into the
+    /// database itself while it can still be read.
+    async fn unmoved(&self) -> std::result::Result<(), DbErr> {
+        let outcome = self.guard.unmoved();
+        if let Some(file) = self.guard.changed(outcome.is_ok()) {
+            [&self.writer, &self.reader].into_iter().for_each(|pool| sqlite::point(pool, &file));
+        }
+        if let (Err(_), Some(anchor)) = (&outcome, &self.anchor)
+            && self.guard.may_rescue()
+        {
+            match sqlite::empty_log(anchor).await {
+                Ok(()) => tracing::warn!("what was in the log of the database is written into the database"),
+                Err(error) => {
+                    self.guard.not_rescued();
+                    tracing::error!(%error, "what is in the log of the database is not rescued yet");
+                }
+            }
+        }
+        outcome
+    }
+
+    /// Whether what is written is kept. A SQLite database is really written to, a page, at most once a second however often
+    /// this is asked; while others write the answer is that of the last time. On Postgres nothing is tried.
+    pub async fn verify_writable(&self) -> std::result::Result<(), Unwritable> {
+        if !self.is_sqlite() {
+            return Ok(());
+        }
+        let mut tried = self.tried.lock().await;
+        if let Some((at, outcome)) = *tried
+            && at.elapsed() < TRIED
+        {
+            return outcome;
+        }
+        let outcome = self.try_writing().await;
+        *tried = Some((Instant::now(), outcome));
+        outcome
+    }
+
+    async fn try_writing(&self) -> std::result::Result<(), Unwritable> {
+        self.unmoved().await.map_err(|_| Unwritable::Replaced)?;
+        // A number that nobody uses; also writing the same one writes.
+        match timeout(TURN, self.writer.execute_unprepared("PRAGMA user_version = 0")).await {
+            Ok(Ok(_)) => {
+                self.unmoved().await.map_err(|_| Unwritable::Replaced)?;
+                self.guard.written()
+            }
+            Ok(Err(error)) => Err(self.guard.not_written(&error)),
+            Err(_) => self.guard.overtaken(),
+        }
     }
 
     /// Cuts every connection.
     pub async fn close(&self) {
-        for pool in [&self.meter, &self.writer, &self.reader] {
+        for pool in [&self.meter, &self.writer, &self.reader].into_iter().chain(&self.anchor) {
             // Whoever still uses it is cut off with the process.
             let _ = pool.clone().close().await;
         }

@@ -148,7 +148,7 @@ impl<'c> Unit<'c> {
             idempotency::store(ctx, &tx, ticket, Reply { body, secret_of, now }).await?;
         }
         head::append(ctx, &tx, now, drafts, changes).await?;
-        tx.commit().await?;
+        ctx.system.db.commit(tx).await?;
         drop(guard);
         Ok(view)
     }

@@ -11,7 +11,7 @@ use super::{
     store::{Read, Store},
     task::{Answer, Request},
 };
-use crate::{Error, Result, secrets::Secrets};
+use crate::{Error, Result, db, secrets::Secrets};
 use entity::id::OrganizationId;
 use futures_util::future::{Either, select};
 use sea_orm::{DbErr, error::ConnAcquireErr};
@@ -26,6 +26,8 @@ use std::{
 const LONGEST: Duration = Duration::from_secs(5);
 /// How long a request is tried again before it is told that the database is away.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same where only the operator can help: the disk is full, the file is gone.
+const LASTING: Duration = Duration::from_millis(500);
 /// Between two runs.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -92,7 +94,8 @@ impl<S: Store, M: Means> Round<S, M> {
             part.iter_mut().for_each(|job| job.request.again = true);
             let mended = self.means.mend(&error).await;
             let oldest = part.iter().map(|job| job.since).min();
-            let waited = oldest.is_some_and(|since| self.means.waited(since) > PATIENCE);
+            let patience = if db::is_lasting(&error) { LASTING } else { PATIENCE };
+            let waited = oldest.is_some_and(|since| self.means.waited(since) > patience);
             if waited || !(mended || is_passing(&error)) {
                 return Err(error);
             }

@@ -195,7 +195,8 @@ async fn read(system: &System, moment: &Moment, organization: OrganizationId) ->
     reader.rows::<price::Entity>(|row| binder.price(row)).await?;
     reader.rows::<model::Entity>(|row| binder.model(row)).await?;
     reader.rows::<model_alias::Entity>(|row| binder.alias(row)).await?;
-    reader.tx.commit().await?;
+    // It has changed nothing.
+    reader.tx.rollback().await?;
     let book = Arc::new(binder.finish(organization));
     Ok(Kept { book, unpriced_policy, version, tag, started: moment.started, seen })
 }

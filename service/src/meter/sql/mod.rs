@@ -218,7 +218,7 @@ impl Transaction for SqlTransaction<'_> {
 
     async fn commit(self) -> Read<()> {
         match self.via {
-            Via::Own(tx) => tx.commit().await,
+            Via::Own(tx) => self.system.db.commit(tx).await,
             Via::Lent(_) | Via::Reader(_) => Ok(()),
         }
     }

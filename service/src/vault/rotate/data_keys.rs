@@ -127,7 +127,7 @@ impl Rotation<'_> {
                 sealed += column.replace(&tx, row, (new, anew)).await?;
             }
             self.step()?;
-            tx.commit().await?;
+            self.system.db.commit(tx).await?;
             self.report.sealed += sealed;
             after = Some(last.id.clone());
         }
