@@ -53,6 +53,18 @@ fn create_private(file: &std::path::Path) -> std::io::Result<()> {
     }
 }
 
+/// The same as the database is found: where a `SQLite` file is missing nothing is applied, and nothing is made.
+pub async fn found(config: &Config) -> anyhow::Result<Vec<(String, bool)>> {
+    if matches!(&config.database, Database::Sqlite { file, .. } if !file.exists()) {
+        return Ok(all(&HashSet::new()));
+    }
+    let db = connect(config).await?;
+    let found = status(&db).await?;
+    // The last connection takes the log and the shared memory along.
+    db.close().await?;
+    Ok(found)
+}
+
 /// Every migration of this binary and whether it is applied, in order.
 pub async fn status(db: &DatabaseConnection) -> anyhow::Result<Vec<(String, bool)>> {
     let mut applied = HashSet::new();
@@ -62,11 +74,12 @@ pub async fn status(db: &DatabaseConnection) -> anyhow::Result<Vec<(String, bool
             applied.insert(row.try_get::<String>("", "version")?);
         }
     }
-    let with_state = |name: String| {
-        let done = applied.contains(&name);
-        (name, done)
-    };
-    Ok(Migrator::migrations().iter().map(|migration| with_state(migration.name().to_owned())).collect())
+    Ok(all(&applied))
+}
+
+fn all(applied: &HashSet<String>) -> Vec<(String, bool)> {
+    let names = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
+    names.map(|name| (name.clone(), applied.contains(&name))).collect()
 }
 
 /// The migrations that this binary needs and the database lacks.

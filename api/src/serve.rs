@@ -34,6 +34,9 @@ use tokio_util::sync::CancellationToken;
 /// How long the last flush may take.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
 
+/// How long the connections to the database may take to close.
+const LAST_CLOSE: Duration = Duration::from_secs(5);
+
 /// How to serve.
 #[derive(Debug, Default, clap::Args)]
 pub struct Options {
@@ -69,6 +72,10 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
     background.wait().await;
     if !matches!(timeout(LAST_FLUSH, activity::flush(&system)).await, Ok(Ok(()))) {
         tracing::warn!("the last uses of some secrets could not be written");
+    }
+    // What is in the log of a SQLite database goes into the database, as long as it takes.
+    if timeout(LAST_CLOSE, system.db.close()).await.is_err() {
+        tracing::warn!("some connections to the database were still used");
     }
     tracing::info!("stopped");
     Ok(())

@@ -26,10 +26,20 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
     // Made first, empty and private: VACUUM INTO fills an empty file, and refuses any other.
     let made = crate::keyring::private().create_new(true).open(path);
     made.with_context(|| format!("cannot make {}", path.display()))?;
-    let db = Db::connect(url, 1).await.context("the database cannot be opened")?;
-    let copy = Statement::from_sql_and_values(db.backend(), "VACUUM INTO ?", [text.into()]);
-    db.reader.execute_raw(copy).await.context("the copy failed")?;
+    if let Err(error) = copy(url, text).await {
+        // Half a copy is none, and would be taken for one.
+        let _ = std::fs::remove_file(path);
+        return Err(error);
+    }
     println!("copied {} to {}", file.display(), path.display());
     println!("the secrets ({}.secrets) are not in it; keep them apart", file.display());
     Ok(())
+}
+
+async fn copy(url: &str, path: &str) -> anyhow::Result<()> {
+    let db = Db::connect(url, 1).await.context("the database cannot be opened")?;
+    let copy = Statement::from_sql_and_values(db.backend(), "VACUUM INTO ?", [path.into()]);
+    let copied = db.reader.execute_raw(copy).await.context("the copy failed");
+    db.close().await;
+    copied.map(drop)
 }

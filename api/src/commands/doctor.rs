@@ -1,4 +1,5 @@
-//! `tollkeeper doctor`: everything that can be wrong with an installation, looked at without changing anything.
+//! `tollkeeper doctor`: everything that can be wrong with an installation, looked at without changing anything. Whether a SQLite
+//! database can be written is tried by writing what is there already; no file is made that stays.
 
 use crate::{
     config::{Config, Database},
@@ -42,7 +43,11 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         report.note("file modes", modes(config));
     }
     match Db::connect(config.database.url(), 1).await {
-        Ok(db) => examine(config, &db, &mut report).await,
+        Ok(db) => {
+            examine(config, &db, &mut report).await;
+            // The last connection takes the log and the shared memory along.
+            db.close().await;
+        }
         Err(error) => report.note("database", Err(error.to_string())),
     }
     match report.wrong {
@@ -62,6 +67,7 @@ async fn examine(config: &Config, db: &Db, report: &mut Report) {
             report.note("journal_mode", pragma::<String>(db, "journal_mode", &"wal".into()).await);
             report.note("synchronous", pragma::<i32>(db, "synchronous", &2).await);
             report.note("foreign_keys", pragma::<i32>(db, "foreign_keys", &1).await);
+            report.note("writes", writes(db).await);
             report.note("integrity", pragma::<String>(db, "quick_check", &"ok".into()).await);
         }
         Database::Postgres { .. } => {
@@ -71,6 +77,10 @@ async fn examine(config: &Config, db: &Db, report: &mut Report) {
             report.note("partitions", partitions(&db.writer).await);
         }
     }
+}
+
+async fn writes(db: &Db) -> Result<String, String> {
+    db.verify_writable().await.map(|()| "are kept".into()).map_err(|fault| fault.to_string())
 }
 
 async fn ask<T: TryGetable>(db: &DatabaseConnection, sql: String) -> Result<T, String> {

@@ -19,7 +19,7 @@ enum Direction {
         #[arg(long, default_value_t = 1)]
         steps: u32,
     },
-    /// List the migrations and whether they are applied.
+    /// List the migrations and whether they are applied; makes no database.
     Status,
 }
 
@@ -40,8 +40,7 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
             println!("reverted {steps}");
         }
         Direction::Status => {
-            let db = schema::connect(config).await?;
-            for (name, applied) in schema::status(&db).await? {
+            for (name, applied) in schema::found(config).await? {
                 println!("{} {name}", if applied { "applied" } else { "pending" });
             }
         }

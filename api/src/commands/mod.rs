@@ -7,7 +7,10 @@ pub mod health;
 pub mod migrate;
 pub mod rotate_key;
 
-use crate::{config::Config, keyring, schema};
+use crate::{
+    config::{Config, Database},
+    keyring, schema,
+};
 use anyhow::{Context, bail};
 use service::{
     System,
@@ -38,6 +41,11 @@ pub fn system(config: &Config, db: Db, secrets: Secrets, public_url: String) -> 
 
 /// The installation as a command finds it: served before, with a schema that fits and the right secrets.
 pub async fn installation(config: &Config) -> anyhow::Result<Arc<System>> {
+    if let Database::Sqlite { file, .. } = &config.database
+        && !file.exists()
+    {
+        bail!("{} does not exist; the first `tollkeeper serve` makes it", file.display());
+    }
     let probe = schema::connect(config).await?;
     if !schema::pending(&probe).await?.is_empty() {
         bail!("the schema is behind; run `tollkeeper migrate up`");

@@ -13,8 +13,9 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
-use service::authz::permit;
+use service::{authz::permit, db::Db};
 use std::{
+    borrow::Cow,
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
@@ -54,10 +55,14 @@ async fn live(_: Public) -> Json<Health> {
 
 /// Whether the server takes requests
 ///
-/// It does if the database answers, its schema is recent enough, and the server is not about to stop.
+/// It does if the database answers, its schema is recent enough, and the server is not about to stop. On SQLite it also tries,
+/// at most once a second, whether what is written is kept.
 #[utoipa::path(get, path = "/health/ready", tag = "operation", security(()),
     responses((status = 200, description = "It does.", body = Health),
-              (status = 503, description = "`draining`: it is about to stop. `schema_behind`: `tollkeeper migrate up` is needed.")))]
+              (status = 503, description = "`draining`: it is about to stop. `schema_behind`: `tollkeeper migrate up` is needed. \
+                   `database_unavailable`: the database does not answer. On SQLite nothing can be written: \
+                   `database_full`, `database_read_only`, `database_failing`, `database_damaged`; \
+                   `database_replaced`: its file was deleted or replaced while it is served.")))]
 async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Json<Health>> {
     if state.draining.load(Ordering::Relaxed) {
         return Err(unready("draining", "the server is about to stop"));
@@ -66,13 +71,17 @@ async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Jso
     let answer = tokio::time::timeout(PATIENCE, ctx.system.db.has_migration(&state.needed_migration)).await;
     metrics::histogram!("tollkeeper_database_ping_seconds").record(asked.elapsed());
     match answer {
-        Ok(Ok(true)) => Ok(Json(Health { status: "ready" })),
+        Ok(Ok(true)) => writable(&ctx.system.db).await.map(|()| Json(Health { status: "ready" })),
         Ok(Ok(false)) => Err(unready("schema_behind", "the schema is older than this server needs")),
         Ok(Err(_)) | Err(_) => Err(unready("database_unavailable", "the database does not answer")),
     }
 }
 
-fn unready(code: &'static str, detail: &'static str) -> Problem {
+async fn writable(db: &Db) -> Result<()> {
+    db.verify_writable().await.map_err(|fault| unready(fault.code(), fault.to_string()))
+}
+
+fn unready(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Problem {
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry(2)
 }
 

@@ -8,6 +8,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 const FLUSH: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(45);
+/// How often it is looked whether the database keeps what is written, also where nobody asks whether the server is ready.
+const WATCH: Duration = Duration::from_secs(5);
 /// How often it is looked whether the ledgers have their partitions for a year to come.
 const PARTITIONS: Duration = Duration::from_hours(1);
 /// How often it is looked whether it is time to ask the price feed.
@@ -20,6 +22,8 @@ pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {
     tracker.spawn(every(FLUSH, stop.clone(), move || flush(flushing.clone())));
     let keeping = state.clone();
     tracker.spawn(every(HOUSEKEEPING, stop.clone(), move || keep(keeping.clone())));
+    let watching = state.clone();
+    tracker.spawn(every(WATCH, stop.clone(), move || watch(watching.clone())));
     let preparing = state.clone();
     tracker.spawn(every(PARTITIONS, stop.clone(), move || prepare(preparing.clone())));
     let feeding = state.clone();
@@ -47,6 +51,11 @@ async fn flush(state: AppState) {
     if let Err(error) = activity::flush(&state.system).await {
         tracing::warn!(%error, "last uses could not be written; they are kept for the next time");
     }
+}
+
+async fn watch(state: AppState) {
+    // What is found is in the log already, once.
+    let _ = state.system.db.verify_writable().await;
 }
 
 async fn prepare(state: AppState) {
