@@ -3,7 +3,7 @@
 
 use crate::{
     store::SimTx,
-    world::{Effect, Flight, Told},
+    world::{Effect, Flight, Told, Who},
 };
 use chrono::{DateTime, Utc};
 use entity::{
@@ -43,6 +43,7 @@ pub enum Flaw {
     DenialConsumes,
     HeldNotReturned,
     CommitLost,
+    LeftOpen,
     NotAtomic,
     OverrunDropped,
     AttemptDropped,
@@ -83,11 +84,16 @@ impl Flawed {
             platform: world.platform(),
             commits: world.commits,
         };
-        if let crate::world::Who::Instance(n) = self.tx.who {
+        if let Who::Instance(n) = self.tx.who {
             world.looks.insert(n, told.clone());
         }
         drop(world);
         self.tx.told = Some(told);
+    }
+
+    /// Whether the connection has stayed in an earlier transaction.
+    fn is_within_another(&self) -> bool {
+        matches!(self.tx.who, Who::Instance(n) if self.tx.world.get().open.contains(&n))
     }
 
     /// What a denial must not do.
@@ -253,12 +259,18 @@ impl Transaction for Flawed {
 
     async fn commit(mut self) -> Read<()> {
         let unlucky = self.flaw == Flaw::CommitLost && self.tx.world.get().dice.one_in(4);
-        if unlucky {
+        if unlucky || self.is_within_another() {
             return self.tx.pretend().await;
         }
         if self.flaw == Flaw::DenialConsumes && !self.wrote {
             *self.tx.written() = self.consume();
         }
-        self.tx.commit().await
+        let (world, who) = (self.tx.world.clone(), self.tx.who);
+        let outcome = self.tx.commit().await;
+        if let (Flaw::LeftOpen, Err(_), Who::Instance(n)) = (self.flaw, &outcome, who) {
+            // The connection goes on being used within a transaction that nobody ends.
+            world.get().open.insert(n);
+        }
+        outcome
     }
 }

@@ -85,6 +85,7 @@ impl Instance {
     /// Stops, and begins anew with nothing. Nobody who waits is answered.
     pub fn crash(&mut self) {
         self.world.note(|| format!("instance {} crashes", self.n));
+        self.world.get().open.remove(&self.n);
         self.round = None;
         self.queue.clear();
         self.waiting.clear();

@@ -127,6 +127,7 @@ flaws! {
     denial_consumes DenialConsumes: I4;
     held_not_returned HeldNotReturned: I2;
     commit_lost CommitLost: I6;
+    left_open LeftOpen: I6;
     not_atomic NotAtomic: I2 | I3;
     overrun_dropped OverrunDropped: I3 | I6;
     attempt_dropped AttemptDropped: I7;

@@ -1,5 +1,5 @@
 //! [`Db`]: the simulated database as the meter sees it. Every call waits at least once, where the scheduler may do something
-//! else, crash the instance, or let the call fail; around a commit, replies are lost.
+//! else, crash the instance, or let the call fail; a commit fails, or succeeds and is said to have failed.
 
 use crate::{
     flaw::{Flaw, Flawed},
@@ -180,6 +180,11 @@ impl SimTx {
                 world.apply(flight, false);
                 world.release(self.id);
                 Err(lost(&mut world))
+            }
+            2 => {
+                world.note(|| format!("tx {}: the commit fails, and nothing is kept", self.id));
+                world.release(self.id);
+                Err(DbErr::Exec(RuntimeErr::Internal("the disk is full".into())))
             }
             _ => {
                 world.note(|| format!("tx {} is committed", self.id));

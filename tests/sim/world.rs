@@ -128,6 +128,8 @@ pub struct World {
     pub fresh: Vec<Commit>,
     /// What batches that only look were told, by instance.
     pub looks: BTreeMap<usize, Told>,
+    /// Instances whose connection has stayed in a transaction, where a flaw has it that way: nothing is kept of what they commit.
+    pub open: BTreeSet<usize>,
     pub trace: Option<Vec<String>>,
     locks: BTreeMap<OrganizationId, u64>,
     limbo: Vec<Limbo>,
@@ -172,6 +174,7 @@ impl World {
             commits: 0,
             fresh: Vec::new(),
             looks: BTreeMap::new(),
+            open: BTreeSet::new(),
             trace: traced.then(Vec::new),
             locks: BTreeMap::new(),
             limbo: Vec::new(),
@@ -255,6 +258,7 @@ impl World {
     pub fn restart(&mut self) {
         self.locks.clear();
         self.limbo.clear();
+        self.open.clear();
         self.started += TimeDelta::seconds(1);
     }
 
