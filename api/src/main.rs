@@ -7,7 +7,7 @@ mod schema;
 mod serve;
 
 use clap::{Parser, Subcommand};
-use commands::{admin, backup, doctor, health, migrate, rotate_key};
+use commands::{admin, backup, doctor, health, migrate, partitions, rotate_key};
 use config::{Config, Flags};
 use std::process::ExitCode;
 
@@ -27,6 +27,8 @@ enum Command {
     Serve(serve::Options),
     /// Bring the schema of the database up to date, back, or say where it is.
     Migrate(migrate::Options),
+    /// Make the partitions of the ledgers on Postgres for the months to come, as the role that owns them.
+    Partitions(partitions::Options),
     /// Say what is wrong with the installation, if anything.
     Doctor,
     /// Print the OpenAPI document.
@@ -46,6 +48,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command.unwrap_or_else(|| Command::Serve(serve::Options::default())) {
         Command::Serve(options) => serve::run(config()?, &options).await,
         Command::Migrate(options) => migrate::run(&config()?, &options).await,
+        Command::Partitions(options) => partitions::run(&config()?, &options).await,
         Command::Doctor => doctor::run(&config()?).await,
         Command::Openapi => commands::openapi(),
         Command::Admin(options) => admin::run(&config()?, options).await,

@@ -1,12 +1,17 @@
-//! The schema, brought up or down by one process at a time: under an advisory lock on Postgres, under the lock file on
-//! `SQLite`. A schema that is ahead is fine, for migrations expand before they contract.
+//! The schema, brought up or down by one process at a time: under an advisory lock on Postgres, which ends with the transaction
+//! of each migration, under the lock file on `SQLite`. A schema that is ahead is fine, for migrations expand before they
+//! contract; one that has contracted is not.
 
 use crate::config::{Config, Database};
 use anyhow::{Context, bail};
-use migration::{Migrator, MigratorTrait, SchemaManager};
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, Statement};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseBackend, DatabaseTransaction, Statement};
+use service::{
+    clock::Clock,
+    db::{Db, Pool, read_only},
+    presence,
+};
 use std::{
-    collections::HashSet,
     fs::{File, TryLockError},
     time::Duration,
 };
@@ -36,13 +41,11 @@ pub fn lock_file(config: &Config) -> anyhow::Result<FileLock> {
 }
 
 /// A connection for changing the schema: one, and without the time limits of requests.
-pub async fn connect(config: &Config) -> anyhow::Result<DatabaseConnection> {
+pub async fn connect(config: &Config) -> anyhow::Result<Pool> {
     if let Database::Sqlite { file, .. } = &config.database {
         create_private(file).with_context(|| format!("cannot make {}", file.display()))?;
     }
-    let mut options = ConnectOptions::new(config.database.url());
-    options.max_connections(1).connect_timeout(Duration::from_secs(5)).sqlx_logging(false);
-    sea_orm::Database::connect(options).await.context("the database cannot be reached")
+    Db::connect_for_schema(config.database.url()).await.context("the database cannot be reached")
 }
 
 /// Makes the file before the database does, so that nobody else can read it. Its companions inherit the mode.
@@ -53,10 +56,41 @@ fn create_private(file: &std::path::Path) -> std::io::Result<()> {
     }
 }
 
-/// The same as the database is found: where a `SQLite` file is missing nothing is applied, and nothing is made.
-pub async fn found(config: &Config) -> anyhow::Result<Vec<(String, bool)>> {
+/// Where a schema is, beside the migrations of this binary.
+#[derive(Debug)]
+pub struct Status {
+    /// Every migration of this binary and whether it is applied, in order.
+    pub known: Vec<(String, bool)>,
+    /// What a newer release has applied.
+    pub newer: Vec<String>,
+}
+
+impl Status {
+    fn of(applied: &[String]) -> Self {
+        let names: Vec<String> = Migrator::migrations().iter().map(|one| one.name().to_owned()).collect();
+        let newer = applied.iter().filter(|name| !names.contains(name)).cloned().collect();
+        let known = names.into_iter().map(|name| {
+            let done = applied.contains(&name);
+            (name, done)
+        });
+        Self { known: known.collect(), newer }
+    }
+
+    /// What this binary needs and the database lacks.
+    pub fn pending(&self) -> Vec<&str> {
+        self.known.iter().filter(|(_, applied)| !applied).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// What a newer release has taken away, so that this one cannot serve.
+    pub fn contracted(&self) -> Option<&str> {
+        self.newer.iter().map(String::as_str).find(|name| name.contains(migration::CONTRACT))
+    }
+}
+
+/// Where the schema is as the database is found: where a `SQLite` file is missing nothing is applied, and nothing is made.
+pub async fn found(config: &Config) -> anyhow::Result<Status> {
     if matches!(&config.database, Database::Sqlite { file, .. } if !file.exists()) {
-        return Ok(all(&HashSet::new()));
+        return Ok(Status::of(&[]));
     }
     let db = connect(config).await?;
     let found = status(&db).await?;
@@ -65,70 +99,146 @@ pub async fn found(config: &Config) -> anyhow::Result<Vec<(String, bool)>> {
     Ok(found)
 }
 
-/// Every migration of this binary and whether it is applied, in order.
-pub async fn status(db: &DatabaseConnection) -> anyhow::Result<Vec<(String, bool)>> {
-    let mut applied = HashSet::new();
-    if SchemaManager::new(db).has_table("seaql_migrations").await? {
-        let sql = "SELECT version FROM seaql_migrations";
+/// Reads it.
+pub async fn status<C: ConnectionTrait>(db: &C) -> anyhow::Result<Status> {
+    let mut applied = Vec::new();
+    if has_table(db, "seaql_migrations").await? {
+        let sql = "SELECT version FROM seaql_migrations ORDER BY version";
         for row in db.query_all_raw(Statement::from_string(db.get_database_backend(), sql)).await? {
-            applied.insert(row.try_get::<String>("", "version")?);
+            applied.push(row.try_get::<String>("", "version")?);
         }
     }
-    Ok(all(&applied))
+    Ok(Status::of(&applied))
 }
 
-fn all(applied: &HashSet<String>) -> Vec<(String, bool)> {
-    let names = Migrator::migrations().into_iter().map(|migration| migration.name().to_owned());
-    names.map(|name| (name.clone(), applied.contains(&name))).collect()
+async fn has_table<C: ConnectionTrait>(db: &C, name: &str) -> anyhow::Result<bool> {
+    let backend = db.get_database_backend();
+    let sql = if backend == DatabaseBackend::Postgres {
+        format!("SELECT 1 WHERE to_regclass('{name}') IS NOT NULL")
+    } else {
+        format!("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '{name}'")
+    };
+    Ok(db.query_one_raw(Statement::from_string(backend, sql)).await?.is_some())
 }
 
-/// The migrations that this binary needs and the database lacks.
-pub async fn pending(db: &DatabaseConnection) -> anyhow::Result<Vec<String>> {
-    let all = status(db).await?;
-    Ok(all.into_iter().filter(|(_, applied)| !applied).map(|(name, _)| name).collect())
+/// Refuses to serve from a database that cannot be served from by this binary, and says why.
+pub async fn check(config: &Config) -> anyhow::Result<()> {
+    let db = connect(config).await?;
+    refuse_read_only(&db).await?;
+    let status = status(&db).await?;
+    if !status.pending().is_empty() {
+        bail!("the schema is behind: run `tollkeeper migrate up`, or start with `serve --migrate`");
+    }
+    if let Some(name) = status.contracted() {
+        bail!(
+            "the schema is of a newer release, and {name} took away what this one needs: install the newer release"
+        );
+    }
+    if let Some(name) = status.newer.last() {
+        tracing::warn!(name, "the schema is of a newer release; this one goes on with it");
+    }
+    Ok(db.close().await?)
+}
+
+async fn refuse_read_only<C: ConnectionTrait>(db: &C) -> anyhow::Result<()> {
+    match read_only(db).await? {
+        Some(why) => bail!("{why}"),
+        None => Ok(()),
+    }
 }
 
 /// Applies what is pending, and says what that was. The caller holds the [`lock_file`].
 pub async fn up(config: &Config) -> anyhow::Result<Vec<String>> {
     let db = connect(config).await?;
-    let lock = lock(config).await?;
-    let pending = pending(&db).await?;
-    if !pending.is_empty() {
-        Migrator::up(&db, None).await.context("the schema could not be brought up to date")?;
-    }
+    let applied = match config.database {
+        Database::Sqlite { .. } => {
+            let pending: Vec<String> = status(&db).await?.pending().into_iter().map(str::to_owned).collect();
+            if !pending.is_empty() {
+                Migrator::up(db.connections(), None)
+                    .await
+                    .context("the schema could not be brought up to date")?;
+            }
+            pending
+        }
+        Database::Postgres { .. } => up_one_by_one(&db).await?,
+    };
     db.close().await?;
-    unlock(lock).await?;
-    Ok(pending)
+    Ok(applied)
 }
 
-/// Reverts the last `steps` migrations, and what is in them.
+/// Each migration is a transaction of its own, so that none holds its locks longer than it must.
+async fn up_one_by_one(db: &Pool) -> anyhow::Result<Vec<String>> {
+    refuse_read_only(db).await?;
+    let mut applied = Vec::new();
+    loop {
+        let tx = lock(db).await?;
+        let status = status(&tx).await?;
+        let Some(name) = status.pending().first().map(|name| (*name).to_owned()) else {
+            tx.rollback().await?;
+            return Ok(applied);
+        };
+        if let Some(newer) = status.newer.last() {
+            bail!(
+                "{name} is pending, and {newer} of another release is applied: use a release that has both"
+            );
+        }
+        Migrator::up(&tx, Some(1)).await.with_context(|| format!("{name} could not be applied"))?;
+        tx.commit().await.with_context(|| format!("{name} could not be applied"))?;
+        applied.push(name);
+    }
+}
+
+/// Reverts the last `steps` migrations, and what is in them: all or none. On Postgres no instance may be serving.
 pub async fn down(config: &Config, steps: u32) -> anyhow::Result<()> {
     let db = connect(config).await?;
-    let lock = lock(config).await?;
-    Migrator::down(&db, Some(steps)).await.context("the schema could not be brought back")?;
-    db.close().await?;
-    unlock(lock).await
-}
-
-/// Waits for the advisory lock of Postgres, on a connection of its own, with which it ends whatever happens.
-async fn lock(config: &Config) -> anyhow::Result<Option<DatabaseConnection>> {
+    let failed = "the schema could not be brought back";
     if matches!(config.database, Database::Sqlite { .. }) {
-        return Ok(None);
-    }
-    let db = connect(config).await?;
-    let sql = format!("SELECT pg_try_advisory_lock({LOCK}) AS locked");
-    loop {
-        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), &sql)).await?;
-        if row.context("the database does not answer")?.try_get::<bool>("", "locked")? {
-            return Ok(Some(db));
+        Migrator::down(db.connections(), Some(steps)).await.context(failed)?;
+    } else {
+        refuse_read_only(&db).await?;
+        let tx = lock(&db).await?;
+        if let Some(newer) = status(&tx).await?.newer.last() {
+            bail!("{newer} was applied by a newer release, which alone can revert it");
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        refuse_serving(&tx).await?;
+        Migrator::down(&tx, Some(steps)).await.context(failed)?;
+        tx.commit().await.context(failed)?;
     }
+    Ok(db.close().await?)
 }
 
-async fn unlock(lock: Option<DatabaseConnection>) -> anyhow::Result<()> {
-    match lock {
-        Some(lock) => Ok(lock.close().await?),
-        None => Ok(()),
+/// Refuses while instances serve, and keeps new ones from starting until the transaction ends.
+async fn refuse_serving(tx: &DatabaseTransaction) -> anyhow::Result<()> {
+    if !has_table(tx, "instance").await? {
+        return Ok(());
+    }
+    tx.execute_unprepared("LOCK TABLE instance IN SHARE ROW EXCLUSIVE MODE").await?;
+    let now = Clock::System.now(tx).await?;
+    let serving = presence::serving(tx, now).await?;
+    if serving.is_empty() {
+        return Ok(());
+    }
+    let one = |row: &entity::instance::Model| {
+        format!("release {} since {}", row.version, row.started_at.format("%Y-%m-%d %H:%M:%S UTC"))
+    };
+    let list: Vec<String> = serving.iter().map(one).collect();
+    bail!(
+        "{} serving from this database ({}): stop every instance first; one that was killed counts for 30 s",
+        if list.len() == 1 { "1 instance is".into() } else { format!("{} instances are", list.len()) },
+        list.join(", ")
+    )
+}
+
+/// A transaction that nobody else changes the schema beside.
+async fn lock(db: &Pool) -> anyhow::Result<DatabaseTransaction> {
+    let sql = format!("SELECT pg_try_advisory_xact_lock({LOCK}) AS locked");
+    loop {
+        let tx = db.begin().await?;
+        let row = tx.query_one_raw(Statement::from_string(DatabaseBackend::Postgres, &sql)).await?;
+        if row.context("the database does not answer")?.try_get::<bool>("", "locked")? {
+            return Ok(tx);
+        }
+        tx.rollback().await?;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

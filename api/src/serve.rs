@@ -10,7 +10,7 @@ use crate::{
     config::{Config, Database},
     keyring, schema,
 };
-use anyhow::{Context, bail};
+use anyhow::{Context, ensure};
 use api::state::AppState;
 use axum::{Router, serve::ListenerExt};
 use entity::id::OrganizationId;
@@ -19,6 +19,7 @@ use service::{
     catalogue::{self, Catalogue, Outcome},
     checks,
     db::Db,
+    presence::Presence,
     price::feed::Feed,
     scope::Scope,
     vault,
@@ -57,10 +58,11 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let system = prepare(&config, options, address).await?;
     let state = state(&config, system.clone())?;
+    let presence = join(&state).await?;
     greeting::print(&config, &system, address).await?;
 
     let stop = CancellationToken::new();
-    let background = background::start(&state, &stop);
+    let background = background::start(&state, &presence, &stop);
     let own = own.map(|listener| serve(listener, api::routes::health::own(state.clone()), &stop));
     let server = serve(listener, api::app(state.clone()), &stop);
     signal().await?;
@@ -73,6 +75,7 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
     if !matches!(timeout(LAST_FLUSH, activity::flush(&system)).await, Ok(Ok(()))) {
         tracing::warn!("the last uses of some secrets could not be written");
     }
+    let _ = timeout(LAST_FLUSH, presence.leave(&system)).await;
     // What is in the log of a SQLite database goes into the database, as long as it takes.
     if timeout(LAST_CLOSE, system.db.close()).await.is_err() {
         tracing::warn!("some connections to the database were still used");
@@ -91,13 +94,8 @@ async fn prepare(config: &Config, options: &Options, address: SocketAddr) -> any
         for name in schema::up(config).await? {
             tracing::info!(name, "migration applied");
         }
-    } else {
-        let probe = schema::connect(config).await?;
-        if !schema::pending(&probe).await?.is_empty() {
-            bail!("the schema is behind: run `tollkeeper migrate up`, or start with `serve --migrate`");
-        }
-        probe.close().await?;
     }
+    schema::check(config).await?;
     let db = Db::connect(config.database.url(), config.max_connections).await;
     let db = db.context("the database cannot be reached")?;
     let secrets = keyring::open_or_make(config, &db).await?;
@@ -108,6 +106,15 @@ async fn prepare(config: &Config, options: &Options, address: SocketAddr) -> any
         .context("the platform's data key cannot be made")?;
     stock(&system).await.context("the built-in catalogue cannot be applied")?;
     Ok(system)
+}
+
+/// Says that this instance serves, and makes sure that the schema was not taken away just before that was known.
+async fn join(state: &AppState) -> anyhow::Result<Presence> {
+    let joined = Presence::join(&state.system, env!("CARGO_PKG_VERSION")).await;
+    let presence = joined.context("the schema was changed during the start")?;
+    let current = state.system.db.has_migration(&state.needed_migration).await?;
+    ensure!(current, "the schema was changed during the start");
+    Ok(presence)
 }
 
 /// Gives the platform the providers, models and prices that ship with this binary, unless a newer one has been here.

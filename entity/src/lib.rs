@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod gateway_token;
 pub mod id;
 pub mod idempotency_record;
+pub mod instance;
 pub mod invitation;
 pub mod json;
 pub mod key_secret;

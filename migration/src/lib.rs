@@ -1,7 +1,8 @@
 //! The schema as a history. A migration never uses `entity`: history must not move when entities do.
 //!
 //! Every constraint is named (`pk_`, `uq_`, `fk_`, `ix_`, `ck_`). Changes expand first and contract
-//! later, so that the previous release keeps working on the new schema.
+//! later, so that the previous release keeps working on the new schema. A migration that a release before cannot live with has
+//! [`CONTRACT`] in its name: programs that do not know it refuse to serve on its schema.
 
 use sea_orm_migration::prelude::*;
 pub use sea_orm_migration::prelude::{MigratorTrait, SchemaManager};
@@ -18,6 +19,10 @@ mod m20261125_000008_create_usage;
 mod m20261125_000009_create_vault;
 mod m20261125_000010_create_proxy_pools;
 mod m20261125_000011_create_connections;
+mod m20261130_000020_create_instance;
+
+/// In the name of a migration that takes away what programs without it use.
+pub const CONTRACT: &str = "_contract_";
 
 /// Applies and reverts the migrations, in order.
 #[derive(Debug)]
@@ -38,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000009_create_vault::Migration),
             Box::new(m20261125_000010_create_proxy_pools::Migration),
             Box::new(m20261125_000011_create_connections::Migration),
+            Box::new(m20261130_000020_create_instance::Migration),
         ]
     }
 }

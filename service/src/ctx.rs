@@ -2,6 +2,7 @@
 
 use crate::{
     Result, System, Unit,
+    db::Pool,
     idempotency::Ticket,
     repository::{Repository, Scoped},
     scope::Scope,
@@ -11,7 +12,6 @@ use entity::{
     id::{Id, UserId},
     status::ActorKind,
 };
-use sea_orm::DatabaseConnection;
 use std::sync::{Arc, OnceLock};
 
 /// Who acts, for the audit log: by id, never by address.
@@ -96,7 +96,7 @@ impl Ctx {
     }
 
     /// Reads rows of `E` within the scope.
-    pub fn repository<E: Scoped>(&self) -> Repository<'_, E, DatabaseConnection> {
+    pub fn repository<E: Scoped>(&self) -> Repository<'_, E, Pool> {
         Repository::new(&self.system.db.reader, self)
     }
 

@@ -3,21 +3,26 @@
 
 mod guard;
 mod partitions;
+mod pool;
 mod postgres;
+mod reach;
+mod readiness;
 mod sqlite;
 
 pub use guard::Unwritable;
 pub(crate) use guard::is_lasting;
 pub(crate) use partitions::lacks_partition;
-pub use partitions::make_partitions;
-use postgres::{METER_SESSION, postgres};
+pub use partitions::{MONTHS_AHEAD, Partitions, make_partitions, make_partitions_until, partitions};
+pub use pool::Pool;
+pub use postgres::{LEAST_CONNECTIONS, missing_settings};
+pub use readiness::{Readiness, read_only};
 pub use sqlite::sqlite_file;
 
 use crate::{Error, Result};
 use guard::Guard;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction,
-    DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions,
 };
 use std::{
     sync::Arc,
@@ -29,13 +34,13 @@ use tokio::{sync::Mutex, time::timeout};
 #[derive(Debug, Clone)]
 pub struct Db {
     /// Reads.
-    pub reader: DatabaseConnection,
+    pub reader: Pool,
     /// Writes: units of work. On SQLite a pool of one, which makes writers queue instead of failing.
-    pub writer: DatabaseConnection,
+    pub writer: Pool,
     /// The meter's transactions. On SQLite it queues with the other writers.
-    meter: DatabaseConnection,
+    meter: Pool,
     /// Keeps the files of a SQLite database the same.
-    anchor: Option<DatabaseConnection>,
+    anchor: Option<Pool>,
     guard: Arc<Guard>,
     /// When a write was last tried, and what came of it.
     tried: Arc<Mutex<Option<Tried>>>,
@@ -45,9 +50,6 @@ type Tried = (Instant, std::result::Result<(), Unwritable>);
 
 /// How long a call waits for a free connection before it is answered "unavailable".
 const ACQUIRE: Duration = Duration::from_secs(5);
-
-/// Connections of the meter.
-const METER: u32 = 4;
 
 /// How often a write is tried, however often it is asked for.
 const TRIED: Duration = Duration::from_secs(1);
@@ -60,7 +62,8 @@ const TURN: Duration = Duration::from_millis(1500);
 const IDLE: Duration = Duration::from_secs(1);
 
 impl Db {
-    /// Connects to `sqlite://…` or `postgres://…`; a missing SQLite file is created.
+    /// Connects to `sqlite://…` or `postgres://…`; a missing SQLite file is created. On Postgres all connections together are
+    /// `max_connections`, and at least [`LEAST_CONNECTIONS`].
     pub async fn connect(url: &str, max_connections: u32) -> Result<Self> {
         let (guard, tried) = (Arc::<Guard>::default(), Arc::default());
         if url.starts_with("sqlite:") {
@@ -68,12 +71,19 @@ impl Db {
                 sqlite::connect(url, max_connections, &guard).await?;
             Ok(Self { reader, meter: writer.clone(), writer, anchor, guard, tried })
         } else {
-            let half = (max_connections / 2).max(1);
-            let writer = Database::connect(postgres(url, half, &[])).await?;
-            let reader = Database::connect(postgres(url, (max_connections - half).max(1), &[])).await?;
-            let meter = Database::connect(postgres(url, METER, &METER_SESSION)).await?;
+            let postgres::Pools { writer, reader, meter } = postgres::connect(url, max_connections).await?;
             Ok(Self { reader, writer, meter, anchor: None, guard, tried })
         }
+    }
+
+    /// A single connection for changing the schema, without the time limits of requests.
+    pub async fn connect_for_schema(url: &str) -> Result<Pool> {
+        if !url.starts_with("sqlite:") {
+            return postgres::connect_for_schema(url).await;
+        }
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(1).connect_timeout(ACQUIRE).sqlx_logging(false);
+        Ok(Pool::direct(Database::connect(options).await?))
     }
 
     /// Which database it is.
@@ -95,7 +105,7 @@ impl Db {
         self.begin_on(&self.meter).await
     }
 
-    async fn begin_on(&self, pool: &DatabaseConnection) -> std::result::Result<DatabaseTransaction, DbErr> {
+    async fn begin_on(&self, pool: &Pool) -> std::result::Result<DatabaseTransaction, DbErr> {
         self.unmoved().await?;
         let begun = pool.begin_with_options(immediate()).await;
         if self.is_sqlite() { begun.map_err(|error| self.guard.not_begun(error)) } else { begun }
@@ -167,7 +177,7 @@ impl Db {
     pub async fn close(&self) {
         for pool in [&self.meter, &self.writer, &self.reader].into_iter().chain(&self.anchor) {
             // Whoever still uses it is cut off with the process.
-            let _ = pool.clone().close().await;
+            let _ = pool.close().await;
         }
     }
 

@@ -1,5 +1,6 @@
 //! [`Error`]: why a use-case did not happen, by meaning. The api crate alone turns it into HTTP.
 
+use crate::db;
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 use std::{borrow::Cow, fmt, time::Duration};
 
@@ -138,6 +139,10 @@ fn passes(code: &str) -> bool {
 }
 
 fn is_unavailable(error: &DbErr) -> bool {
+    // The operator's to mend: `tollkeeper partitions`.
+    if db::lacks_partition(error) {
+        return true;
+    }
     // Whatever keeps a connection from being made, nothing was asked of the database yet.
     let (DbErr::Exec(inner) | DbErr::Query(inner)) = error else {
         return matches!(error, DbErr::Conn(_) | DbErr::ConnectionAcquire(_));

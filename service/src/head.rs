@@ -11,13 +11,43 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::LockType,
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::timeout,
+};
 use uuid::Uuid;
 
 /// Versions that the policy log keeps; an instance that is further behind drops everything it knows.
 const LOG_KEPT: i64 = 4096;
 /// Changes of one transaction that are listed one by one; more are one `all`.
 const LISTED: usize = 256;
+
+/// Places in a queue; organizations that share one wait for each other for no reason, and not for long.
+const QUEUES: usize = 64;
+/// How long a unit waits for those before it in this process. Beyond that it goes on: nothing depends on the queue for being right.
+const TURN: Duration = Duration::from_millis(300);
+
+/// The units of this process that are about to lock a head, one at a time for each organization. A process that is stopped keeps
+/// what it holds until the database ends its transaction; were several of its units in the database's queue, each of them would
+/// hold the head for as long, one after another.
+#[derive(Debug)]
+pub struct Heads([Mutex<()>; QUEUES]);
+
+impl Default for Heads {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl Heads {
+    /// Waits for the turn; it ends with what is returned.
+    pub(crate) async fn turn(&self, organization: OrganizationId) -> Option<MutexGuard<'_, ()>> {
+        let place = organization.uuid().as_u128() % QUEUES as u128;
+        let queue = self.0.get(usize::try_from(place).unwrap_or(0))?;
+        timeout(TURN, queue.lock()).await.ok()
+    }
+}
 
 /// What a policy cache calls the things that decisions depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

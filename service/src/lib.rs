@@ -45,6 +45,7 @@ pub mod organization;
 pub mod page;
 pub mod password;
 pub mod password_reset;
+pub mod presence;
 pub mod price;
 pub mod provider;
 pub mod proxy_pool;

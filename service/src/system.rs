@@ -5,6 +5,7 @@ use crate::{
     clock::{Clock, Entropy},
     connection::Patience,
     db::Db,
+    head::Heads,
     idempotency::Running,
     jwt::Issuer,
     password::Passwords,
@@ -45,6 +46,8 @@ pub struct System {
     pub passwords: Passwords,
     /// Uses of secrets that are to be written.
     pub activity: Activity,
+    /// The units that are about to lock a head.
+    pub(crate) heads: Heads,
     /// Idempotent calls that are under way in this process.
     pub running: Running,
     /// The price books that are remembered.
@@ -78,6 +81,7 @@ impl System {
             issuer,
             passwords,
             activity: Activity::default(),
+            heads: Heads::default(),
             running: Running::default(),
             books: Books::default(),
             data_keys: DataKeys::default(),

@@ -147,8 +147,10 @@ impl<'c> Unit<'c> {
             let body = Zeroizing::new(serde_json::to_vec(&view).map_err(Error::internal)?);
             idempotency::store(ctx, &tx, ticket, Reply { body, secret_of, now }).await?;
         }
+        let turn = ctx.system.heads.turn(ctx.scope.organization).await;
         head::append(ctx, &tx, now, drafts, changes).await?;
         ctx.system.db.commit(tx).await?;
+        drop(turn);
         drop(guard);
         Ok(view)
     }

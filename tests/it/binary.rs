@@ -173,10 +173,10 @@ async fn the_schema_goes_up_and_down() {
         let up = installation.run(&["migrate", "up"]).await.ok();
         assert!(up.contains("applied m20261121_000001") && up.contains("up to date"), "{up}");
         assert!(!installation.run(&["migrate", "up"]).await.ok().contains("applied"));
-        installation.run(&["migrate", "down"]).await.ok();
+        installation.run(&["migrate", "down", "--yes"]).await.ok();
         let status = installation.run(&["migrate", "status"]).await.ok();
         assert_eq!(status.lines().filter(|line| line.starts_with("pending")).count(), 1, "{status}");
-        installation.run(&["migrate", "down", "--steps", "99"]).await.ok();
+        installation.run(&["migrate", "down", "--yes", "--steps", "99"]).await.ok();
         assert!(!installation.run(&["migrate", "status"]).await.ok().contains("applied"));
         installation.remove().await;
     }
@@ -241,7 +241,7 @@ async fn the_doctor_finds_nothing_and_then_something() {
     }
     let secrets = installation.directory().join("tollkeeper.db.secrets");
     std::fs::set_permissions(&secrets, std::fs::Permissions::from_mode(0o644)).unwrap();
-    installation.run(&["migrate", "down"]).await.ok();
+    installation.run(&["migrate", "down", "--yes"]).await.ok();
     let sick = installation.run(&["doctor"]).await;
     assert!(sick.out.contains("WRONG  file modes") && sick.out.contains("WRONG  schema"), "{}", sick.out);
     assert!(sick.refused().contains("2 things are wrong"));

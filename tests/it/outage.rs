@@ -6,50 +6,8 @@ use crate::{
     keys,
 };
 use serde_json::json;
-use std::{net::SocketAddr, time::Duration};
-use tests::on_postgres;
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    task::{JoinHandle, JoinSet},
-};
-
-/// A line to the database that can be cut.
-struct Line {
-    address: SocketAddr,
-    database: String,
-    calls: JoinHandle<()>,
-}
-
-impl Line {
-    async fn new(database: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        Self { address, database: database.into(), calls: tokio::spawn(connect(listener, database.into())) }
-    }
-
-    /// Every call ends, and nobody answers new ones.
-    async fn cut(&mut self) {
-        self.calls.abort();
-        let _ = (&mut self.calls).await;
-    }
-
-    async fn mend(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        self.calls = tokio::spawn(connect(listener, self.database.clone()));
-    }
-}
-
-async fn connect(listener: TcpListener, database: String) {
-    let mut calls = JoinSet::new();
-    while let Ok((mut near, _)) = listener.accept().await {
-        let database = database.clone();
-        calls.spawn(async move {
-            let mut far = TcpStream::connect(database).await.unwrap();
-            let _ = copy_bidirectional(&mut near, &mut far).await;
-        });
-    }
-}
+use std::time::Duration;
+use tests::{line::Line, on_postgres};
 
 on_postgres!(without_its_database_it_says_so_and_recovers, |app| {
     let url = app.database().url();

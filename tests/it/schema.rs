@@ -4,7 +4,7 @@
 use crate::teams::{id, make};
 use entity::{
     admin_token, audit_event, catalogue_state, connection_icon, connection_state, credential,
-    credential_activity, data_key, discovered_model, gateway_token, idempotency_record, invitation,
+    credential_activity, data_key, discovered_model, gateway_token, idempotency_record, instance, invitation,
     key_secret, limit, limit_window, login_throttle, membership, model, model_alias, model_mapping, org_head,
     organization, password_reset, policy_log, price, price_feed, provider, provider_connection, proxy_entry,
     proxy_pool, refresh_token, reservation, secret_check, service_account, session, status::TeamRole, team,
@@ -52,6 +52,7 @@ fn tables() -> Vec<Table> {
         table(discovered_model::Entity),
         table(gateway_token::Entity),
         table(idempotency_record::Entity),
+        table(instance::Entity),
         table(invitation::Entity),
         table(key_secret::Entity),
         table(limit::Entity),

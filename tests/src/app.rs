@@ -37,7 +37,7 @@ use std::{
 };
 
 /// Connections of one instance.
-const CONNECTIONS: u32 = 5;
+const CONNECTIONS: u32 = 8;
 
 /// Runs one test and cleans up behind it, also if it fails.
 pub async fn run<F>(backend: Backend, test: impl FnOnce(TestApp) -> F)

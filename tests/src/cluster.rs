@@ -21,17 +21,40 @@ impl Cluster {
     pub fn start() -> Self {
         let bin = std::env::var_os("TOLLKEEPER_TEST_POSTGRES_BIN")
             .expect("TOLLKEEPER_TEST_POSTGRES_BIN names no Postgres programs; `cargo suite` does");
-        // Another account must reach it, and root's own temporary directory may be closed.
-        let directory = tempfile::Builder::new().prefix("tollkeeper-cluster-").tempdir_in("/tmp").unwrap();
-        if let Some((user, group)) = account() {
-            chown(directory.path(), Some(user), Some(group)).unwrap();
-        }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let cluster = Self { bin: bin.into(), directory, port };
+        let cluster = Self { bin: bin.into(), directory: directory(), port: free_port() };
         let data = cluster.data();
         cluster.run("initdb", &["-D", &data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]);
         cluster.resume();
         cluster
+    }
+
+    /// A standby that follows it by streaming, and takes no writes.
+    pub fn standby(&self) -> Self {
+        let directory = directory();
+        let standby = Self { bin: self.bin.clone(), directory, port: free_port() };
+        let (data, port) = (standby.data(), self.port.to_string());
+        let from = ["-D", &data, "-h", "127.0.0.1", "-p", &port, "-U", "postgres"];
+        let how = ["-R", "-X", "stream", "--checkpoint=fast", "--no-sync"];
+        standby.run("pg_basebackup", &[&from[..], &how[..]].concat());
+        standby.resume();
+        standby
+    }
+
+    /// Ends its time as a standby: from here on it takes writes.
+    pub fn promote(&self) {
+        self.run("pg_ctl", &["promote", "-D", &self.data(), "-w"]);
+    }
+
+    /// Lets in whom these lines of `pg_hba.conf` let in, and nobody else.
+    pub fn admit(&self, lines: &str) {
+        std::fs::write(self.directory.path().join("data/pg_hba.conf"), lines).unwrap();
+        self.stop();
+        self.resume();
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// Where it answers.
@@ -79,8 +102,21 @@ impl Drop for Cluster {
     }
 }
 
+/// Another account must reach it, and root's own temporary directory may be closed.
+pub(crate) fn directory() -> TempDir {
+    let directory = tempfile::Builder::new().prefix("tollkeeper-cluster-").tempdir_in("/tmp").unwrap();
+    if let Some((user, group)) = account() {
+        chown(directory.path(), Some(user), Some(group)).unwrap();
+    }
+    directory
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// The account that Postgres runs under: it refuses to run as root.
-fn account() -> Option<(u32, u32)> {
+pub(crate) fn account() -> Option<(u32, u32)> {
     let id = |what: &str, name: &[&str]| {
         let output = Command::new("id").arg(what).args(name).output().ok()?;
         String::from_utf8(output.stdout).ok()?.trim().parse::<u32>().ok()

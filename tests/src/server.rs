@@ -82,6 +82,11 @@ impl Installation {
         self
     }
 
+    /// Its Postgres database, if that was made for it.
+    pub fn url(&self) -> Option<&str> {
+        self.database.as_ref().map(Database::url)
+    }
+
     /// Where it runs.
     pub fn directory(&self) -> &Path {
         self.directory.path()

@@ -6,8 +6,13 @@ use crate::{
     keyring, schema,
 };
 use anyhow::bail;
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TryGetable};
-use service::{checks, clock::Clock, db::Db, vault};
+use sea_orm::{ConnectionTrait, Statement, TryGetable};
+use service::{
+    checks,
+    clock::Clock,
+    db::{self, Db, LEAST_CONNECTIONS, MONTHS_AHEAD, Pool},
+    presence, vault,
+};
 use std::{fs, path::Path};
 
 /// The oldest Postgres that is supported.
@@ -42,7 +47,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         }
         report.note("file modes", modes(config));
     }
-    match Db::connect(config.database.url(), 1).await {
+    match Db::connect(config.database.url(), LEAST_CONNECTIONS).await {
         Ok(db) => {
             examine(config, &db, &mut report).await;
             // The last connection takes the log and the shared memory along.
@@ -72,9 +77,12 @@ async fn examine(config: &Config, db: &Db, report: &mut Report) {
         }
         Database::Postgres { .. } => {
             report.note("server version", version(&db.writer).await);
+            report.note("writes", writes(db).await);
+            report.note("settings", settings(db).await);
             report.note("synchronous_commit", durable(&db.writer).await);
             report.note("clock", skew(&db.writer).await);
             report.note("partitions", partitions(&db.writer).await);
+            report.note("instances", instances(db).await);
         }
     }
 }
@@ -83,18 +91,27 @@ async fn writes(db: &Db) -> Result<String, String> {
     db.verify_writable().await.map(|()| "are kept".into()).map_err(|fault| fault.to_string())
 }
 
-async fn ask<T: TryGetable>(db: &DatabaseConnection, sql: String) -> Result<T, String> {
+async fn ask<T: TryGetable>(db: &Pool, sql: String) -> Result<T, String> {
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await;
     let row = row.map_err(|error| error.to_string())?.ok_or("no answer")?;
     T::try_get_by_index(&row, 0).map_err(|error| format!("{error:?}"))
 }
 
 async fn current(db: &Db) -> Result<String, String> {
-    let pending = schema::pending(&db.writer).await.map_err(|error| error.to_string())?;
-    match pending.as_slice() {
-        [] => Ok("up to date".into()),
-        names => Err(format!("{} pending; run `tollkeeper migrate up`", names.join(", "))),
+    let status = schema::status(&db.writer).await.map_err(|error| error.to_string())?;
+    let pending = status.pending();
+    if !pending.is_empty() {
+        return Err(format!("{} pending; run `tollkeeper migrate up`", pending.join(", ")));
     }
+    if let Some(name) = status.contracted() {
+        return Err(format!(
+            "{name} of a newer release took away what this one needs: install the newer release"
+        ));
+    }
+    Ok(match status.newer.last() {
+        Some(name) => format!("of a newer release ({name}), which this one can go on with"),
+        None => "up to date".into(),
+    })
 }
 
 async fn secrets(config: &Config, db: &Db) -> Result<String, String> {
@@ -131,13 +148,13 @@ async fn pragma<T: TryGetable + PartialEq + std::fmt::Display>(
     if found == *expected { Ok(found.to_string()) } else { Err(format!("{found} instead of {expected}")) }
 }
 
-async fn version(db: &DatabaseConnection) -> Result<String, String> {
+async fn version(db: &Pool) -> Result<String, String> {
     let number = ask::<i64>(db, "SELECT current_setting('server_version_num')::bigint".into()).await?;
     let text = format!("{}.{}", number / 10_000, number % 10_000);
     if number >= OLDEST_SERVER { Ok(text) } else { Err(format!("{text}; at least 15 is needed")) }
 }
 
-async fn durable(db: &DatabaseConnection) -> Result<String, String> {
+async fn durable(db: &Pool) -> Result<String, String> {
     let setting = |name: &str| format!("SELECT current_setting('{name}')");
     let commit = ask::<String>(db, setting("synchronous_commit")).await?;
     let fsync = ask::<String>(db, setting("fsync")).await?;
@@ -147,7 +164,7 @@ async fn durable(db: &DatabaseConnection) -> Result<String, String> {
     Ok(commit)
 }
 
-async fn skew(db: &DatabaseConnection) -> Result<String, String> {
+async fn skew(db: &Pool) -> Result<String, String> {
     let sql = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
     let before = Clock::System.local().timestamp_millis();
     let theirs = ask::<i64>(db, sql.into()).await?;
@@ -158,15 +175,42 @@ async fn skew(db: &DatabaseConnection) -> Result<String, String> {
     if apart <= LARGEST_SKEW { Ok(text) } else { Err(text) }
 }
 
-/// The ledgers have a partition for every month to come that a running server keeps ready, or almost.
-async fn partitions(db: &DatabaseConnection) -> Result<String, String> {
-    let sql = "SELECT count(*) FROM unnest(ARRAY['reservation', 'usage_event']) AS parent, \
-               generate_series(0, 3) AS ahead \
-               WHERE to_regclass(parent || '_' || to_char((now() AT TIME ZONE 'UTC') + ahead * interval '1 month', 'YYYYMM')) IS NULL";
-    match ask::<i64>(db, sql.into()).await? {
-        0 => Ok("ready for the next three months".into()),
-        missing => Err(format!("{missing} are missing; a running server makes them, look into its log")),
+async fn writes(db: &Db) -> Result<String, String> {
+    match db::read_only(&db.writer).await.map_err(|error| error.to_string())? {
+        Some(why) => Err(why.into()),
+        None => Ok("taken".into()),
     }
+}
+
+/// What every connection of a server relies on is looked up on one of each pool.
+async fn settings(db: &Db) -> Result<String, String> {
+    let missing = db::missing_settings(db).await.map_err(|error| error.to_string())?;
+    if !missing.is_empty() {
+        return Err(missing.join("; "));
+    }
+    Ok(if db.writer.is_pooled() {
+        "arrive with each transaction, through a pooler".into()
+    } else {
+        "arrive with each connection".into()
+    })
+}
+
+/// The ledgers have partitions for months to come.
+async fn partitions(db: &Pool) -> Result<String, String> {
+    let found = db::partitions(db, MONTHS_AHEAD).await.map_err(|error| error.to_string())?;
+    let Some(found) = found else { return Ok("none needed".into()) };
+    let text = format!("until the beginning of {}", found.until.format("%Y-%m"));
+    if found.run_out() {
+        return Err(format!("{text} only; run `tollkeeper partitions` as the role that owns the ledgers"));
+    }
+    Ok(text)
+}
+
+async fn instances(db: &Db) -> Result<String, String> {
+    let now = Clock::System.now(&db.writer).await.map_err(|error| error.to_string())?;
+    let serving = presence::serving(&db.writer, now).await.map_err(|error| error.to_string())?;
+    let versions: Vec<String> = serving.into_iter().map(|row| format!("release {}", row.version)).collect();
+    Ok(if versions.is_empty() { "none serving".into() } else { format!("serving: {}", versions.join(", ")) })
 }
 
 /// Files that hold secrets or digests are for their owner alone.

@@ -5,6 +5,7 @@ pub mod backup;
 pub mod doctor;
 pub mod health;
 pub mod migrate;
+pub mod partitions;
 pub mod rotate_key;
 
 use crate::{
@@ -15,7 +16,7 @@ use anyhow::{Context, bail};
 use service::{
     System,
     clock::{Clock, Entropy},
-    db::Db,
+    db::{Db, LEAST_CONNECTIONS},
     secrets::Secrets,
     system::Settings,
 };
@@ -47,12 +48,14 @@ pub async fn installation(config: &Config) -> anyhow::Result<Arc<System>> {
         bail!("{} does not exist; the first `tollkeeper serve` makes it", file.display());
     }
     let probe = schema::connect(config).await?;
-    if !schema::pending(&probe).await?.is_empty() {
+    if !schema::status(&probe).await?.pending().is_empty() {
         bail!("the schema is behind; run `tollkeeper migrate up`");
     }
     probe.close().await?;
     let secrets = keyring::open(config)?;
-    let db = Db::connect(config.database.url(), 2).await.context("the database cannot be reached")?;
+    let db = Db::connect(config.database.url(), LEAST_CONNECTIONS)
+        .await
+        .context("the database cannot be reached")?;
     service::checks::enroll(&db, &secrets).await.context("refused")?;
     let issuer = config.issuer(config.listen);
     Ok(system(config, db, secrets, issuer)?)

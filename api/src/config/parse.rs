@@ -38,6 +38,19 @@ pub(super) fn number(least: u32, most: u32) -> impl FnOnce(&str) -> Parsed<u32> 
     }
 }
 
+/// The connections of an instance to its database, all together.
+pub(super) fn connections(database: &Database) -> impl FnOnce(&str) -> Parsed<u32> {
+    let least =
+        if matches!(database, Database::Postgres { .. }) { service::db::LEAST_CONNECTIONS } else { 1 };
+    move |text| {
+        let parsed = number(least, 1000)(text);
+        parsed.map_err(|fault| match least {
+            1 => fault,
+            _ => format!("{fault}: on Postgres an instance decides over one, writes over one and reads over two at least"),
+        })
+    }
+}
+
 fn list<T>(text: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<Vec<T>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse).collect()
 }

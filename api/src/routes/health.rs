@@ -13,7 +13,10 @@ use axum::{
     routing::get,
 };
 use serde::Serialize;
-use service::{authz::permit, db::Db};
+use service::{
+    authz::permit,
+    db::{Db, Readiness},
+};
 use std::{
     borrow::Cow,
     sync::atomic::Ordering,
@@ -42,6 +45,10 @@ struct Health {
     /// `live` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
+    /// What will keep the server from being ready unless somebody acts; `partitions_run_out`: within two months the ledgers
+    /// have no partition, run `tollkeeper partitions`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<&'static str>,
 }
 
 /// Whether the process runs
@@ -50,30 +57,44 @@ struct Health {
 #[utoipa::path(get, path = "/health/live", tag = "operation", security(()),
     responses((status = 200, description = "It runs.", body = Health)))]
 async fn live(_: Public) -> Json<Health> {
-    Json(Health { status: "live" })
+    Json(Health { status: "live", warning: None })
 }
 
 /// Whether the server takes requests
 ///
-/// It does if the database answers, its schema is recent enough, and the server is not about to stop. On SQLite it also tries,
-/// at most once a second, whether what is written is kept.
+/// It does if the database answers and takes writes, its schema is recent enough, and the server is not about to stop. On SQLite it
+/// also tries, at most once a second, whether what is written is kept.
 #[utoipa::path(get, path = "/health/ready", tag = "operation", security(()),
     responses((status = 200, description = "It does.", body = Health),
               (status = 503, description = "`draining`: it is about to stop. `schema_behind`: `tollkeeper migrate up` is needed. \
-                   `database_unavailable`: the database does not answer. On SQLite nothing can be written: \
-                   `database_full`, `database_read_only`, `database_failing`, `database_damaged`; \
+                   `database_read_only`: the database is a standby, or takes no writes for another reason. `partitions_missing`: \
+                   `tollkeeper partitions` is needed. `database_unavailable`: the database does not answer. On SQLite nothing can \
+                   be written: `database_full`, `database_read_only`, `database_failing`, `database_damaged`; \
                    `database_replaced`: its file was deleted or replaced while it is served.")))]
 async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Json<Health>> {
     if state.draining.load(Ordering::Relaxed) {
         return Err(unready("draining", "the server is about to stop"));
     }
     let asked = Instant::now();
-    let answer = tokio::time::timeout(PATIENCE, ctx.system.db.has_migration(&state.needed_migration)).await;
+    let answer = tokio::time::timeout(PATIENCE, ctx.system.db.readiness(&state.needed_migration)).await;
     metrics::histogram!("tollkeeper_database_ping_seconds").record(asked.elapsed());
-    match answer {
-        Ok(Ok(true)) => writable(&ctx.system.db).await.map(|()| Json(Health { status: "ready" })),
-        Ok(Ok(false)) => Err(unready("schema_behind", "the schema is older than this server needs")),
-        Ok(Err(_)) | Err(_) => Err(unready("database_unavailable", "the database does not answer")),
+    let ready = told(answer.ok().and_then(std::result::Result::ok))?;
+    writable(&ctx.system.db).await.map(|()| ready)
+}
+
+/// What was found of the database, as a load balancer is told; none if it did not answer.
+fn told(found: Option<Readiness>) -> Result<Json<Health>> {
+    match found {
+        Some(Readiness::Ready(warning)) => Ok(Json(Health { status: "ready", warning })),
+        Some(Readiness::SchemaBehind) => {
+            Err(unready("schema_behind", "the schema is older than this server needs"))
+        }
+        Some(Readiness::ReadOnly(why)) => Err(unready("database_read_only", why)),
+        Some(Readiness::PartitionsMissing) => Err(unready(
+            "partitions_missing",
+            "the ledgers have no partition for this month: run `tollkeeper partitions` as the role that owns them",
+        )),
+        None => Err(unready("database_unavailable", "the database does not answer")),
     }
 }
 

@@ -1,7 +1,10 @@
 //! What a server does besides answering. Each job fails softly: it says so in the log and tries again at its next turn.
 
 use api::state::AppState;
-use service::{activity, db, housekeeping};
+use service::{
+    activity, db, housekeeping,
+    presence::{self, Presence},
+};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -16,7 +19,7 @@ const PARTITIONS: Duration = Duration::from_hours(1);
 const FEED: Duration = Duration::from_mins(1);
 
 /// Starts the jobs; they end with `stop`.
-pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {
+pub fn start(state: &AppState, presence: &Presence, stop: &CancellationToken) -> TaskTracker {
     let tracker = TaskTracker::new();
     let flushing = state.clone();
     tracker.spawn(every(FLUSH, stop.clone(), move || flush(flushing.clone())));
@@ -26,6 +29,8 @@ pub fn start(state: &AppState, stop: &CancellationToken) -> TaskTracker {
     tracker.spawn(every(WATCH, stop.clone(), move || watch(watching.clone())));
     let preparing = state.clone();
     tracker.spawn(every(PARTITIONS, stop.clone(), move || prepare(preparing.clone())));
+    let (serving, presence) = (state.clone(), presence.clone());
+    tracker.spawn(every(presence::BEAT, stop.clone(), move || beat(serving.clone(), presence.clone())));
     let feeding = state.clone();
     tracker.spawn(every(FEED, stop.clone(), move || feed(feeding.clone())));
     tracker
@@ -58,11 +63,28 @@ async fn watch(state: AppState) {
     let _ = state.system.db.verify_writable().await;
 }
 
+async fn beat(state: AppState, presence: Presence) {
+    if let Err(error) = presence.beat(&state.system).await {
+        tracing::warn!(%error, "that this instance serves could not be noted");
+    }
+}
+
+/// Makes partitions where this role may; where it may not, that matters only once they are about to run out.
 async fn prepare(state: AppState) {
-    match db::make_partitions(&state.system).await {
+    let made = db::make_partitions(&state.system).await;
+    let left = db::partitions(&state.system.db.reader, db::MONTHS_AHEAD).await.ok().flatten();
+    if let Some(left) = left {
+        metrics::gauge!("tollkeeper_partitions_days").set(left.days());
+    }
+    let run_out = left.is_none_or(|left| left.run_out());
+    match made {
         Ok(0) => {}
         Ok(made) => tracing::info!(made, "partitions made for the months to come"),
-        Err(error) => tracing::warn!(%error, "partitions for the months to come could not be made"),
+        Err(error) if run_out => {
+            let days = left.map(|left| left.days());
+            tracing::error!(%error, days, "the ledgers run out of partitions");
+        }
+        Err(error) => tracing::debug!(%error, "partitions for the months to come could not be made"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! How connections to SQLite are made.
 
-use super::{ACQUIRE, guard::Guard, options};
+use super::{ACQUIRE, guard::Guard, options, pool::Pool};
 use crate::{Error, Result};
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbErr, RuntimeErr, Statement};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr, RuntimeErr, Statement};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use std::{
     path::{Path, PathBuf},
@@ -22,11 +22,11 @@ pub fn sqlite_file(url: &str) -> Option<PathBuf> {
 pub(super) struct Pools {
     /// Opened first and used for nothing while all is well: as long as it is open, the log and the shared memory are the files
     /// that they were at the start, whichever other connection comes and goes. None for a database in memory.
-    pub(super) anchor: Option<DatabaseConnection>,
+    pub(super) anchor: Option<Pool>,
     /// The one that writes.
-    pub(super) writer: DatabaseConnection,
+    pub(super) writer: Pool,
     /// Those that read.
-    pub(super) reader: DatabaseConnection,
+    pub(super) reader: Pool,
 }
 
 /// Connects, and sets the guard over the files and the connections.
@@ -34,7 +34,7 @@ pub(super) async fn connect(url: &str, readers: u32, guard: &Arc<Guard>) -> Resu
     let mut anchor = None;
     let file = sqlite_file(url);
     if let Some(file) = &file {
-        let connection = Database::connect(sqlite(url, 1, true)).await?;
+        let connection = Pool::direct(Database::connect(sqlite(url, 1, true)).await?);
         // The first read opens the log and the shared memory.
         connection.execute_unprepared("SELECT count(*) FROM sqlite_schema").await?;
         guard.watch(file).map_err(|error| {
@@ -46,20 +46,20 @@ pub(super) async fn connect(url: &str, readers: u32, guard: &Arc<Guard>) -> Resu
         // A file that has gone since is not to be made again, empty.
         let mut options = sqlite(url, connections, anchor.is_none());
         guard.stand_over(&mut options, writes);
-        Database::connect(options).await
+        Database::connect(options).await.map(Pool::direct)
     };
     let (writer, reader) = (pool(1, true).await?, pool(readers, false).await?);
     Ok(Pools { anchor, writer, reader })
 }
 
 /// New connections of a pool are to this file from now on.
-pub(super) fn point(pool: &DatabaseConnection, file: &Path) {
-    let pool = pool.get_sqlite_connection_pool();
+pub(super) fn point(pool: &Pool, file: &Path) {
+    let pool = pool.connections().get_sqlite_connection_pool();
     pool.set_connect_options((*pool.connect_options()).clone().filename(file));
 }
 
 /// Writes all that is in the log into the database itself.
-pub(super) async fn empty_log(connection: &DatabaseConnection) -> std::result::Result<(), DbErr> {
+pub(super) async fn empty_log(connection: &Pool) -> std::result::Result<(), DbErr> {
     let checkpoint = Statement::from_string(connection.get_database_backend(), "PRAGMA wal_checkpoint(FULL)");
     let row = connection.query_one_raw(checkpoint).await?;
     // Its first number says whether somebody was in the way.

@@ -127,7 +127,8 @@ impl<S: Store, M: Means> Round<S, M> {
 
 /// Whether trying again may help.
 fn is_passing(error: &DbErr) -> bool {
-    Error::Db(error.clone()).is_unavailable()
+    // A partition that could not be made does not come by itself, and calls of other months need not wait for it.
+    Error::Db(error.clone()).is_unavailable() && !db::lacks_partition(error)
 }
 
 /// By organization, if there are several; else in halves.

@@ -17,7 +17,7 @@ use entity::{id::OrganizationId, model, model_alias, org_head, organization, pri
 use moka::{policy::EvictionPolicy, sync::Cache};
 use sea_orm::{
     AccessMode, ColumnTrait, Condition, DatabaseBackend, DatabaseTransaction, EntityTrait, IsolationLevel,
-    QueryFilter, QueryOrder, QuerySelect, TransactionOptions, TransactionTrait,
+    QueryFilter, QueryOrder, QuerySelect, TransactionOptions,
 };
 use std::{
     array,

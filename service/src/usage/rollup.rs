@@ -7,7 +7,7 @@ use super::{
     hours::Hours,
     sums::{UsageSums, added},
 };
-use crate::{Ctx, Result, scope::Reach, tables::teams_or_user};
+use crate::{Ctx, Result, db::Pool, scope::Reach, tables::teams_or_user};
 use chrono::{DateTime, Utc};
 use entity::{
     id::OrganizationId,
@@ -17,8 +17,8 @@ use entity::{
     usage_rollup::{Column, Entity, Model},
 };
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::SimpleExpr,
+    ColumnTrait, Condition, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::SimpleExpr,
 };
 use uuid::Uuid;
 
@@ -70,7 +70,7 @@ impl Rollups {
 
     /// What is added up over some hours, by currency.
     #[expect(clippy::disallowed_methods, reason = "the scope was put on when this was made")]
-    pub(super) async fn sum(&self, db: &DatabaseConnection, hours: Hours) -> Result<Vec<Group>> {
+    pub(super) async fn sum(&self, db: &Pool, hours: Hours) -> Result<Vec<Group>> {
         let select = Entity::find().filter(self.condition.clone()).filter(hours.sums());
         let select = UsageSums::select(select.select_only().column(Column::Currency));
         let select = [
@@ -90,7 +90,7 @@ impl Rollups {
     #[expect(clippy::disallowed_methods, reason = "the scope was put on when this was made")]
     pub(super) async fn walk(
         &self,
-        db: &DatabaseConnection,
+        db: &Pool,
         (grain, hours): (Grain, Hours),
         mut take: impl FnMut(Model) -> Result<()>,
     ) -> Result<()> {
@@ -122,7 +122,7 @@ impl Rollups {
 /// become known long after its call was made, which is when its id is of, so those before cannot be left out.
 #[expect(clippy::disallowed_methods, reason = "the organization is put on here")]
 pub(super) async fn walk_events(
-    db: &DatabaseConnection,
+    db: &Pool,
     (organization, end): (OrganizationId, DateTime<Utc>),
     mut take: impl FnMut(usage_event::Model) -> Result<()>,
 ) -> Result<()> {

@@ -8,6 +8,7 @@ mod account;
 mod cluster;
 mod guard;
 mod nginx;
+mod pgbouncer;
 mod postgres;
 mod proxies;
 
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
 fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> Result<u8> {
     let bin = postgres::find_or_install()?;
     nginx::ensure()?;
+    pgbouncer::ensure()?;
     proxies::ensure()?;
     let guard = guard::Guard::start(&bin, fsync)?;
     let cargo = || {

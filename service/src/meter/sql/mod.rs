@@ -14,15 +14,14 @@ use super::{
     ledger::{WindowKey, Writes},
     store::{Credentials, Due, Found, Known, Missing, Named, Parents, Read, Store, Transaction},
 };
-use crate::{Result, System, price::resolve::Prices};
+use crate::{Result, System, db::Pool, price::resolve::Prices};
 use chrono::{DateTime, Utc};
 use entity::{
     id::{OrganizationId, ReservationId},
     limit_window, reservation, usage_event,
 };
 use sea_orm::{
-    ConnectionTrait, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, ExecResult,
-    QueryResult, Statement,
+    ConnectionTrait, DatabaseBackend, DatabaseTransaction, DbErr, ExecResult, QueryResult, Statement,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,7 +42,7 @@ pub struct Sql {
 enum Via<'t> {
     Own(DatabaseTransaction),
     Lent(&'t DatabaseTransaction),
-    Reader(DatabaseConnection),
+    Reader(Pool),
 }
 
 /// One transaction of a batch.
