@@ -1,4 +1,5 @@
 //! Usage events: what one attempt of a call really used and cost. Append-only; its price is named, not copied.
+#![expect(clippy::struct_excessive_bools, reason = "what is known of an attempt: each is told by itself")]
 
 use crate::{
     id::{
@@ -103,16 +104,20 @@ pub struct Model {
     pub latency_ms: Option<i64>,
     /// Milliseconds until the first token.
     pub ttft_ms: Option<i64>,
-    /// What it cost; 0 if it has no price.
+    /// What it cost, or, if that is not known, what the call held of limits of cost; 0 if it held nothing.
     pub cost: Nanos,
     /// ISO 4217.
     pub currency: Option<String>,
     /// The price that it was charged by.
     pub price_id: Option<PriceId>,
-    /// Whether everything that was used has a rate.
+    /// Whether what it cost is known, in the currency of every limit of cost that the call held something of.
     pub priced: bool,
     /// Whether the call used more than it held.
     pub overrun: bool,
+    /// Whether a limit was charged what the call held of it, because what was used of it is not known.
+    pub estimated: bool,
+    /// Whether a call that a provider has served does not say what it used.
+    pub usage_unclear: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -86,6 +86,10 @@ pub struct Model {
     pub latency_events: i64,
     /// Their latencies, in milliseconds.
     pub latency_ms: i64,
+    /// Events of which a limit was charged what the call held.
+    pub estimated_events: i64,
+    /// Events that do not say what was used.
+    pub unclear_events: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -101,6 +101,7 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
         latency_ms: Some(14),
         ttft_ms: Some(15),
         overrun: true,
+        usage_unclear: true,
         ..event(&app, id)
     };
     record(&app, [row]).await;
@@ -117,7 +118,7 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
             "image_input_tokens": 9, "image_output_tokens": 10, "requests": 11, "images": 12, "seconds": 13,
             "characters": 1_000_000_000_000_u64},
         "latency_ms": 14, "ttft_ms": 15, "cost": "0.000000000", "currency": null, "price_id": null, "priced": false,
-        "overrun": true,
+        "overrun": true, "estimated": false, "usage_unclear": true,
     });
     let page = app.owner().get(EVENTS).await.ok();
     assert_eq!(page, json!({"items": [expected], "next_cursor": null}));

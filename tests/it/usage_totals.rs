@@ -80,6 +80,7 @@ fn expected(events: &[&Model], from: Option<DateTime<Utc>>, to: Option<DateTime<
             "characters": sum(|e| e.characters),
         },
         "unpriced_events": sum(|e| i64::from(!e.priced)), "overruns": sum(|e| i64::from(e.overrun)),
+        "estimated_events": sum(|e| i64::from(e.estimated)), "unclear_events": sum(|e| i64::from(e.usage_unclear)),
     })
 }
 
@@ -104,6 +105,8 @@ fn random(app: &TestApp, keys: &[Value], runner: &mut TestRunner) -> Vec<Model> 
                 currency: priced.then_some(currency),
                 priced,
                 overrun,
+                estimated: !priced && late,
+                usage_unclear: overrun && late,
                 latency_ms: late.then_some(numbers[15]),
                 ..event(app, &keys[usize::from(word) / 2], at)
             };

@@ -298,16 +298,21 @@ fn attempts(dice: &mut Dice, call: &Call) -> Vec<Attempt> {
     let count = if dice.one_in(4) { 2 + dice.below(2) } else { 1 };
     let one = |n: usize| {
         let mut usage = Usage::default();
-        usage.set(Component::Input, used(dice, input)).unwrap();
-        usage.set(Component::Output, used(dice, output)).unwrap();
         let last = n + 1 == count;
         let status = match dice.below(4) {
             0 if !last => UsageStatus::Skipped,
             _ if !last => UsageStatus::Error,
             _ => UsageStatus::Success,
         };
+        // Some say nothing of what they used.
+        let silent = dice.one_in(10);
+        if !silent {
+            usage.set(Component::Input, used(dice, input)).unwrap();
+            usage.set(Component::Output, used(dice, output)).unwrap();
+        }
+        let unclear = silent && status == UsageStatus::Success;
         let model = dice.one_in(3).then(|| dice.pick(&town::MODELS).to_owned());
-        Attempt { model, status, ..Attempt::of(usage) }
+        Attempt { model, status, unclear, ..Attempt::of(usage) }
     };
     (0..count).map(one).collect()
 }

@@ -252,6 +252,7 @@ impl Expect<'_> {
                 currency: limit.currency.clone(),
                 held: 0,
                 used: 0,
+                asked: false,
             }));
         }
     }

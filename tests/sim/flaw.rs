@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::OrganizationId,
     limit_window, reservation,
-    status::{Period, ReservationState},
+    status::{Metric, Period, ReservationState},
     usage_event,
 };
 use service::{
@@ -47,6 +47,7 @@ pub enum Flaw {
     NotAtomic,
     OverrunDropped,
     AttemptDropped,
+    UnknownFree,
 }
 
 /// A transaction with a flaw, or none.
@@ -143,6 +144,7 @@ impl Flawed {
                 }
             }
             Flaw::OverrunDropped => cap(writes),
+            Flaw::UnknownFree => forgive(writes),
             Flaw::AttemptDropped => writes.events.retain(|event| event.attempt == 0),
             _ => {}
         }
@@ -163,6 +165,26 @@ fn cap(writes: &mut Writes) {
             if let Some(row) = writes.windows.iter_mut().find(own) {
                 row.used -= over;
             }
+        }
+    }
+}
+
+/// What cannot be priced is charged to no limit of cost.
+fn forgive(writes: &mut Writes) {
+    let estimated = |row: &reservation::Model| {
+        let own =
+            |event: &&usage_event::Model| (event.organization_id, event.id) == (row.organization_id, row.id);
+        writes.events.iter().filter(own).any(|event| event.estimated && !event.priced)
+    };
+    let free: Vec<_> = writes.reservations.iter().filter(|row| estimated(row)).map(|row| row.id).collect();
+    let rows = writes.reservations.iter_mut().filter(|row| free.contains(&row.id));
+    for leg in rows.flat_map(|row| &mut row.legs.0).filter(|leg| leg.metric == Metric::Cost) {
+        let (key, used) = (WindowKey::of(leg), std::mem::take(&mut leg.used));
+        let own = |row: &&mut limit_window::Model| {
+            (row.limit_id, row.subject_id, row.window_start) == (key.limit, key.subject, key.start)
+        };
+        if let Some(row) = writes.windows.iter_mut().find(own) {
+            row.used -= used;
         }
     }
 }

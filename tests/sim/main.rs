@@ -131,4 +131,5 @@ flaws! {
     not_atomic NotAtomic: I2 | I3;
     overrun_dropped OverrunDropped: I3 | I6;
     attempt_dropped AttemptDropped: I7;
+    unknown_free UnknownFree: I6;
 }

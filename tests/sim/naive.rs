@@ -24,6 +24,8 @@ pub struct Part {
     pub currency: Option<String>,
     pub held: i64,
     pub used: i64,
+    /// Whether the limit was asked when the call was authorized.
+    pub asked: bool,
 }
 
 /// A call on the books.
@@ -57,6 +59,7 @@ impl Booked {
             currency: leg.currency.clone(),
             held: leg.held,
             used: leg.used,
+            asked: leg.remaining.is_some(),
         };
         let terms = &row.terms;
         Self {

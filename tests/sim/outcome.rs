@@ -31,6 +31,7 @@ pub enum Outcome {
 }
 
 /// What an event says.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of an attempt: each is told by itself")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fact {
     pub attempt: i32,
@@ -41,6 +42,9 @@ pub struct Fact {
     pub requests: i64,
     pub tokens: (i64, i64),
     pub overrun: bool,
+    pub priced: bool,
+    pub estimated: bool,
+    pub unclear: bool,
 }
 
 impl Fact {
@@ -55,6 +59,9 @@ impl Fact {
             requests: row.requests,
             tokens: (row.input_tokens, row.output_tokens),
             overrun: row.overrun,
+            priced: row.priced,
+            estimated: row.estimated,
+            unclear: row.usage_unclear,
         }
     }
 }
@@ -111,34 +118,81 @@ pub fn post(
             requests: if skipped { 0 } else { count(Component::Request) },
             tokens,
             overrun: false,
+            priced: price.is_some() && !attempt.unclear,
+            estimated: false,
+            unclear: attempt.unclear,
         });
     }
-    row.parts.iter_mut().for_each(|part| part.used = used(part, &facts));
+    let statuses: Vec<UsageStatus> = attempts.iter().map(|attempt| attempt.status).collect();
+    let (cost, tokens) = (row.cost.clone(), row.tokens);
+    let guess = |part: &Part, fact: &Fact| {
+        let served = !matches!(statuses[fact.attempt as usize], UsageStatus::Skipped | UsageStatus::Error)
+            || fact.tokens != (0, 0);
+        let unknown = match part.metric {
+            Metric::Cost => served && !(fact.priced && fact.currency == part.currency),
+            Metric::Requests | Metric::Concurrency => false,
+            _ => fact.unclear,
+        };
+        if unknown { guess(part, &cost, tokens) } else { 0 }
+    };
+    row.parts.iter_mut().for_each(|part| part.used = used(part, &facts, &guess));
     let over = row.parts.iter().any(|part| part.held > 0 && part.used > part.held);
     let most = row.cost.clone().map_or((i64::MAX, None), |(most, currency)| (most, Some(currency)));
     let spent: i64 = facts.iter().filter(|fact| fact.currency == most.1).map(|fact| fact.cost).sum();
     let dear = most.1.is_some() && spent > most.0;
     let large = |fact: &Fact| fact.tokens.0 > row.tokens.0 || fact.tokens.1 > row.tokens.1;
     let overrun = over || dear || (row.exact && facts.iter().any(large));
+    let raw = facts.clone();
+    for (fact, raw) in facts.iter_mut().zip(&raw) {
+        let guessed = |part: &&Part| concerns(part, raw) && guess(part, raw) > 0;
+        fact.estimated = row.parts.iter().any(|part| guessed(&part));
+        if row.parts.iter().filter(guessed).any(|part| part.metric == Metric::Cost) {
+            if let Some((most, currency)) = cost.clone().filter(|_| !raw.priced) {
+                (fact.cost, fact.currency) = (most, Some(currency));
+            }
+            fact.priced = false;
+        }
+    }
     if let Some(last) = facts.last_mut() {
         last.overrun = overrun && origin == UsageOrigin::Authorize;
     }
     facts
 }
 
+/// What a limit is charged for what nobody knows: what the call holds of it, or, if it was not asked, was authorized with.
+fn guess(part: &Part, cost: &Option<(i64, String)>, tokens: (i64, i64)) -> i64 {
+    match part.metric {
+        _ if part.asked => part.held,
+        Metric::Cost => match cost {
+            Some((most, currency)) if part.currency.as_ref() == Some(currency) => *most,
+            _ => 0,
+        },
+        Metric::InputTokens => tokens.0,
+        Metric::OutputTokens => tokens.1,
+        Metric::Tokens => tokens.0 + tokens.1,
+        Metric::Requests | Metric::Concurrency => 0,
+    }
+}
+
+fn concerns(part: &Part, fact: &Fact) -> bool {
+    let model: Vec<String> = fact.model.iter().cloned().collect();
+    naive::concerns(part.models.as_deref(), &model)
+}
+
 /// What the attempts at a call used of one limit.
-fn used(part: &Part, facts: &[Fact]) -> i64 {
-    let counts = |fact: &&Fact| {
-        let model: Vec<String> = fact.model.iter().cloned().collect();
-        naive::concerns(part.models.as_deref(), &model)
-    };
-    let counted = || facts.iter().filter(counts);
+fn used(part: &Part, facts: &[Fact], guess: &impl Fn(&Part, &Fact) -> i64) -> i64 {
+    let counted = || facts.iter().filter(|fact| concerns(part, fact));
+    // Nobody knows more of what cannot be priced than its worst case: no price of the town is partial.
+    let sum = |of: fn(&Fact) -> i64| counted().map(|fact| of(fact).max(guess(part, fact))).sum();
     match part.metric {
         Metric::Concurrency => 0,
         Metric::Requests => counted().map(|fact| fact.requests).max().unwrap_or(0),
-        Metric::InputTokens => counted().map(|fact| fact.tokens.0).sum(),
-        Metric::OutputTokens => counted().map(|fact| fact.tokens.1).sum(),
-        Metric::Tokens => counted().map(|fact| fact.tokens.0 + fact.tokens.1).sum(),
-        Metric::Cost => counted().filter(|fact| fact.currency == part.currency).map(|fact| fact.cost).sum(),
+        Metric::InputTokens => sum(|fact| fact.tokens.0),
+        Metric::OutputTokens => sum(|fact| fact.tokens.1),
+        Metric::Tokens => sum(|fact| fact.tokens.0 + fact.tokens.1),
+        Metric::Cost => {
+            let cost = |fact: &Fact| if fact.currency == part.currency { fact.cost } else { 0 };
+            counted().map(|fact| cost(fact).max(guess(part, fact))).sum()
+        }
     }
 }

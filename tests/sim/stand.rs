@@ -118,6 +118,7 @@ impl Expect<'_> {
                 currency: stand.limit.currency.clone(),
                 held: if stand.something { 0 } else { stand.wants },
                 used: 0,
+                asked: true,
             })
         };
         stands.iter().filter_map(part).collect()

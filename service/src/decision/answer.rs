@@ -152,6 +152,7 @@ pub struct Authorization {
 }
 
 /// What one attempt at a call cost.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of an attempt: each is told by itself")]
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct SettledAttempt {
     /// Its event.
@@ -163,7 +164,7 @@ pub struct SettledAttempt {
     pub model: Option<String>,
     /// How it went.
     pub status: UsageStatus,
-    /// What it cost; 0 if it has no price.
+    /// What it cost; of an `estimated` attempt whose cost is not known, what the call held of limits of cost.
     pub cost: Nanos,
     /// ISO 4217.
     #[schema(required, example = "USD")]
@@ -171,10 +172,14 @@ pub struct SettledAttempt {
     /// The price that it was charged by.
     #[schema(required)]
     pub price_id: Option<PriceId>,
-    /// Whether everything that was used has a rate.
+    /// Whether what it cost is known, in the currency of every limit of cost that the call held something of.
     pub priced: bool,
     /// Whether the call used more than it held: it is counted all the same.
     pub overrun: bool,
+    /// Whether a limit is charged what the call held of it, because what was used of it is not known.
+    pub estimated: bool,
+    /// Whether it was served and does not say what it used.
+    pub usage_unclear: bool,
 }
 
 /// What became of a call.
@@ -345,6 +350,8 @@ impl Settlement {
             price_id: event.price_id,
             priced: event.priced,
             overrun: event.overrun,
+            estimated: event.estimated,
+            usage_unclear: event.usage_unclear,
         };
         Self { reservation_id: row.id, state: row.state, attempts: events.iter().map(attempt).collect() }
     }

@@ -212,6 +212,13 @@ impl Told<'_> {
         plain && served && by && self.places == [None; 2] && self.times == [None; 2]
     }
 
+    /// Whether a provider has served it, at least in part, and nothing is said of what it used. Zeros are said.
+    fn is_unclear(&self) -> bool {
+        let said =
+            |usage: &Value| usage.as_object().is_some_and(|fields| !fields.values().all(Value::is_null));
+        matches!(self.status, UsageStatus::Success | UsageStatus::Aborted) && !self.usage.is_some_and(said)
+    }
+
     /// The attempt, if its values are acceptable; `at` is its place.
     fn read(&self, faults: &mut Faults, at: &str) -> Result<Attempt> {
         if let Some(model) = self.model {
@@ -242,6 +249,7 @@ impl Told<'_> {
             credential_id: self.credential_id,
             connection_provider: None,
             usage,
+            unclear: self.is_unclear(),
             manner,
             status: self.status,
             error_code: text(self.error_code),

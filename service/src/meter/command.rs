@@ -53,6 +53,10 @@ pub struct Attempt {
     pub connection_provider: Option<String>,
     /// How much of everything it used.
     pub usage: Usage,
+    /// Whether a provider has served it and nothing says what it used. It follows from what is told, so it tells no request
+    /// from another.
+    #[serde(skip)]
+    pub unclear: bool,
     /// How it was served, as far as that is charged for.
     pub manner: Manner,
     /// How it went.
@@ -75,6 +79,7 @@ impl Attempt {
             credential_id: None,
             connection_provider: None,
             usage,
+            unclear: false,
             manner: Manner::default(),
             status: UsageStatus::Success,
             error_code: None,

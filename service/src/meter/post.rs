@@ -16,7 +16,7 @@ use entity::{
     money::Nanos,
     reservation,
     status::{Metric, UsageOrigin, UsageStatus},
-    terms::Component,
+    terms::{Component, Rates},
     usage_event,
 };
 use std::sync::Arc;
@@ -45,11 +45,12 @@ pub fn post(
         (event.attempt, event.occurred_at) = (n, at);
         events.push(event);
     }
-    let used = row.legs.0.iter().map(|leg| used(leg, &events)).collect::<Option<Vec<_>>>();
+    let used = row.legs.0.iter().map(|leg| used(leg, &events, &row.terms)).collect::<Option<Vec<_>>>();
     let used =
         used.ok_or_else(|| Error::invalid("/usage", "out_of_range", "a limit cannot count that much"))?;
     let over = row.legs.0.iter().zip(&used).any(|(leg, used)| leg.held > 0 && *used > leg.held);
     let overrun = over || exceeds(&row.terms, &events);
+    events.iter_mut().for_each(|event| mark(event, row));
     if let Some(last) = events.last_mut() {
         last.overrun = origin == UsageOrigin::Authorize && overrun;
     }
@@ -93,7 +94,9 @@ fn event(
     let requested = attempt.model.clone().or_else(|| Some(row.terms.candidates.first()?.model.clone()));
     let usage = counted(attempt);
     let price = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
-    let (nanos, priced) = charged(price.as_deref(), &usage, &attempt.manner)?;
+    let (nanos, rated) = charged(price.as_deref(), &usage, &attempt.manner)?;
+    // A price by the request alone needs no more than that there was one.
+    let priced = rated && (!attempt.unclear || price.as_deref().is_some_and(is_by_request));
     let count = |component: Component| i64::try_from(usage.get(component)).unwrap_or(i64::MAX);
     Ok(usage_event::Model {
         organization_id: row.organization_id,
@@ -142,7 +145,16 @@ fn event(
         price_id: price.map(|price| price.id),
         priced,
         overrun: false,
+        estimated: false,
+        usage_unclear: attempt.unclear,
     })
+}
+
+/// Whether a price charges for requests and nothing else, if for anything.
+fn is_by_request(price: &Entry) -> bool {
+    let rates = price.terms.bands.iter().flat_map(|band| band.rates.values());
+    let charged = rates.flat_map(|Rates(rates)| rates.iter()).filter(|(_, rate)| rate.0 > 0);
+    charged.map(|(component, _)| component).all(|component| *component == Component::Request)
 }
 
 /// What it costs, and whether everything that was used has a rate.
@@ -211,28 +223,86 @@ pub fn usage(event: &usage_event::Model) -> Usage {
 }
 
 /// What the attempts at a call use of one limit. A call that took several attempts is one request.
-fn used(leg: &Leg, events: &[usage_event::Model]) -> Option<i64> {
-    let models = leg.models.as_ref();
-    let counts = |event: &&usage_event::Model| {
-        let named = event.requested_model.as_deref();
-        models.is_none_or(|globs| named.is_none_or(|model| globs.iter().any(|glob| matches(glob, model))))
-    };
-    let counted = events.iter().filter(counts);
-    let sum = |of: fn(&usage_event::Model) -> u64| {
-        let total = counted.clone().try_fold(0_u64, |sum, event| sum.checked_add(of(event)));
-        total.and_then(|total| i64::try_from(total).ok())
-    };
+fn used(leg: &Leg, events: &[usage_event::Model], terms: &CallTerms) -> Option<i64> {
+    let mut counted = events.iter().filter(|event| counts(leg, event));
     match leg.metric {
         Metric::Concurrency => Some(0),
         Metric::Requests => Some(counted.map(|event| event.requests).max().unwrap_or(0)),
-        Metric::InputTokens => sum(|event| usage(event).prompt_tokens()),
-        Metric::OutputTokens => sum(|event| usage(event).completion_tokens()),
-        Metric::Tokens => sum(|event| usage(event).total_tokens()),
-        Metric::Cost => {
-            let same = counted.filter(|event| event.currency == leg.currency);
-            same.map(|event| event.cost.0).try_fold(0_i64, i64::checked_add)
-        }
+        _ => counted.try_fold(0_i64, |sum, event| sum.checked_add(share(leg, event, terms)?.amount)),
     }
+}
+
+/// Whether a limit counts an attempt, by the model that served it.
+fn counts(leg: &Leg, event: &usage_event::Model) -> bool {
+    let named = event.requested_model.as_deref();
+    let fits = |globs: &Vec<String>| named.is_none_or(|model| globs.iter().any(|glob| matches(glob, model)));
+    leg.models.as_ref().is_none_or(fits)
+}
+
+/// What one attempt uses of a limit of tokens or cost.
+struct Share {
+    amount: i64,
+    /// Whether it is the worst case, since what was really used is not known.
+    estimated: bool,
+}
+
+/// What is known counts as it is. What is not known counts with what the call held, so that nothing is free because nobody
+/// could read it, price it, or express it in the currency of the limit.
+fn share(leg: &Leg, event: &usage_event::Model, terms: &CallTerms) -> Option<Share> {
+    let usage = usage(event);
+    let same = event.currency == leg.currency;
+    let (told, known) = match leg.metric {
+        Metric::Cost => (if same { event.cost.0 } else { 0 }, event.priced && same || is_unserved(event)),
+        Metric::InputTokens => (i64::try_from(usage.prompt_tokens()).ok()?, !event.usage_unclear),
+        Metric::OutputTokens => (i64::try_from(usage.completion_tokens()).ok()?, !event.usage_unclear),
+        Metric::Tokens => (i64::try_from(usage.total_tokens()).ok()?, !event.usage_unclear),
+        Metric::Requests | Metric::Concurrency => (0, true),
+    };
+    let worst = if known { 0 } else { worst(leg, terms) };
+    Some(Share { amount: told.max(worst), estimated: worst > 0 })
+}
+
+/// Whether an attempt was not sent, or failed and says of nothing that it was used: no provider charges for that.
+fn is_unserved(event: &usage_event::Model) -> bool {
+    let used = Component::EVERY.into_iter().filter(|component| *component != Component::Request);
+    let nothing = |usage: Usage| used.map(|component| usage.get(component)).all(|count| count == 0);
+    matches!(event.status, UsageStatus::Skipped | UsageStatus::Error) && nothing(usage(event))
+}
+
+/// The worst case of a call for a limit: what it held, also if that has been released since. A limit that was not asked,
+/// because nobody knew which model would serve the call, takes what the call was authorized with.
+fn worst(leg: &Leg, terms: &CallTerms) -> i64 {
+    if leg.remaining.is_some() {
+        return leg.held;
+    }
+    match leg.metric {
+        Metric::InputTokens => terms.input_tokens,
+        Metric::OutputTokens => terms.output_tokens,
+        Metric::Tokens => terms.input_tokens.saturating_add(terms.output_tokens),
+        Metric::Cost => {
+            let same = terms.cost.as_ref().filter(|(_, currency)| leg.currency.as_ref() == Some(currency));
+            same.map_or(0, |(cost, _)| *cost)
+        }
+        Metric::Requests | Metric::Concurrency => 0,
+    }
+}
+
+/// Marks an attempt of which a limit counts the worst case. If it has no cost of its own, that is its cost, so that reports
+/// say what limits say; a cost that is known in another currency stays.
+fn mark(event: &mut usage_event::Model, row: &reservation::Model) {
+    let estimated =
+        |leg: &&Leg| counts(leg, event) && share(leg, event, &row.terms).is_some_and(|share| share.estimated);
+    let by_cost = row.legs.0.iter().filter(estimated).any(|leg| leg.metric == Metric::Cost);
+    event.estimated = row.legs.0.iter().any(|leg| estimated(&leg));
+    if !by_cost {
+        return;
+    }
+    if let Some((most, currency)) = row.terms.cost.as_ref().filter(|_| !event.priced) {
+        let told = if event.currency.as_ref() == Some(currency) { event.cost.0 } else { 0 };
+        (event.cost, event.currency) = (Nanos(told.max(*most)), Some(currency.clone()));
+        event.price_id = None;
+    }
+    event.priced = false;
 }
 
 /// The models of a call and the prices in force for them.

@@ -22,6 +22,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 /// What one attempt of a call used and cost.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of an attempt: each is told by itself")]
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UsageEvent {
     /// The call's id: the attempts of one call have the same.
@@ -94,18 +95,22 @@ pub struct UsageEvent {
     /// Milliseconds until the first token.
     #[schema(required)]
     pub ttft_ms: Option<i64>,
-    /// What it cost; 0 if it has no price.
+    /// What it cost; of an `estimated` event without a price, what the call held of limits of cost. 0 if neither is known.
     pub cost: Nanos,
-    /// ISO 4217; null = it has no price.
+    /// ISO 4217; null = what it cost is not known.
     #[schema(required, example = "USD")]
     pub currency: Option<String>,
     /// The price that it was charged by.
     #[schema(required)]
     pub price_id: Option<PriceId>,
-    /// Whether everything that was used has a rate.
+    /// Whether what it cost is known, in the currency of every limit of cost that the call held something of.
     pub priced: bool,
     /// Whether the call used more than it held.
     pub overrun: bool,
+    /// Whether a limit was charged what the call held of it, because what was used of it is not known.
+    pub estimated: bool,
+    /// Whether it was served and does not say what it used.
+    pub usage_unclear: bool,
 }
 crate::page!(UsageEventPage, UsageEvent);
 
@@ -175,6 +180,8 @@ impl TryFrom<Model> for UsageEvent {
             price_id: row.price_id,
             priced: row.priced,
             overrun: row.overrun,
+            estimated: row.estimated,
+            usage_unclear: row.usage_unclear,
         })
     }
 }
@@ -183,7 +190,9 @@ impl UsageEvent {
     /// The event with its bill, by the price that it was charged by.
     pub(super) fn itemize(self, prices: &Prices) -> Result<ItemizedUsageEvent> {
         let bill = self.price_id.map(|id| self.bill(id, prices)).transpose()?;
-        let cost = bill.as_ref().map_or(Nanos::ZERO, |bill| bill.cost);
+        // What was charged at an estimate names no price, and has no bill.
+        let without = if self.estimated { self.cost } else { Nanos::ZERO };
+        let cost = bill.as_ref().map_or(without, |bill| bill.cost);
         if cost != self.cost {
             let (id, attempt, stored) = (self.id, self.attempt, self.cost);
             return Err(Error::internal(format!("{id} attempt {attempt} cost {stored}, and now {cost}")));

@@ -42,6 +42,8 @@ pub(super) struct Group {
     pub(super) cost: Nanos,
     pub(super) unpriced_events: i64,
     pub(super) overruns: i64,
+    pub(super) estimated_events: i64,
+    pub(super) unclear_events: i64,
 }
 
 impl Group {
@@ -79,6 +81,8 @@ impl Rollups {
             (Column::Cost, "cost"),
             (Column::UnpricedEvents, "unpriced_events"),
             (Column::Overruns, "overruns"),
+            (Column::EstimatedEvents, "estimated_events"),
+            (Column::UnclearEvents, "unclear_events"),
         ]
         .into_iter()
         .fold(select, |select, (column, name)| added(select, column, name));

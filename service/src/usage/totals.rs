@@ -60,6 +60,10 @@ pub struct UsageTotals {
     pub unpriced_events: i64,
     /// Events of calls that used more than they held.
     pub overruns: i64,
+    /// Events of which a limit was charged what the call held, because what was used is not known.
+    pub estimated_events: i64,
+    /// Events of calls that were served and do not say what they used.
+    pub unclear_events: i64,
 }
 
 impl UsageTotals {
@@ -69,6 +73,8 @@ impl UsageTotals {
         self.usage = self.usage.plus(group.usage)?;
         self.unpriced_events = plus(self.unpriced_events, group.unpriced_events)?;
         self.overruns = plus(self.overruns, group.overruns)?;
+        self.estimated_events = plus(self.estimated_events, group.estimated_events)?;
+        self.unclear_events = plus(self.unclear_events, group.unclear_events)?;
         let cost = group.total();
         match group.currency {
             Some(currency) => self.costs.push(CurrencyCost { currency, cost }),

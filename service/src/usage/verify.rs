@@ -61,6 +61,10 @@ pub struct Tally {
     pub latency_events: i64,
     /// Their latencies, in milliseconds.
     pub latency_ms: i64,
+    /// Events of which a limit was charged what the call held.
+    pub estimated_events: i64,
+    /// Events that do not say what was used.
+    pub unclear_events: i64,
 }
 
 /// A sum that is not what the events add up to.
@@ -119,6 +123,8 @@ impl Tally {
             overruns: i64::from(row.overrun),
             latency_events: i64::from(row.latency_ms.is_some()),
             latency_ms: row.latency_ms.unwrap_or(0),
+            estimated_events: i64::from(row.estimated),
+            unclear_events: i64::from(row.usage_unclear),
         }
     }
 
@@ -131,6 +137,8 @@ impl Tally {
             overruns: row.overruns,
             latency_events: row.latency_events,
             latency_ms: row.latency_ms,
+            estimated_events: row.estimated_events,
+            unclear_events: row.unclear_events,
         }
     }
 
@@ -143,6 +151,8 @@ impl Tally {
             overruns: plus(self.overruns, other.overruns)?,
             latency_events: plus(self.latency_events, other.latency_events)?,
             latency_ms: plus(self.latency_ms, other.latency_ms)?,
+            estimated_events: plus(self.estimated_events, other.estimated_events)?,
+            unclear_events: plus(self.unclear_events, other.unclear_events)?,
         })
     }
 }

@@ -145,5 +145,7 @@ pub fn rollup(
         overruns: 0,
         latency_events: 0,
         latency_ms: 0,
+        estimated_events: 0,
+        unclear_events: 0,
     }
 }

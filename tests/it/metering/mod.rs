@@ -10,6 +10,7 @@ mod holds;
 mod paths;
 mod reports;
 mod resolve;
+mod unknown_cost;
 
 use crate::decisions::issue;
 use serde_json::{Value, json};
