@@ -8,6 +8,7 @@
 pub mod admin_token;
 pub mod audit_event;
 pub mod catalogue_state;
+pub mod clock_watch;
 pub mod connection_icon;
 pub mod connection_state;
 pub mod credential;

@@ -17,10 +17,12 @@ pub struct Model {
     pub tag: i64,
     /// The oldest version from which the policy log is complete.
     pub log_floor: i64,
-    /// The time of the last decision: time never goes back for an organization.
+    /// The time of the last decision. A clock that is up to a minute behind it waits for it.
     pub last_t: DateTimeUtc,
     /// No hold of the organization is to be released before this; none = none is to be released at all.
     pub next_release_at: Option<DateTimeUtc>,
+    /// Until the clock is there, some open calls may be of a later time than now: the clock was once ahead.
+    pub ahead_until: Option<DateTimeUtc>,
     /// Number of the last audit event.
     pub audit_seq: i64,
     /// Hash of the last audit event, 32 bytes.

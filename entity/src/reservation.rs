@@ -52,6 +52,8 @@ pub struct Model {
     pub release_at: Option<DateTimeUtc>,
     /// When it was settled or voided.
     pub closed_at: Option<DateTimeUtc>,
+    /// The moment that the time until `expires_at` was counted from; none = when it was authorized.
+    pub counted_from: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

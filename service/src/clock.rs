@@ -1,11 +1,29 @@
 //! Time and randomness, taken from here and nowhere else, so that tests can fix both.
 
+pub mod watch;
+
 use crate::{Error, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::id::Id;
 use rand::{Rng as _, SeedableRng, rngs::StdRng};
 use sea_orm::{ConnectionTrait, DatabaseBackend, Statement};
 use std::sync::Mutex;
+
+/// How far a clock may be behind the last decision of an organization and still be taken for the same clock: that of a
+/// database that has failed over, or one that is being corrected.
+const BEHIND: TimeDelta = TimeDelta::seconds(60);
+
+/// Whether a clock shows that the time of an earlier decision was wrong.
+pub fn is_step_back(now: DateTime<Utc>, last: DateTime<Utc>) -> bool {
+    last.signed_duration_since(now) > BEHIND
+}
+
+/// The time of a decision of an organization. A little behind its last one, it waits there, so that no window is entered
+/// twice. Further behind, the earlier time was wrong, and waiting for it would freeze the organization: windows are found by
+/// their beginnings, so going back returns to what they have counted.
+pub fn decision_time(now: DateTime<Utc>, last: DateTime<Utc>) -> DateTime<Utc> {
+    if is_step_back(now, last) { now } else { now.max(last) }
+}
 
 /// Where the time comes from.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! What is expired is removed, in bounded pieces, by any instance at any time. Nothing depends on it for being right:
-//! an expired row is refused by whoever reads it.
+//! an expired row is refused by whoever reads it. So it waits while the clocks cannot be trusted: what a wrong clock has
+//! removed is gone when it is right again.
 
-use crate::{Result, System};
+use crate::{Result, System, clock::watch};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{idempotency_record, invitation, login_throttle, password_reset, refresh_token, session};
 use sea_orm::{
@@ -22,9 +23,12 @@ const FAILURES_KEPT: TimeDelta = TimeDelta::days(2);
 
 /// One round. A table that fails is logged and does not keep the others from their turn.
 pub async fn round(system: &System) {
-    let Ok(now) = system.clock.now(&system.db.reader).await else { return };
+    // A secret is better gone too early than kept for too long, and what is left says that the call was made.
+    if let Ok(now) = system.clock.now(&system.db.reader).await {
+        note("secret replies", secrets(system, now).await);
+    }
+    let Ok(Some(now)) = watch::time_to_destroy(system).await else { return };
     note("idempotency_record", replies(system, now).await);
-    note("secret replies", secrets(system, now).await);
     note("refresh_token", refresh_tokens(system, now - SESSIONS_KEPT).await);
     note("session", sessions(system, now - SESSIONS_KEPT).await);
     note("login_throttle", failures(system, now - FAILURES_KEPT).await);

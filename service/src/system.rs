@@ -2,7 +2,7 @@
 
 use crate::{
     activity::Activity,
-    clock::{Clock, Entropy},
+    clock::{Clock, Entropy, watch::Watch},
     connection::Patience,
     db::Db,
     head::Heads,
@@ -15,6 +15,7 @@ use crate::{
     upstream::{Upstream, UpstreamSettings},
     vault::DataKeys,
 };
+use chrono::{DateTime, Utc};
 
 /// Settings of the service layer that an operator may change.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +37,8 @@ pub struct System {
     pub db: Db,
     /// Time.
     pub clock: Clock,
+    /// What is known of clocks.
+    pub watch: Watch,
     /// Randomness.
     pub entropy: Entropy,
     /// The configured secrets.
@@ -63,6 +66,12 @@ pub struct System {
 }
 
 impl System {
+    /// The time by the database, as far as it is known without asking: for what is checked without a statement. All instances
+    /// agree on it, whatever their own clocks say.
+    pub fn time(&self) -> DateTime<Utc> {
+        self.watch.corrected(&self.clock)
+    }
+
     /// Puts the means together.
     pub fn new(
         db: Db,
@@ -76,6 +85,7 @@ impl System {
         Ok(Self {
             db,
             clock,
+            watch: Watch::default(),
             entropy,
             secrets,
             issuer,

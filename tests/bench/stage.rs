@@ -167,6 +167,7 @@ impl Stage {
             log_floor: 0,
             last_t: DateTime::UNIX_EPOCH,
             next_release_at: None,
+            ahead_until: None,
             audit_seq: 0,
             audit_hash: vec![0; 32],
         };

@@ -229,7 +229,8 @@ async fn reset(world: Shared, limit: Arc<Limit>) -> Option<Bar> {
         tx.lock(&BTreeSet::from([limit.organization_id])).await?;
         tx.point("reads the window").await?;
         let last = world.get().heads.get(&limit.organization_id).map(|head| head.last_t);
-        let start = window::start(limit.period, last.map_or(now, |last| last.max(now)));
+        let start =
+            window::start(limit.period, last.map_or(now, |last| service::clock::decision_time(now, last)));
         let key = WindowKey { limit: limit.id, subject: limit.subject_id, start };
         tx.finish(Effect::Forgive(key)).await
     }

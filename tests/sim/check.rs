@@ -4,12 +4,16 @@ use crate::{
     naive,
     world::{Commit, Name, Rows},
 };
-use chrono::DateTime;
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
+    id::OrganizationId,
     reservation,
     status::{Metric, Mode, ReservationState},
 };
-use service::meter::{command::Attempt, ledger::WindowKey};
+use service::meter::{
+    command::Attempt,
+    ledger::{Step, WindowKey},
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -36,7 +40,8 @@ pub enum Invariant {
     I8,
     /// Without contention and faults, with something left, calls are granted.
     I9,
-    /// The time of an organization does not go back, nor behind its last commit.
+    /// The time of an organization is never behind its last commit. Behind its last decision it goes only if that was of a wrong
+    /// time, which is noted; and it is never far from the clock.
     Time,
 }
 
@@ -67,7 +72,7 @@ pub fn rows(commit: &Commit, said: &Said) -> Verdict {
     for name in &changed {
         let before = commit.before.reservations.get(name);
         closed_stays(before, &commit.after.reservations[name])?;
-        released(commit, &commit.after.reservations[name])?;
+        released(commit, before, &commit.after.reservations[name])?;
         fresh(commit, before, &commit.after.reservations[name])?;
         events(&commit.after, *name, said)?;
     }
@@ -87,12 +92,26 @@ pub fn changed(commit: &Commit) -> Vec<Name> {
 
 fn time(commit: &Commit) -> Verdict {
     let Some(told) = &commit.told else { return Ok(()) };
-    for organization in told.last_t.keys().filter(|id| **id != entity::id::OrganizationId::PLATFORM) {
-        let at = told.time(*organization);
-        for (what, earlier) in [("last decision", &commit.last_t), ("last commit", &commit.since)] {
-            let earlier = earlier.get(organization).copied().unwrap_or(DateTime::UNIX_EPOCH);
-            let text = || format!("{organization} decides at {at}, and its {what} was at {earlier}");
-            hold(at >= earlier, Invariant::Time, text)?;
+    for organization in told.last_t.keys().filter(|id| **id != OrganizationId::PLATFORM) {
+        let (at, minute) = (told.time(*organization), TimeDelta::minutes(1));
+        let of = |times: &BTreeMap<OrganizationId, DateTime<Utc>>| {
+            times.get(organization).copied().unwrap_or(DateTime::UNIX_EPOCH)
+        };
+        let (last, since) = (of(&commit.last_t), of(&commit.since));
+        let wrong = last - told.clock > minute;
+        let text = |what: &str, time| format!("{organization} decides at {at}, and {what} {time}");
+        hold(wrong || at >= last, Invariant::Time, || text("its last decision was at", last))?;
+        hold(at >= since, Invariant::Time, || text("its last commit was at", since))?;
+        let near = at <= told.clock + minute;
+        hold(near, Invariant::Time, || text("the clock shows", told.clock))?;
+        let noted = commit.steps.iter().filter(|step| step.organization == *organization);
+        let expected = wrong.then_some(Step { organization: *organization, from: last, to: told.clock });
+        let same = noted.copied().eq(expected);
+        hold(same, Invariant::Time, || text("what was noted of its clock is not", last))?;
+        let own = commit.after.reservations.values().filter(|row| row.organization_id == *organization);
+        for row in own.filter(|row| row.state == ReservationState::Held) {
+            let from = row.counted_from.unwrap_or(row.created_at);
+            hold(from <= at, Invariant::Time, || text("an open call is counted from", from))?;
         }
     }
     Ok(())
@@ -107,15 +126,17 @@ fn closed_stays(before: Option<&Arc<reservation::Model>>, after: &reservation::M
 }
 
 /// Nothing is released before its time.
-fn released(commit: &Commit, row: &reservation::Model) -> Verdict {
+fn released(commit: &Commit, before: Option<&Arc<reservation::Model>>, row: &reservation::Model) -> Verdict {
     if row.state != ReservationState::Held {
         return Ok(());
     }
     let Some(at) = commit.told.as_ref().map(|told| told.time(row.organization_id)) else { return Ok(()) };
     let still = |metric| naive::holds(metric, row.expires_at, row.terms.release_after, at);
     let concurrent = row.legs.0.iter().any(|leg| leg.metric == Metric::Concurrency);
-    let early = row.released >= 1 && concurrent && still(Metric::Concurrency)
-        || row.released >= 2 && still(Metric::Requests);
+    // What was released by a clock that was ahead stays so.
+    let before = before.map_or(0, |row| row.released);
+    let early = before < 1 && row.released >= 1 && concurrent && still(Metric::Concurrency)
+        || before < 2 && row.released >= 2 && still(Metric::Requests);
     hold(!early, Invariant::I2, || format!("released before its time, at {at}: {row:?}"))
 }
 
@@ -124,8 +145,9 @@ fn fresh(commit: &Commit, before: Option<&Arc<reservation::Model>>, row: &reserv
     if before.is_some() || row.state != ReservationState::Held {
         return Ok(());
     }
-    let last = commit.last_t.get(&row.organization_id).copied().unwrap_or(DateTime::UNIX_EPOCH);
-    hold(row.created_at >= last, Invariant::Time, || format!("made before {last}: {row:?}"))?;
+    if let Some(at) = commit.told.as_ref().map(|told| told.time(row.organization_id)) {
+        hold(row.created_at == at, Invariant::Time, || format!("decided at {at}: {row:?}"))?;
+    }
     for leg in &row.legs.0 {
         let start = naive::window(leg.period, row.created_at).map(|start| start.timestamp_micros());
         let text = || format!("made at {}, and holds of another window: {leg:?}", row.created_at);

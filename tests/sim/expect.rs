@@ -17,7 +17,7 @@ use service::{
     meter::{
         Asker, Call, Question, Task,
         command::{Attempt, Command, Naming},
-        ledger::WindowKey,
+        ledger::{LEDGER_BEGINS, WindowKey},
     },
 };
 use std::collections::BTreeMap;
@@ -67,7 +67,8 @@ impl Expect<'_> {
     }
 
     fn row(&self, name: Name) -> Option<Booked> {
-        let there = || self.before.reservations.get(&name).map(|row| Booked::of(row));
+        let at = self.told.time(name.0);
+        let there = || self.before.reservations.get(&name).map(|row| Booked::of(row).at(at));
         self.booked.get(&name).cloned().or_else(there)
     }
 
@@ -121,6 +122,8 @@ impl Expect<'_> {
             tokens: worst.tokens,
             cost,
             exact: true,
+            from: None,
+            released: 0,
         }
     }
 
@@ -286,7 +289,10 @@ impl Expect<'_> {
             ReservationState::Settled => Err("already_settled"),
             ReservationState::Held if row.expires <= at => Err("reservation_expired"),
             ReservationState::Held => {
-                row.expires = row.expires.max(at + TimeDelta::seconds(seconds));
+                let until = at + TimeDelta::seconds(seconds);
+                if until > row.expires {
+                    (row.expires, row.from) = (until, Some(at));
+                }
                 let extended = Outcome::Extended(naming.reservation, row.expires);
                 self.booked.insert((naming.organization, naming.reservation), row);
                 Ok(extended)
@@ -310,6 +316,9 @@ impl Expect<'_> {
         }
         if naive::made(id) > now + TimeDelta::minutes(5) {
             return Err("in_the_future");
+        }
+        if naive::made(id) < LEDGER_BEGINS {
+            return Err("too_old");
         }
         let at = naive::made(id).min(now);
         let nothing = Worst { tokens: (0, 0), worth: Worth::Nothing, candidates: Vec::new() };
@@ -358,5 +367,7 @@ fn tombstone(at: DateTime<Utc>) -> Booked {
         tokens: (0, 0),
         cost: None,
         exact: false,
+        from: None,
+        released: 0,
     }
 }

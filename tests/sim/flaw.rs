@@ -48,6 +48,10 @@ pub enum Flaw {
     OverrunDropped,
     AttemptDropped,
     UnknownFree,
+    ClockNeverBack,
+    CallsLeftAhead,
+    StepUnnoted,
+    PrunedByWrongClock,
 }
 
 /// A transaction with a flaw, or none.
@@ -81,6 +85,7 @@ impl Flawed {
         let mut world = self.tx.world.get();
         let told = Told {
             now: moment.now,
+            clock: self.tx.clock,
             last_t: moment.heads.iter().map(|head| (head.organization, head.last_t)).collect(),
             platform: world.platform(),
             commits: world.commits,
@@ -127,13 +132,14 @@ impl Flawed {
                 for row in writes.reservations.iter_mut().filter(|row| row.state == ReservationState::Held) {
                     if row.released > 0 {
                         (row.released, row.release_at) = (0, Some(row.expires_at));
-                        if let Some((at, next)) = writes.heads.get_mut(&row.organization_id) {
-                            *next = Some(next.map_or(*at, |next| next.min(*at)));
+                        if let Some(tick) = writes.heads.get_mut(&row.organization_id) {
+                            let (at, next) = (tick.last_t, &mut tick.next_release_at);
+                            *next = Some(next.map_or(at, |next| next.min(at)));
                         }
                     }
                 }
             }
-            Flaw::ReleaseForgotten => writes.heads.values_mut().for_each(|(_, next)| *next = None),
+            Flaw::ReleaseForgotten => writes.heads.values_mut().for_each(|tick| tick.next_release_at = None),
             Flaw::HeldNotReturned => {
                 let settles = writes.reservations.iter().any(|row| row.state == ReservationState::Settled);
                 let world = self.tx.world.get();
@@ -145,6 +151,7 @@ impl Flawed {
             }
             Flaw::OverrunDropped => cap(writes),
             Flaw::UnknownFree => forgive(writes),
+            Flaw::StepUnnoted => writes.steps.clear(),
             Flaw::AttemptDropped => writes.events.retain(|event| event.attempt == 0),
             _ => {}
         }
@@ -202,6 +209,11 @@ impl Transaction for Flawed {
         match self.flaw {
             Flaw::ClockBeforeLock => moment.now = self.began,
             Flaw::RestoreUnnoticed | Flaw::StartUnnoticed => moment.started = None,
+            // As it once was: the time of the last decision is waited for, however long that takes.
+            Flaw::ClockNeverBack => {
+                let last = moment.heads.iter().map(|head| head.last_t).max();
+                moment.now = last.map_or(moment.now, |last| last.max(moment.now));
+            }
             _ => {}
         }
         for head in &mut moment.heads {
@@ -251,6 +263,15 @@ impl Transaction for Flawed {
             _ => {}
         }
         Ok(rows)
+    }
+
+    async fn later(
+        &mut self,
+        organization: OrganizationId,
+        at: DateTime<Utc>,
+    ) -> Read<Vec<reservation::Model>> {
+        let rows = self.tx.later(organization, at).await?;
+        Ok(if self.flaw == Flaw::CallsLeftAhead { Vec::new() } else { rows })
     }
 
     async fn events(&mut self, named: &Named) -> Read<Vec<usage_event::Model>> {

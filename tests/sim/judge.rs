@@ -113,13 +113,15 @@ impl Judge {
     fn books(commit: &Commit, expect: &Expect<'_>, answered: &[Answered]) -> Verdict {
         let nothing = expect.booked.is_empty();
         for (name, booked) in &expect.booked {
-            let after = commit.after.reservations.get(name).map(|row| Booked::of(row));
+            let after = commit.after.reservations.get(name).map(|row| Booked::of(row).whole());
             let text = || format!("{name:?} is\n  {after:?}\n  and must be\n  {booked:?}");
-            hold(after.as_ref() == Some(booked), Invariant::I6, text)?;
+            hold(after == Some(booked.clone().whole()), Invariant::I6, text)?;
         }
         for name in check::changed(commit) {
             let (before, after) = (commit.before.reservations.get(&name), &commit.after.reservations[&name]);
-            let only_released = before.is_some_and(|before| Booked::of(before) == Booked::of(after));
+            let at = expect.told.time(name.0);
+            let same = |before| Booked::of(before).at(at).whole() == Booked::of(after).whole();
+            let only_released = before.is_some_and(|before| same(before));
             let known = expect.booked.contains_key(&name) || only_released;
             hold(known, Invariant::I6, || format!("nobody asked for {name:?}: {after:?}"))?;
         }

@@ -1,7 +1,8 @@
 //! The simulation: the decisions and batches of production (`service::meter::round`) against a simulated database and clock. Two
 //! to five instances work on it; they crash at any await, replies are lost before and after commits, connections die and the
 //! database notices later, clients repeat themselves to whichever instance, settle and void too late or too early,
-//! administrators change, revoke, reset and restore in between, and the clock passes the ends of windows and steps back.
+//! administrators change, revoke, reset and restore in between, the clock passes the ends of windows and steps back, and it jumps by
+//! minutes, hours and years, both ways.
 //! Everything is drawn from one seed. After every step the invariants I1 to I9 must hold, and every answer must be the
 //! one that naive rules give. What the broken variants do ([`flaw`]) must be noticed.
 //!
@@ -132,4 +133,8 @@ flaws! {
     overrun_dropped OverrunDropped: I3 | I6;
     attempt_dropped AttemptDropped: I7;
     unknown_free UnknownFree: I6;
+    clock_never_back ClockNeverBack: Time;
+    calls_left_ahead CallsLeftAhead: Time | I6 | I2;
+    step_unnoted StepUnnoted: Time;
+    pruned_by_wrong_clock PrunedByWrongClock: I3;
 }

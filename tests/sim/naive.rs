@@ -45,9 +45,37 @@ pub struct Booked {
     pub tokens: (i64, i64),
     pub cost: Option<(i64, String)>,
     pub exact: bool,
+    /// From when on its time is counted, if that is not when it was made.
+    pub from: Option<DateTime<Utc>>,
+    /// What of it has been released: nothing, its place among the open calls, everything.
+    pub released: i32,
+}
+
+/// When an open call ends at a time: one that is counted from a moment yet to come ends as long after now.
+pub fn ends(from: DateTime<Utc>, expires: DateTime<Utc>, at: DateTime<Utc>) -> DateTime<Utc> {
+    if from > at { at + (expires - from) } else { expires }
+}
+
+/// Whether something was released, and so is not held any more, whatever the clock says afterwards.
+pub fn is_released(released: i32, metric: Metric) -> bool {
+    released >= 2 || released == 1 && metric == Metric::Concurrency
 }
 
 impl Booked {
+    /// The same at a time that may be before it was made.
+    pub fn at(self, at: DateTime<Utc>) -> Self {
+        let from = self.from.unwrap_or(self.made);
+        if self.state != ReservationState::Held || from <= at {
+            return self;
+        }
+        Self { expires: ends(from, self.expires, at), from: Some(at), ..self }
+    }
+
+    /// The same, whatever of it was released.
+    pub fn whole(self) -> Self {
+        Self { released: 0, ..self }
+    }
+
     /// What a row says.
     pub fn of(row: &reservation::Model) -> Self {
         let part = |leg: &entity::ledger::Leg| Part {
@@ -77,6 +105,8 @@ impl Booked {
             tokens: (terms.input_tokens, terms.output_tokens),
             cost: terms.cost.clone(),
             exact: terms.exact,
+            from: row.counted_from,
+            released: row.released,
         }
     }
 }

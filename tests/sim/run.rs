@@ -93,6 +93,7 @@ pub fn run(seed: u64, flaw: Flaw) -> Result<Seen, Box<Failure>> {
 
 struct Run {
     world: Shared,
+    flaw: Flaw,
     instances: Vec<Instance>,
     admins: Vec<admin::Work>,
     crowd: Crowd,
@@ -109,7 +110,7 @@ impl Run {
         let world = Shared::new(world);
         let instances = (0..count).map(|n| Instance::new(n, &world, flaw)).collect();
         let (admins, crowd, judge) = (Vec::new(), Crowd::default(), Judge::default());
-        Self { world, instances, admins, crowd, judge, step: 0, seen: Seen::default() }
+        Self { world, flaw, instances, admins, crowd, judge, step: 0, seen: Seen::default() }
     }
 
     fn all(&mut self) -> Result<Seen, Violation> {
@@ -159,6 +160,7 @@ impl Run {
                 }
             }
             39..=41 => drop(self.world.get().notice()),
+            43 => self.world.get().prune(self.flaw == Flaw::PrunedByWrongClock)?,
             42 if self.world.get().dice.one_in(6) => self.restore()?,
             _ => {
                 let which = self.some();
@@ -172,10 +174,15 @@ impl Run {
         self.world.get().dice.below(self.instances.len())
     }
 
-    /// Time passes: a little, up to just before the end of a window, over it, or, after a failover, back.
+    /// Time passes: a little, up to just before the end of a window, over it, or, after a failover, back. Seldom the clock is
+    /// set to another time, and set right again.
     fn pass(&mut self) {
         let mut world = self.world.get();
         let now = world.now;
+        let seldom = if world.ahead == TimeDelta::zero() { 30 } else { 8 };
+        if world.dice.one_in(seldom) {
+            return world.jump();
+        }
         let periods = [Period::Minute, Period::Minute, Period::Hour, Period::Day, Period::Month];
         let by = match world.dice.below(12) {
             0 => {

@@ -53,13 +53,16 @@ impl Expect<'_> {
             }
             let own = |leg: &&entity::ledger::Leg| (leg.limit, leg.window) == (limit.id, micros);
             for leg in row.legs.0.iter().filter(own) {
-                let lasts = naive::holds(leg.metric, row.expires_at, row.terms.release_after, at);
+                let end = naive::ends(row.counted_from.unwrap_or(row.created_at), row.expires_at, at);
+                let lasts = naive::holds(leg.metric, end, row.terms.release_after, at)
+                    && !naive::is_released(row.released, leg.metric);
                 add(row.state, leg.held, leg.used, lasts);
             }
         }
         for (_, row) in self.booked.iter().filter(|(name, _)| name.0 == organization) {
             for part in row.parts.iter().filter(|part| (part.limit, part.window) == (limit.id, start)) {
-                let lasts = naive::holds(part.metric, row.expires, row.release_after, at);
+                let lasts = naive::holds(part.metric, row.expires, row.release_after, at)
+                    && !naive::is_released(row.released, part.metric);
                 add(row.state, part.held, part.used, lasts);
             }
         }

@@ -9,15 +9,17 @@ use crate::{
 use chrono::{DateTime, Utc};
 use entity::{
     id::{OrganizationId, ReservationId},
-    limit_window, reservation, usage_event,
+    limit_window, reservation,
+    status::ReservationState,
+    usage_event,
 };
 use sea_orm::{DbErr, RuntimeErr, error::ConnAcquireErr};
 use service::{
     Error, Result,
     meter::{
         head::{Head, Moment},
-        ledger::{WindowKey, Writes},
-        store::{Credentials, Due, Found, Known, Missing, Named, Parents, Read, Store, Transaction},
+        ledger::{Step as StepBack, WindowKey, Writes},
+        store::{Credentials, Due, Found, Known, LATER, Missing, Named, Parents, Read, Store, Transaction},
     },
     price::resolve::Prices,
 };
@@ -55,6 +57,8 @@ pub struct SimTx {
     pub world: Shared,
     pub who: Who,
     pub told: Option<Told>,
+    /// The time that the clock showed when the heads were read.
+    pub clock: DateTime<Utc>,
     /// The policy of an earlier moment, where a flaw has it that way.
     pub seen: Option<(Arc<Policy>, BTreeMap<OrganizationId, HeadRow>)>,
     id: u64,
@@ -111,6 +115,10 @@ impl Store for Db {
     fn id(&self, at: DateTime<Utc>) -> ReservationId {
         ReservationId::new(self.world.get().dice.timed(at.timestamp_millis()))
     }
+
+    fn alarm(&self, steps: &[StepBack]) {
+        self.world.note(|| format!("the clock was wrong: {steps:?}"));
+    }
 }
 
 impl SimTx {
@@ -120,7 +128,20 @@ impl SimTx {
             (world.begin(), world.started)
         };
         let (told, seen, writes) = (None, None, Writes::default());
-        Self { world: world.clone(), who, told, seen, id, started, reads, writes, flying: false, over: false }
+        let clock = DateTime::UNIX_EPOCH;
+        Self {
+            world: world.clone(),
+            who,
+            told,
+            clock,
+            seen,
+            id,
+            started,
+            reads,
+            writes,
+            flying: false,
+            over: false,
+        }
     }
 
     /// A point at which anything may happen.
@@ -223,6 +244,7 @@ impl SimTx {
             changes: later.map(|(_, kind, subject)| (*kind, *subject)).collect(),
             last_t: now.last_t,
             next_release_at: now.next_release,
+            ahead_until: now.ahead_until,
         })
     }
 }
@@ -268,6 +290,8 @@ impl Transaction for SimTx {
         let world = self.world.get();
         let heads = known.iter().filter_map(|(id, version)| self.head(&world, *id, *version)).collect();
         let (now, started) = (world.now, Some(world.started));
+        drop(world);
+        self.clock = now;
         Ok(Moment { began: Instant::now(), now, started, heads })
     }
 
@@ -293,6 +317,22 @@ impl Transaction for SimTx {
             due.next.insert(*organization, later.into_iter().filter_map(|row| row.release_at).min());
         }
         Ok(due)
+    }
+
+    async fn later(
+        &mut self,
+        organization: OrganizationId,
+        at: DateTime<Utc>,
+    ) -> Read<Vec<reservation::Model>> {
+        self.point("reads calls of a later time").await?;
+        let world = self.world.get();
+        let later = |row: &&Arc<reservation::Model>| {
+            row.organization_id == organization
+                && row.state == ReservationState::Held
+                && row.counted_from.unwrap_or(row.created_at) > at
+        };
+        let rows = world.rows.reservations.values().filter(later);
+        Ok(rows.map(|row| reservation::Model::clone(row)).take(LATER).collect())
     }
 
     async fn reservations(&mut self, named: &Named) -> Read<Vec<reservation::Model>> {

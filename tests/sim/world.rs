@@ -2,15 +2,22 @@
 //! dead to their instances while the database still works for them. Whatever is committed is kept as a [`Commit`] until
 //! it has been judged.
 
-use crate::{dice::Dice, policy::Policy};
+use crate::{
+    check::{Invariant, Verdict, hold},
+    dice::Dice,
+    policy::Policy,
+};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
+    clock_watch,
     id::{OrganizationId, ReservationId},
     limit_window, reservation, usage_event,
 };
 use service::{
+    clock::watch,
     head::PolicyKind,
-    meter::ledger::{WindowKey, Writes},
+    limit::window,
+    meter::ledger::{Step, Tick, WindowKey, Writes},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -38,12 +45,15 @@ pub struct HeadRow {
     pub log: Vec<(i64, PolicyKind, Uuid)>,
     pub last_t: DateTime<Utc>,
     pub next_release: Option<DateTime<Utc>>,
+    pub ahead_until: Option<DateTime<Utc>>,
 }
 
 /// What a batch was told when it read the heads, and when that was.
 #[derive(Debug, Clone)]
 pub struct Told {
     pub now: DateTime<Utc>,
+    /// The time that the clock really showed.
+    pub clock: DateTime<Utc>,
     pub last_t: BTreeMap<OrganizationId, DateTime<Utc>>,
     /// The version of the platform's policy, which a batch does not lock.
     pub platform: (i64, i64),
@@ -54,7 +64,8 @@ pub struct Told {
 impl Told {
     /// The time that a batch decides by.
     pub fn time(&self, organization: OrganizationId) -> DateTime<Utc> {
-        self.last_t.get(&organization).map_or(self.now, |last| self.now.max(*last))
+        let waits = |last: &&DateTime<Utc>| **last - self.now <= TimeDelta::minutes(1);
+        self.last_t.get(&organization).filter(waits).map_or(self.now, |last| self.now.max(*last))
     }
 }
 
@@ -92,6 +103,8 @@ pub struct Commit {
     pub since: BTreeMap<OrganizationId, DateTime<Utc>>,
     /// Whether the platform's policy was the same from the reading of the heads on.
     pub steady: bool,
+    /// Clocks that were wrong, as it was noted.
+    pub steps: Vec<Step>,
 }
 
 /// A connection that is dead to its instance.
@@ -116,6 +129,12 @@ pub struct World {
     /// Nothing fails any more.
     pub calm: bool,
     pub now: DateTime<Utc>,
+    /// How far the clock is ahead of the right time, and how far it has jumped since an instance looked.
+    pub ahead: TimeDelta,
+    drift: TimeDelta,
+    /// When an instance last looked after a jump, and what instances have seen of the clock.
+    shaken: DateTime<Utc>,
+    watch: clock_watch::Model,
     /// The lowest that the clock was since each organization's last commit, which was no earlier than this.
     pub since: BTreeMap<OrganizationId, DateTime<Utc>>,
     pub started: DateTime<Utc>,
@@ -165,6 +184,10 @@ impl World {
             dice,
             calm: false,
             now,
+            ahead: TimeDelta::zero(),
+            drift: TimeDelta::zero(),
+            shaken: begin - TimeDelta::days(10),
+            watch: watch::seen(None, now, None),
             since: BTreeMap::new(),
             started: begin,
             policy: Arc::default(),
@@ -192,8 +215,10 @@ impl World {
     pub fn open(&mut self, organization: OrganizationId) {
         let tag = self.dice.bits().cast_signed();
         let (log, last_t) = (Vec::new(), DateTime::UNIX_EPOCH);
-        self.heads
-            .insert(organization, HeadRow { version: 0, tag, floor: 0, log, last_t, next_release: None });
+        self.heads.insert(
+            organization,
+            HeadRow { version: 0, tag, floor: 0, log, last_t, next_release: None, ahead_until: None },
+        );
     }
 
     /// Lets time pass, or steps back.
@@ -202,6 +227,52 @@ impl World {
         let now = self.now;
         self.since.values_mut().for_each(|since| *since = (*since).min(now));
         self.note(|| format!("the clock goes {by}, to {now}"));
+    }
+
+    /// The clock jumps: by minutes, hours or years, back or ahead; half of the time back to where it was.
+    pub fn jump(&mut self) {
+        let by = if self.ahead != TimeDelta::zero() && self.dice.one_in(2) {
+            -self.ahead
+        } else {
+            let far = [TimeDelta::minutes(4), TimeDelta::hours(1), TimeDelta::days(100)][self.dice.below(3)];
+            let by = far * i32::try_from(self.dice.between(1, 12)).unwrap();
+            if self.dice.one_in(3) { -by } else { by }
+        };
+        self.ahead += by;
+        self.drift += by;
+        self.turn(by);
+    }
+
+    /// An instance looks at the clock, and removes what is old if it may: a window that is over. Whatever the clock says, no
+    /// window may go that is not over by the right time.
+    pub fn prune(&mut self, careless: bool) -> Verdict {
+        // One that has just started has not seen the jump itself.
+        let here = (!self.dice.one_in(3)).then_some(self.drift);
+        let jump = watch::jump(Some(&self.watch), self.now, here);
+        self.watch = watch::seen(Some(&self.watch), self.now, jump);
+        // Some minutes are no jump, and a clock that has run for a day is believed.
+        let drift = std::mem::take(&mut self.drift);
+        if drift.abs() > TimeDelta::minutes(5) {
+            self.shaken = self.now;
+        } else {
+            self.ahead -= drift;
+        }
+        if self.now - self.shaken >= TimeDelta::hours(24) {
+            self.ahead = TimeDelta::zero();
+        }
+        if !careless && !watch::is_steady(Some(&self.watch), self.now) {
+            return Ok(());
+        }
+        let right = self.now - self.ahead;
+        for key in self.rows.windows.keys() {
+            let end =
+                self.policy.limits.get(&key.limit).and_then(|limit| window::end(limit.period, key.start));
+            let Some(end) = end.filter(|end| *end <= self.now) else { continue };
+            hold(end <= right, Invariant::I3, || {
+                format!("{key:?} is removed at {right}, and ends at {end}")
+            })?;
+        }
+        Ok(())
     }
 
     /// The version and the tag of the platform's policy.
@@ -270,6 +341,7 @@ impl World {
         let since = self.since.clone();
         let told_of = told.iter().flat_map(|told| told.last_t.keys());
         self.since.extend(told_of.map(|id| (*id, self.now)));
+        let steps = if let Effect::Batch(writes) = &effect { writes.steps.clone() } else { Vec::new() };
         let steady = told.as_ref().is_some_and(|told| told.platform == self.platform());
         match effect {
             Effect::Batch(writes) => self.write(&writes),
@@ -282,7 +354,7 @@ impl World {
         }
         self.commits += 1;
         let after = self.rows.clone();
-        self.fresh.push(Commit { who, known, told, before, after, policy, last_t, since, steady });
+        self.fresh.push(Commit { who, known, told, before, after, policy, last_t, since, steady, steps });
     }
 
     /// What a batch writes, as the database does it: rows that are there keep what is not written again.
@@ -305,6 +377,7 @@ impl World {
                     expires_at: row.expires_at,
                     release_at: row.release_at,
                     closed_at: row.closed_at,
+                    counted_from: row.counted_from,
                     ..reservation::Model::clone(there)
                 },
             };
@@ -314,9 +387,10 @@ impl World {
             let name = (event.organization_id, event.id);
             Arc::make_mut(rows.events.entry(name).or_default()).push(event.clone());
         }
-        for (organization, (at, next)) in &writes.heads {
+        for (organization, tick) in &writes.heads {
+            let Tick { last_t, next_release_at, ahead_until } = *tick;
             if let Some(head) = self.heads.get_mut(organization) {
-                (head.last_t, head.next_release) = (*at, *next);
+                (head.last_t, head.next_release, head.ahead_until) = (last_t, next_release_at, ahead_until);
             }
         }
     }
@@ -360,8 +434,8 @@ impl World {
         for (organization, old) in heads {
             let (tag, more) = (self.dice.bits().cast_signed(), self.dice.between(0, 3));
             let Some(head) = self.heads.get_mut(&organization) else { continue };
-            let (last_t, next_release) = (head.last_t, head.next_release);
-            *head = HeadRow { tag, last_t, next_release, ..old };
+            let (last_t, next_release, ahead_until) = (head.last_t, head.next_release, head.ahead_until);
+            *head = HeadRow { tag, last_t, next_release, ahead_until, ..old };
             for _ in 0..more {
                 head.version += 1;
                 head.log.push((head.version, PolicyKind::Organization, organization.uuid()));

@@ -105,6 +105,7 @@ pub fn reservation(organization_id: OrganizationId, id: ReservationId) -> reserv
         expires_at,
         release_at: Some(expires_at + TimeDelta::hours(24)),
         closed_at: None,
+        counted_from: None,
     }
 }
 

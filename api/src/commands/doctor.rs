@@ -9,7 +9,7 @@ use anyhow::bail;
 use sea_orm::{ConnectionTrait, Statement, TryGetable};
 use service::{
     checks,
-    clock::Clock,
+    clock::{Clock, watch},
     db::{self, Db, LEAST_CONNECTIONS, MONTHS_AHEAD, Pool},
     presence, vault,
 };
@@ -17,8 +17,8 @@ use std::{fs, path::Path};
 
 /// The oldest Postgres that is supported.
 const OLDEST_SERVER: i64 = 150_000;
-/// How far the clocks of machine and database may be apart before access tokens suffer.
-const LARGEST_SKEW: i64 = 2_000;
+/// How far the clocks of machine and database may be apart, in milliseconds.
+const LARGEST_SKEW: i64 = watch::SKEW.num_milliseconds();
 
 /// What was found, a line each.
 #[derive(Default)]
@@ -64,9 +64,14 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
 
 async fn examine(config: &Config, db: &Db, report: &mut Report) {
     report.note("database", db.ping().await.map(|()| "answers".into()).map_err(|error| error.to_string()));
-    report.note("schema", current(db).await);
+    let schema = current(db).await;
+    let whole = schema.is_ok();
+    report.note("schema", schema);
     report.note("secrets", secrets(config, db).await);
     report.note("data keys", data_keys(config, db).await);
+    if whole {
+        report.note("clock history", history(db).await);
+    }
     match config.database {
         Database::Sqlite { .. } => {
             report.note("journal_mode", pragma::<String>(db, "journal_mode", &"wal".into()).await);
@@ -87,8 +92,11 @@ async fn examine(config: &Config, db: &Db, report: &mut Report) {
     }
 }
 
-async fn writes(db: &Db) -> Result<String, String> {
-    db.verify_writable().await.map(|()| "are kept".into()).map_err(|fault| fault.to_string())
+/// Whether the database's clock has run evenly.
+async fn history(db: &Db) -> Result<String, String> {
+    let now = Clock::System.now(&db.writer).await.map_err(|error| error.to_string())?;
+    let faults = watch::faults(db, now).await.map_err(|error| error.to_string())?;
+    if faults.is_empty() { Ok("even".into()) } else { Err(faults.join("; ")) }
 }
 
 async fn ask<T: TryGetable>(db: &Pool, sql: String) -> Result<T, String> {
@@ -178,7 +186,7 @@ async fn skew(db: &Pool) -> Result<String, String> {
 async fn writes(db: &Db) -> Result<String, String> {
     match db::read_only(&db.writer).await.map_err(|error| error.to_string())? {
         Some(why) => Err(why.into()),
-        None => Ok("taken".into()),
+        None => db.verify_writable().await.map(|()| "are kept".into()).map_err(|fault| fault.to_string()),
     }
 }
 

@@ -2,7 +2,9 @@
 
 use api::state::AppState;
 use service::{
-    activity, db, housekeeping,
+    activity,
+    clock::watch,
+    db, housekeeping,
     presence::{self, Presence},
 };
 use std::time::Duration;
@@ -12,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const FLUSH: Duration = Duration::from_secs(5);
 const HOUSEKEEPING: Duration = Duration::from_secs(45);
 /// How often it is looked whether the database keeps what is written, also where nobody asks whether the server is ready.
-const WATCH: Duration = Duration::from_secs(5);
+const TRIAL: Duration = Duration::from_secs(5);
 /// How often it is looked whether the ledgers have their partitions for a year to come.
 const PARTITIONS: Duration = Duration::from_hours(1);
 /// How often it is looked whether it is time to ask the price feed.
@@ -25,8 +27,8 @@ pub fn start(state: &AppState, presence: &Presence, stop: &CancellationToken) ->
     tracker.spawn(every(FLUSH, stop.clone(), move || flush(flushing.clone())));
     let keeping = state.clone();
     tracker.spawn(every(HOUSEKEEPING, stop.clone(), move || keep(keeping.clone())));
-    let watching = state.clone();
-    tracker.spawn(every(WATCH, stop.clone(), move || watch(watching.clone())));
+    let trying = state.clone();
+    tracker.spawn(every(TRIAL, stop.clone(), move || try_writing(trying.clone())));
     let preparing = state.clone();
     tracker.spawn(every(PARTITIONS, stop.clone(), move || prepare(preparing.clone())));
     let (serving, presence) = (state.clone(), presence.clone());
@@ -58,7 +60,7 @@ async fn flush(state: AppState) {
     }
 }
 
-async fn watch(state: AppState) {
+async fn try_writing(state: AppState) {
     // What is found is in the log already, once.
     let _ = state.system.db.verify_writable().await;
 }
@@ -95,6 +97,9 @@ async fn feed(state: AppState) {
 }
 
 async fn keep(state: AppState) {
+    if let Err(error) = watch::beat(&state.system).await {
+        tracing::warn!(%error, "the database's clock could not be watched");
+    }
     housekeeping::round(&state.system).await;
     state.throttle.tidy();
     if let Some(metrics) = &state.metrics {

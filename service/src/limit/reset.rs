@@ -2,7 +2,7 @@
 //! have used can still be checked against the events.
 
 use super::{LimitWindow, edit::changeable, read::windows_of, window::start};
-use crate::{Ctx, Error, Result, Unit, head};
+use crate::{Ctx, Error, Result, Unit, clock::decision_time, head};
 use chrono::{DateTime, Utc};
 use entity::{
     id::LimitId,
@@ -20,10 +20,10 @@ pub async fn reset(ctx: &Ctx, id: LimitId) -> Result<LimitWindow> {
         let message = "it counts nothing that could be forgiven";
         return Err(Error::InvalidState("nothing_to_reset", message.into()));
     }
-    // Decisions write windows under this lock, by a clock that never goes back. A window that is read after it stays as it
+    // Decisions write windows under this lock, by the time of their organization. A window that is read after it stays as it
     // was read.
     let head = head::lock(&unit.tx, ctx.scope.organization).await?;
-    let begin = start(limit.period, Ord::max(unit.now, head.last_t));
+    let begin = start(limit.period, decision_time(unit.now, head.last_t));
     let row = forgive(&mut unit, &limit, begin).await?;
     unit.commit(LimitWindow::of(&limit, &row)).await
 }

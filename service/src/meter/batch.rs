@@ -2,10 +2,11 @@
 //! begin after its requests arrived and, of what may be written, under the lock of the organizations' heads.
 
 use super::{
+    ahead::Ahead,
     cache::Cache,
     command::Command,
     head::Moment,
-    ledger::{Counters, Ledger, WindowKey},
+    ledger::{Counters, Ledger, Tick, WindowKey},
     question::{Asker, Question},
     rule::Rules,
     store::{Due, Known, Missing, Named, Parents, Read, Store, Transaction},
@@ -35,6 +36,8 @@ pub(super) struct Gathered {
     release: BTreeMap<OrganizationId, Option<DateTime<Utc>>>,
     /// Organizations whose holds were looked through.
     looked: BTreeSet<OrganizationId>,
+    /// What is left of a time that was wrong.
+    ahead: Ahead,
 }
 
 /// Runs batches over a database; it remembers what has not changed between them.
@@ -72,6 +75,7 @@ impl<S: Store> Batch<'_, S> {
             let started = Instant::now();
             tx.commit().await?;
             stage("commit", started);
+            self.store.alarm(&writes.steps);
         }
         Ok(answers)
     }
@@ -96,6 +100,9 @@ impl<S: Store> Batch<'_, S> {
         stage("policy", started);
         let started = Instant::now();
         let mut gathered = self.found(tx, requests, &moment).await?;
+        if effects {
+            gathered.ahead = Ahead::meet(tx, &moment, &mut gathered.ledger).await?;
+        }
         self.load(tx, &Wanted::of_settled(requests, &gathered.ledger)).await?;
         self.price(requests, &moment, &mut gathered).await?;
         let keys = self.windows(requests, &gathered);
@@ -194,6 +201,7 @@ impl<S: Store> Batch<'_, S> {
             events: HashMap::new(),
             release,
             looked: BTreeSet::new(),
+            ahead: Ahead::default(),
         };
         let due = gathered.due();
         if !due.is_empty() {
@@ -335,9 +343,11 @@ impl Gathered {
 /// What the batch leaves behind. The clock of every organization that is written to goes on, and so does its look-out for
 /// holds to release.
 fn finish(gathered: Gathered) -> super::ledger::Writes {
-    let Gathered { at, ledger, mut release, looked, .. } = gathered;
+    let Gathered { at, ledger, mut release, looked, ahead, .. } = gathered;
     let mut writes = ledger.writes();
+    writes.steps = ahead.steps;
     let mut touched = looked;
+    touched.extend(ahead.until.keys());
     touched.extend(writes.windows.iter().map(|row| row.organization_id));
     for row in &writes.reservations {
         touched.insert(row.organization_id);
@@ -346,7 +356,9 @@ fn finish(gathered: Gathered) -> super::ledger::Writes {
     }
     for organization in touched {
         if let Some(at) = at.get(&organization) {
-            writes.heads.insert(organization, (*at, release.get(&organization).copied().flatten()));
+            let next_release_at = release.get(&organization).copied().flatten();
+            let ahead_until = ahead.until.get(&organization).copied().flatten();
+            writes.heads.insert(organization, Tick { last_t: *at, next_release_at, ahead_until });
         }
     }
     writes

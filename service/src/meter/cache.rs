@@ -265,6 +265,7 @@ mod tests {
             changes: changes.to_vec(),
             last_t: DateTime::UNIX_EPOCH,
             next_release_at: None,
+            ahead_until: None,
         }
     }
 

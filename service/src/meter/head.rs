@@ -1,7 +1,11 @@
 //! The statement that every batch reads first: the heads of the organizations concerned, what their logs have beyond
 //! what is known, and the time, all of one moment after the batch's requests arrived.
 
-use crate::{clock::Clock, head::PolicyKind};
+use super::ledger::Step;
+use crate::{
+    clock::{self, Clock},
+    head::PolicyKind,
+};
 use chrono::{DateTime, Utc};
 use entity::id::OrganizationId;
 use sea_orm::{ConnectionTrait, DatabaseBackend, DbErr, FromQueryResult, Statement, Value};
@@ -30,12 +34,20 @@ pub struct Head {
     pub last_t: DateTime<Utc>,
     /// No hold is to be released before this; none = none at all.
     pub next_release_at: Option<DateTime<Utc>>,
+    /// Until then, some open calls may be of a later time than now.
+    pub ahead_until: Option<DateTime<Utc>>,
 }
 
 impl Head {
-    /// The time for this organization: it never goes back, whatever clock says so.
+    /// The time for this organization.
     pub fn time(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        now.max(self.last_t)
+        clock::decision_time(now, self.last_t)
+    }
+
+    /// The step back, if the time of the last decision turns out to have been wrong.
+    pub fn step(&self, now: DateTime<Utc>) -> Option<Step> {
+        let Self { organization, last_t, .. } = *self;
+        clock::is_step_back(now, last_t).then_some(Step { organization, from: last_t, to: now })
     }
 
     /// What has changed since a version with this tag; none if that cannot be told, and anything may have.
@@ -73,6 +85,7 @@ struct Row {
     subject: Option<Uuid>,
     last_t: DateTime<Utc>,
     next_release_at: Option<DateTime<Utc>>,
+    ahead_until: Option<DateTime<Utc>>,
     at: Option<DateTime<Utc>>,
     started: Option<DateTime<Utc>>,
 }
@@ -104,6 +117,7 @@ pub async fn read<C: ConnectionTrait>(
                 changes: change.into_iter().collect(),
                 last_t: row.last_t,
                 next_release_at: row.next_release_at,
+                ahead_until: row.ahead_until,
             }),
         }
     }
@@ -130,7 +144,7 @@ fn statement(backend: DatabaseBackend, known: &BTreeMap<OrganizationId, Option<i
     };
     let sql = format!(
         "WITH known(id, version) AS (SELECT DISTINCT * FROM (VALUES {}) AS v) \
-         SELECT h.organization_id, h.policy_version, h.tag, h.log_floor, h.last_t, h.next_release_at, \
+         SELECT h.organization_id, h.policy_version, h.tag, h.log_floor, h.last_t, h.next_release_at, h.ahead_until, \
          l.kind, l.subject, {clock} \
          FROM known k JOIN org_head h ON h.organization_id = k.id \
          LEFT JOIN policy_log l ON l.organization_id = k.id AND l.version > k.version \
@@ -157,6 +171,7 @@ mod tests {
             changes: vec![change],
             last_t: DateTime::UNIX_EPOCH,
             next_release_at: None,
+            ahead_until: None,
         };
         let told = |head: &Head, version, tag| head.changes_since(version, tag).map(<[_]>::len);
         for (version, tag, expected) in [

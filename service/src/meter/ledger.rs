@@ -81,6 +81,28 @@ struct Kept {
     changed: bool,
 }
 
+/// A clock that is so far behind the last decision of an organization that the time of that decision was wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Step {
+    /// The organization.
+    pub organization: OrganizationId,
+    /// The time of its last decision.
+    pub from: DateTime<Utc>,
+    /// The time by the clock.
+    pub to: DateTime<Utc>,
+}
+
+/// What a batch writes of the head of an organization.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tick {
+    /// The time of the batch.
+    pub last_t: DateTime<Utc>,
+    /// When holds have to be looked through for some to release.
+    pub next_release_at: Option<DateTime<Utc>>,
+    /// Until when open calls may be of a later time than now.
+    pub ahead_until: Option<DateTime<Utc>>,
+}
+
 /// What a batch leaves behind, to be written.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Writes {
@@ -90,8 +112,10 @@ pub struct Writes {
     pub reservations: Vec<reservation::Model>,
     /// New events.
     pub events: Vec<usage_event::Model>,
-    /// The clock of each organization that something was written of, and when it has to look for holds to release.
-    pub heads: BTreeMap<OrganizationId, (DateTime<Utc>, Option<DateTime<Utc>>)>,
+    /// The clock of each organization that something was written of.
+    pub heads: BTreeMap<OrganizationId, Tick>,
+    /// Organizations whose last decision was of a wrong time, to be noted in their audit logs.
+    pub steps: Vec<Step>,
 }
 
 impl Writes {
@@ -101,6 +125,7 @@ impl Writes {
             && self.reservations.is_empty()
             && self.events.is_empty()
             && self.heads.is_empty()
+            && self.steps.is_empty()
     }
 }
 
@@ -223,12 +248,37 @@ impl Ledger {
         Ok(())
     }
 
-    /// Moves the end of an open call.
-    pub fn extend(&mut self, organization: OrganizationId, id: ReservationId, until: DateTime<Utc>) {
+    /// Moves the end of an open call, if that is later.
+    pub fn extend(
+        &mut self,
+        organization: OrganizationId,
+        id: ReservationId,
+        (at, until): (DateTime<Utc>, DateTime<Utc>),
+    ) {
         let Some(kept) = self.reservations.get_mut(&(organization, id)) else { return };
-        kept.row.expires_at = until;
+        if until > kept.row.expires_at {
+            kept.row.expires_at = until;
+            kept.row.counted_from = Some(at);
+        }
         kept.row.release_at = next_release(&kept.row);
         kept.changed = true;
+    }
+
+    /// Open calls whose time is counted from a moment that has yet to come, since a clock was ahead, have the same time from
+    /// now on: they neither hold until the clock is there again, nor are over at once. What they hold stays in its windows.
+    pub fn rebase(&mut self, at: &BTreeMap<OrganizationId, DateTime<Utc>>) {
+        for kept in self.reservations.values_mut() {
+            let row = &mut kept.row;
+            let from = row.counted_from.unwrap_or(row.created_at);
+            let Some(now) = at.get(&row.organization_id).copied() else { continue };
+            if row.state != ReservationState::Held || from <= now {
+                continue;
+            }
+            row.expires_at = now.checked_add_signed(row.expires_at - from).unwrap_or(now);
+            row.counted_from = Some(now);
+            row.release_at = next_release(row);
+            kept.changed = true;
+        }
     }
 
     /// Releases what is due of every reservation at hand: a place among the open calls at the call's end, everything else
@@ -300,7 +350,7 @@ impl Ledger {
         reservations.sort_unstable_by_key(|row| (row.organization_id, row.id));
         let mut events = self.events;
         events.sort_unstable_by_key(|row| (row.organization_id, row.id, row.attempt));
-        Writes { windows, reservations, events, heads: BTreeMap::new() }
+        Writes { windows, reservations, events, ..Writes::default() }
     }
 }
 

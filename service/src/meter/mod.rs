@@ -9,12 +9,13 @@
 //! - `question.rs`, `command.rs`, `task.rs`: what is asked, and by whom; `facts.rs`: what decisions read of each table;
 //! - `queue.rs`, `shard.rs`, `round.rs`: what waits, in turn, and the task that serves it, again if the database fails;
 //! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one;
-//! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted;
+//! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted; `ahead.rs`: a clock that was wrong;
 //! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it; `models.rs`),
 //!   `estimate.rs` (the
 //!   worst case), `limits.rs` (whether it fits), `opening.rs` (what it holds), `post.rs` (what was used, `stranger.rs`: by
 //!   which model else), `ledger.rs` (windows and reservations).
 
+mod ahead;
 mod batch;
 mod cache;
 mod code;

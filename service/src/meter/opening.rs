@@ -106,6 +106,7 @@ impl Opening {
             expires_at: end(decision.at, self.seconds),
             release_at: None,
             closed_at: None,
+            counted_from: None,
         };
         row.release_at = next_release(&row);
         Ok(row)
@@ -133,5 +134,6 @@ pub(super) fn tombstone(naming: &Naming, at: DateTime<Utc>) -> reservation::Mode
         expires_at: at,
         release_at: None,
         closed_at: Some(at),
+        counted_from: None,
     }
 }

@@ -281,7 +281,7 @@ impl Rules<'_> {
             ReservationState::Held if row.expires_at <= at => Err(expired()),
             ReservationState::Held => {
                 let until = end(at, seconds).max(row.expires_at);
-                self.gathered.ledger.extend(row.organization_id, row.id, until);
+                self.gathered.ledger.extend(row.organization_id, row.id, (at, until));
                 Ok(Answer::Extended(self.now_is(&row)?))
             }
         }

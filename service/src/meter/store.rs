@@ -7,7 +7,7 @@ use super::{
         SubjectLimits, Team,
     },
     head::Moment,
-    ledger::{WindowKey, Writes},
+    ledger::{Step, WindowKey, Writes},
 };
 use crate::{Result, price::resolve::Prices};
 use chrono::{DateTime, Utc};
@@ -21,6 +21,9 @@ use entity::{
 use sea_orm::DbErr;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+/// Open calls of a later time that are found at a time.
+pub const LATER: usize = 500;
 
 /// What the database answers.
 pub type Read<T> = std::result::Result<T, DbErr>;
@@ -131,6 +134,9 @@ pub trait Store: Send + Sync {
 
     /// A new id for a call that is authorized at this time.
     fn id(&self, at: DateTime<Utc>) -> ReservationId;
+
+    /// Says that the clock was found to have been wrong, once that is committed.
+    fn alarm(&self, steps: &[Step]);
 }
 
 /// One transaction. Dropped, it has no effect.
@@ -151,6 +157,13 @@ pub trait Transaction: Send + Sync {
     /// Finds holds to release, some of them if there are many.
     fn due(&mut self, at: &BTreeMap<OrganizationId, DateTime<Utc>>)
     -> impl Future<Output = Read<Due>> + Send;
+
+    /// Finds open calls of an organization whose time is counted from a later moment than this, [`LATER`] at most.
+    fn later(
+        &mut self,
+        organization: OrganizationId,
+        at: DateTime<Utc>,
+    ) -> impl Future<Output = Read<Vec<reservation::Model>>> + Send;
 
     /// Finds reservations.
     fn reservations(&mut self, named: &Named) -> impl Future<Output = Read<Vec<reservation::Model>>> + Send;

@@ -280,6 +280,7 @@ mod tests {
             changes,
             last_t: DateTime::UNIX_EPOCH,
             next_release_at: None,
+            ahead_until: None,
         }
     }
 

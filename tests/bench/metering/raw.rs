@@ -13,7 +13,7 @@ use entity::{
 use sea_orm::EntityTrait;
 use service::meter::{
     Sql, Work,
-    ledger::{WindowKey, Writes},
+    ledger::{Tick, WindowKey, Writes},
     store::{Known, Named, Store, Transaction},
 };
 use std::{
@@ -106,11 +106,13 @@ impl Batches {
         let windows: BTreeMap<WindowKey, limit_window::Model> =
             legs().map(|(row, leg)| (WindowKey::of(leg), window(row, leg))).collect();
         let settled: Vec<_> = open.iter().map(|row| rows::settled(row.clone(), at)).collect();
+        let tick = Tick { last_t: at, next_release_at: None, ahead_until: None };
         let writes = Writes {
             windows: windows.into_values().collect(),
             events: settled.iter().map(|row| rows::event(row, at)).collect(),
             reservations: fresh.iter().cloned().chain(settled).collect(),
-            heads: homes.into_iter().map(|home| (home, (at, None))).collect(),
+            heads: homes.into_iter().map(|home| (home, tick)).collect(),
+            steps: Vec::new(),
         };
         tx.write(&writes).await.expect("the write");
         tx.commit().await.expect("the commit");

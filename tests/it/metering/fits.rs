@@ -154,7 +154,7 @@ on_both!(a_clock_that_steps_back_opens_no_old_window, |app| {
     calls.open(json!({"model": "m"})).await;
     app.clock.advance(chrono::TimeDelta::seconds(60));
     calls.open(json!({"model": "m"})).await;
-    app.clock.advance(chrono::TimeDelta::seconds(-61));
+    app.clock.advance(chrono::TimeDelta::seconds(-60));
     denied(&calls.ask(json!({"model": "m"})).await, &["limit_exceeded"]);
     let page = app.owner().get(&format!("{BASE}/limits/{}/windows", calls.limit(0))).await.ok();
     assert_eq!(page["items"].as_array().unwrap().len(), 2, "{page}");

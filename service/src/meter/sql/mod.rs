@@ -4,6 +4,7 @@ mod load;
 mod read;
 mod rollup;
 mod rows;
+mod step;
 mod write;
 
 pub use rollup::{bucket, dimensions};
@@ -11,7 +12,7 @@ pub use rollup::{bucket, dimensions};
 use super::{
     Work,
     head::{self, Moment},
-    ledger::{WindowKey, Writes},
+    ledger::{Step, WindowKey, Writes},
     store::{Credentials, Due, Found, Known, Missing, Named, Parents, Read, Store, Transaction},
 };
 use crate::{Result, System, db::Pool, price::resolve::Prices};
@@ -80,6 +81,10 @@ impl<'t> Store for Within<'t> {
     fn id(&self, at: DateTime<Utc>) -> ReservationId {
         self.system.entropy.id(at)
     }
+
+    fn alarm(&self, steps: &[Step]) {
+        self.system.watch.step_back(steps);
+    }
 }
 
 impl Store for Sql {
@@ -101,6 +106,10 @@ impl Store for Sql {
 
     fn id(&self, at: DateTime<Utc>) -> ReservationId {
         self.system.entropy.id(at)
+    }
+
+    fn alarm(&self, steps: &[Step]) {
+        self.system.watch.step_back(steps);
     }
 }
 
@@ -180,6 +189,15 @@ impl Transaction for SqlTransaction<'_> {
         Ok(due)
     }
 
+    async fn later(
+        &mut self,
+        organization: OrganizationId,
+        at: DateTime<Utc>,
+    ) -> Read<Vec<reservation::Model>> {
+        let rows = self.query(read::later(self.backend(), organization, at), false).await?;
+        read::models(&rows)
+    }
+
     async fn reservations(&mut self, named: &Named) -> Read<Vec<reservation::Model>> {
         let mut found = Vec::new();
         for statement in read::reservations(self.backend(), named) {
@@ -212,7 +230,11 @@ impl Transaction for SqlTransaction<'_> {
         for statement in statements.map_err(|error| DbErr::Custom(error.to_string()))? {
             self.execute(statement).await?;
         }
-        Ok(())
+        match &self.via {
+            Via::Own(tx) => step::note(&self.system, tx, &writes.steps).await,
+            Via::Lent(tx) => step::note(&self.system, *tx, &writes.steps).await,
+            Via::Reader(_) => Ok(()),
+        }
     }
 
     async fn commit(self) -> Read<()> {

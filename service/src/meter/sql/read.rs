@@ -4,7 +4,7 @@
 use super::rows::{Column, Kind, Rows};
 use crate::meter::{
     ledger::WindowKey,
-    store::{Named, Read},
+    store::{LATER, Named, Read},
 };
 use chrono::{DateTime, Utc};
 use entity::id::OrganizationId;
@@ -52,6 +52,15 @@ pub(super) fn next_due(
 ) -> Statement {
     let sql = "SELECT release_at AS next FROM reservation WHERE organization_id = $1 AND release_at > $2 \
                ORDER BY release_at LIMIT 1";
+    Statement::from_sql_and_values(backend, sql, [organization.into(), at.into()])
+}
+
+/// Open calls of an organization whose time is counted from a later moment.
+pub(super) fn later(backend: DatabaseBackend, organization: OrganizationId, at: DateTime<Utc>) -> Statement {
+    let sql = format!(
+        "SELECT * FROM reservation WHERE organization_id = $1 AND state = 'held' \
+         AND COALESCE(counted_from, created_at) > $2 LIMIT {LATER}"
+    );
     Statement::from_sql_and_values(backend, sql, [organization.into(), at.into()])
 }
 

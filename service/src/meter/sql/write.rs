@@ -4,7 +4,10 @@ use super::{
     rollup,
     rows::{Column, Kind, Rows},
 };
-use crate::{Result, meter::ledger::Writes};
+use crate::{
+    Result,
+    meter::ledger::{Tick, Writes},
+};
 use sea_orm::{DatabaseBackend, EntityTrait, IdenStatic, Iterable, ModelTrait, Statement, Value};
 
 /// The columns of a table in the order of its entity, with their kinds.
@@ -22,6 +25,7 @@ shape!(RESERVATION, [
     organization_id Uuid, id Uuid, key_id UuidNull, secret_id UuidNull, team_id UuidNull, user_id UuidNull,
     service_account_id UuidNull, by_platform Bool, state Text, body_hash Bytes, settle_hash BytesNull, legs Json,
     released Int, terms Json, created_at Time, expires_at Time, release_at TimeNull, closed_at TimeNull,
+    counted_from TimeNull,
 ]);
 shape!(EVENT, [
     organization_id Uuid, id Uuid, attempt Int, occurred_at Time, origin Text, key_id UuidNull, secret_id UuidNull,
@@ -46,7 +50,7 @@ shape!(ROLLUP, [
 shape!(LATENCY, [
     organization_id Uuid, grain Text, start Time, dimensions_id Uuid, bucket Int, events Big,
 ]);
-shape!(HEAD, [organization_id Uuid, last_t Time, next_release_at TimeNull]);
+shape!(HEAD, [organization_id Uuid, last_t Time, next_release_at TimeNull, ahead_until TimeNull]);
 
 /// The columns by which a rollup is found, and its dimensions: what of a row is not summed.
 const ROLLUP_KEY: usize = 14;
@@ -77,7 +81,8 @@ pub(super) fn statements(backend: DatabaseBackend, writes: &Writes) -> Result<Ve
     Ok(all)
 }
 
-const UPDATE_HEAD: &str = "UPDATE org_head SET last_t = source.last_t, next_release_at = source.next_release_at \
+const UPDATE_HEAD: &str = "UPDATE org_head SET last_t = source.last_t, next_release_at = source.next_release_at, \
+     ahead_until = source.ahead_until \
      FROM source WHERE org_head.organization_id = source.organization_id";
 
 /// One statement on Postgres: its parts run side by side on tables that they do not share.
@@ -112,7 +117,16 @@ fn inserts(writes: &Writes) -> Result<Vec<Insert>> {
             rows: rows(RESERVATION, &writes.reservations)?,
             conflict: replace(
                 "organization_id, id",
-                &["state", "settle_hash", "legs", "released", "expires_at", "release_at", "closed_at"],
+                &[
+                    "state",
+                    "settle_hash",
+                    "legs",
+                    "released",
+                    "expires_at",
+                    "release_at",
+                    "closed_at",
+                    "counted_from",
+                ],
             ),
         },
         // What is written once is never written again: an event that is there already is a mistake, and fails.
@@ -151,8 +165,10 @@ fn add(table: &str, key: &str, columns: &[Column]) -> String {
 }
 
 fn heads(writes: &Writes) -> Rows {
-    let row = |(id, (at, next)): (&entity::id::OrganizationId, &(_, _))| -> Vec<Value> {
-        vec![(*id).into(), Value::ChronoDateTimeUtc(Some(*at)), Value::ChronoDateTimeUtc(*next)]
+    let time = Value::ChronoDateTimeUtc;
+    let row = |(id, tick): (&entity::id::OrganizationId, &Tick)| -> Vec<Value> {
+        let Tick { last_t, next_release_at, ahead_until } = *tick;
+        vec![(*id).into(), time(Some(last_t)), time(next_release_at), time(ahead_until)]
     };
     Rows::new(HEAD, writes.heads.iter().map(row).collect())
 }
