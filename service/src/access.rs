@@ -51,7 +51,7 @@ fn refused() -> Error {
 /// their form and never open the admin API.
 pub async fn authenticate(system: &Arc<System>, bearer: &str) -> Result<Identity> {
     if !bearer.starts_with("tk") {
-        let claims = system.issuer.verify(bearer, system.clock.local())?;
+        let claims = system.issuer.verify(bearer, system.time())?;
         return signed_in(system, claims).await;
     }
     let token = Token::parse(bearer).ok_or_else(refused)?;
@@ -68,9 +68,7 @@ async fn signed_in(system: &Arc<System>, claims: Claims) -> Result<Identity> {
     let user = account(system, claims.user).await?;
     let session = session::Entity::find_by_id(claims.session).one(&system.db.reader).await?;
     let alive = session.is_some_and(|session| {
-        session.user_id == user.id
-            && session.revoked_at.is_none()
-            && session.expires_at > system.clock.local()
+        session.user_id == user.id && session.revoked_at.is_none() && session.expires_at > system.time()
     });
     if !alive || user.session_version != claims.session_version {
         return Err(Error::Unauthenticated("session_ended", "the session has ended, sign in again"));

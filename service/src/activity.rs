@@ -1,6 +1,6 @@
 //! When secrets and tokens were last used: noted in memory, written in bulk, throttled, off every versioned row.
 
-use crate::{Result, System};
+use crate::{Result, System, clock::watch::JUMP};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{credential_activity as activity, id::KeyId, key_secret};
 use sea_orm::{
@@ -38,7 +38,7 @@ impl Default for Activity {
 impl Activity {
     /// A secret or token was let through.
     pub fn note(&self, id: Uuid, at: DateTime<Utc>) {
-        if self.written.get(&id).is_some_and(|last| at - last < THROTTLE) {
+        if self.written.get(&id).is_some_and(|last| (at - last).abs() < THROTTLE) {
             return;
         }
         self.written.insert(id, at);
@@ -53,12 +53,12 @@ pub async fn flush(system: &System) -> Result<()> {
         std::mem::take(&mut *system.activity.pending.lock().unwrap_or_else(PoisonError::into_inner));
     let mut rows: Vec<(Uuid, DateTime<Utc>)> = pending.into_iter().collect();
     rows.sort_unstable();
+    // A use that has yet to come was noted by a clock that was ahead, and gives way.
+    let noted = || Expr::col((activity::Entity, activity::Column::LastUsedAt));
+    let earlier = noted().lt(Expr::col(("excluded", activity::Column::LastUsedAt)));
     let later = OnConflict::column(activity::Column::Id)
         .update_column(activity::Column::LastUsedAt)
-        .action_and_where(
-            Expr::col((activity::Entity, activity::Column::LastUsedAt))
-                .lt(Expr::col(("excluded", activity::Column::LastUsedAt))),
-        )
+        .action_and_where(earlier.or(noted().gt(system.time() + JUMP)))
         .to_owned();
     for (n, chunk) in rows.chunks(CHUNK).enumerate() {
         let models =

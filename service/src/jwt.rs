@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 pub const LIFETIME: TimeDelta = TimeDelta::minutes(15);
 /// What its `typ` says, so that no other JWT passes for one.
 const TYPE: &str = "at+jwt";
-/// How far clocks of instances may differ.
+/// How far what instances take for the time of the database may differ: it is their own clock, corrected now and then.
 const LEEWAY: TimeDelta = TimeDelta::seconds(5);
 
 /// What an access token says of its bearer.

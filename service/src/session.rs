@@ -121,7 +121,7 @@ pub(crate) async fn open(unit: &Unit<'_>, user: &user_account::Model) -> Result<
 
 fn tokens(ctx: &Ctx, user: &user_account::Model, session: SessionId, refresh: &Token) -> Result<Tokens> {
     let claims = Claims { user: user.id, session, session_version: user.session_version };
-    let access = ctx.system.issuer.sign(claims, ctx.system.clock.local())?;
+    let access = ctx.system.issuer.sign(claims, ctx.system.time())?;
     Ok(Tokens {
         access_token: access.into(),
         token_type: "Bearer",

@@ -2,10 +2,10 @@
 
 use crate::metering::{BASE, Calls, chosen, counted, denied, same};
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{org_head, reservation, session};
+use entity::{idempotency_record, org_head, reservation, session};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
-use service::{clock::watch, housekeeping};
+use service::{activity, clock::watch, housekeeping};
 use tests::{TestApp, ledger, on_both};
 
 const HOURS: TimeDelta = TimeDelta::hours(8);
@@ -170,4 +170,28 @@ on_both!(an_instance_that_starts_asks_what_others_have_seen, |app| {
     let c = app.second_instance().await;
     watch::beat(&c.system).await.unwrap();
     assert!(faults(&app).await[0].contains("it jumped by 360 s"), "{:?}", faults(&app).await);
+});
+
+on_both!(a_secret_of_a_wrong_time_is_not_shown_for_longer, |app| {
+    let path = format!("{BASE}/gateway-tokens");
+    let make = async || app.owner().post(&path, json!({"name": "edge"})).idempotency_key("once").await;
+    app.clock.advance(HOURS);
+    make().await.created();
+    make().await.created();
+    app.clock.advance(-HOURS);
+    make().await.problem(409, "secret_expired");
+    assert_eq!(idempotency_record::Entity::find().count(&app.system.db.reader).await.unwrap(), 1);
+});
+
+on_both!(a_use_at_a_wrong_time_gives_way_to_the_next, |app| {
+    let calls = Calls::new(&app, json!([])).await;
+    let used = async || {
+        calls.open(json!({"model": "m"})).await;
+        activity::flush(&app.system).await.unwrap();
+        app.owner().get(&crate::keys::path(&calls.key)).await.ok()["last_used_at"].clone()
+    };
+    app.clock.advance(HOURS);
+    assert_eq!(used().await, "2027-01-15T18:00:00Z");
+    app.clock.advance(-HOURS);
+    assert_eq!(used().await, "2027-01-15T10:00:00Z");
 });

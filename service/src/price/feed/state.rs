@@ -41,7 +41,8 @@ pub(super) async fn claim(
     Entity::insert(fresh.clone()).on_conflict(unless_there).exec_without_returning(db).await?;
     let of_another = Entity::update_many().set(ActiveModel { id: sea_orm::NotSet, ..fresh });
     of_another.filter(Column::Source.ne(source)).exec(db).await?;
-    let time = Condition::any().add(Column::NextAt.lte(now));
+    // No turn is further away than an interval, unless it was taken by a clock that was ahead.
+    let time = Condition::any().add(Column::NextAt.lte(now)).add(Column::NextAt.gt(now + interval));
     let time = if now_in_any_case { Condition::all() } else { time };
     let turn = ActiveModel { next_at: Set(now + interval), checked_at: Set(Some(now)), ..Default::default() };
     let mine = Entity::update_many().set(turn).filter(Column::Id.eq(ONLY)).filter(time);
