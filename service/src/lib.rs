@@ -55,6 +55,7 @@ pub mod scope;
 pub mod secrets;
 pub mod service_account;
 pub mod session;
+pub mod spreadsheet;
 pub mod system;
 mod tables;
 pub mod team;

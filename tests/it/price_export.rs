@@ -87,6 +87,41 @@ on_both!(what_is_exported_imports_as_the_same, |app| {
     }
 });
 
+on_both!(a_csv_export_holds_no_formula, |app| {
+    let owner = app.owner();
+    let texts =
+        ["=HYPERLINK(\"https://example.com\")", "+1", "-1+1", "@SUM(A1)", "\t=1", "'=1", "'", "＝1", "plain"];
+    for (n, text) in texts.iter().enumerate() {
+        let price = json!({"model": format!("m{n}"), "kind": "per_request", "per_request": "0.5", "markup_bps": 250, "note": text});
+        owner.post(PRICES, price).await.created();
+    }
+    let formula = json!({"model": "=cmd|' /C calc'!A0", "kind": "per_token", "input": "1", "output": "2"});
+    owner.post(PRICES, formula).await.created();
+    let exported = owner.get(&format!("{PRICES}/export?format=csv")).await;
+    let mut cells: Vec<String> = Vec::new();
+    for cell in exported.text.split(['\n', ',']) {
+        cells.push(cell.trim_start_matches('"').to_owned());
+    }
+    let formulas: Vec<&String> =
+        cells.iter().filter(|cell| cell.starts_with(['=', '+', '-', '@', '\t', '＝'])).collect();
+    assert!(formulas.is_empty(), "{formulas:?}");
+    assert!(
+        cells.iter().any(|cell| cell == "250") && cells.iter().any(|cell| cell == "0.5"),
+        "{}",
+        exported.text
+    );
+    let import = async |client: &Client, prices: &str| {
+        let call = client.post(&format!("{prices}/import?format=tollkeeper"), ());
+        call.body(exported.text.clone(), "text/csv").await.ok()["counts"].clone()
+    };
+    let unchanged = json!({"added": 0, "changed": 0, "unchanged": 10, "skipped": 0});
+    assert_eq!(import(&owner, PRICES).await, unchanged);
+    let other = app.other_organization("cells").await;
+    let there = "/v1/organizations/cells/prices";
+    assert_eq!(import(&other, there).await["added"], 10);
+    assert_eq!(told(&other, there).await, told(&owner, PRICES).await);
+});
+
 on_both!(what_is_over_is_exported_on_demand, |app| {
     furnish(&app).await;
     let owner = app.owner();

@@ -1,12 +1,13 @@
 //! Our own format in CSV: a header of field names, a row a price; what is nested is named with a point (`batch.input`,
-//! `multipliers.eu`). A tiered price has a row for each tier, one after the other; the last one has no `up_to`.
+//! `multipliers.eu`). A tiered price has a row for each tier, one after the other; the last one has no `up_to`. A text
+//! that a spreadsheet would run as a formula has an apostrophe in front.
 
 use super::{
     super::{ENTRIES, ListPrice},
     Placed,
     fault::{Faulty, fault},
 };
-use crate::{Error, Result, error::FieldError, price::tariff};
+use crate::{Error, Result, error::FieldError, price::tariff, spreadsheet};
 use csv::{Reader, ReaderBuilder, StringRecord};
 use entity::terms::Component;
 use serde_json::{Map, Value};
@@ -108,6 +109,7 @@ fn header(reader: &mut Reader<&[u8]>) -> Result<Vec<String>> {
 fn cells(header: &[String], record: &StringRecord) -> (Map<String, Value>, Map<String, Value>) {
     let (mut whole, mut tier) = (Map::new(), Map::new());
     for (column, cell) in header.iter().zip(record).filter(|(_, cell)| !cell.is_empty()) {
+        let cell = spreadsheet::text(cell);
         let value = match cell.parse::<i64>() {
             Ok(number) if NUMBERS.contains(&column.as_str()) => Value::from(number),
             _ => Value::from(cell),
@@ -191,7 +193,7 @@ fn cell(object: &Map<String, Value>, column: &str) -> Option<String> {
         None => object.get(column)?,
     };
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(spreadsheet::cell(text).into_owned()),
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
