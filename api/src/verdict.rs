@@ -63,6 +63,11 @@ pub fn gravest(reasons: &[Reason]) -> Option<&Reason> {
 /// What a client's SDK calls the kind of an error, as its provider words it.
 fn kind(status: StatusCode, format: ErrorFormat) -> &'static str {
     match (status, format) {
+        (StatusCode::UNAUTHORIZED, ErrorFormat::Gemini) => "UNAUTHENTICATED",
+        (StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYMENT_REQUIRED, ErrorFormat::Gemini) => {
+            "RESOURCE_EXHAUSTED"
+        }
+        (_, ErrorFormat::Gemini) => "PERMISSION_DENIED",
         (StatusCode::UNAUTHORIZED, _) => "authentication_error",
         (StatusCode::TOO_MANY_REQUESTS, ErrorFormat::Openai) => "requests",
         (StatusCode::TOO_MANY_REQUESTS, ErrorFormat::Anthropic) => "rate_limit_error",
@@ -70,6 +75,21 @@ fn kind(status: StatusCode, format: ErrorFormat) -> &'static str {
         (StatusCode::PAYMENT_REQUIRED, ErrorFormat::Anthropic) => "billing_error",
         _ => "permission_error",
     }
+}
+
+/// An error of Google's APIs: the stable code as `ErrorInfo`, and how long to wait as `RetryInfo`.
+fn google_error(status: StatusCode, kind: &str, reason: &Reason, wait: Option<u64>) -> Value {
+    let mut details = vec![json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason.code.word().to_uppercase(),
+        "domain": "tollkeeper"
+    })];
+    details.extend(wait.map(|seconds| {
+        json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": format!("{seconds}s")})
+    }));
+    json!({"error": {
+        "code": status.as_u16(), "message": &reason.message, "status": kind, "details": details
+    }})
 }
 
 /// How long a client has to wait until every limit that denies it lets it through; none if waiting alone does not help.
@@ -90,6 +110,7 @@ pub fn client_response(
     let kind =
         if counts_tokens && kind(status, format) == "requests" { "tokens" } else { kind(status, format) };
     let (code, message) = (gravest.code.word(), &gravest.message);
+    let wait = retry_after(reasons).filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
     let body = match format {
         ErrorFormat::Openai => json!({
             "error": { "message": message, "type": kind, "param": null, "code": code }
@@ -97,9 +118,10 @@ pub fn client_response(
         ErrorFormat::Anthropic => json!({
             "type": "error", "error": { "type": kind, "message": format!("{code}: {message}") }
         }),
+        ErrorFormat::Gemini => google_error(status, kind, gravest, wait),
     };
     let mut headers = BTreeMap::from([("content-type", "application/json".to_owned())]);
-    match retry_after(reasons).filter(|_| status == StatusCode::TOO_MANY_REQUESTS) {
+    match wait {
         Some(seconds) => drop(headers.insert("retry-after", seconds.to_string())),
         None => drop(headers.insert("x-should-retry", "false".to_owned())),
     }

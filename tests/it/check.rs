@@ -1,16 +1,9 @@
-//! Decisions by status: `/v1/check` as proxies ask it, and behind a real nginx with `auth_request`.
+//! Decisions by status: `/v1/check` as proxies ask it. Behind real proxies: `check_gateways`.
 
 use crate::decisions::issue;
-use axum::{Json, Router, extract::Request, http::Method};
+use axum::http::Method;
 use serde_json::{Value, json};
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
 use tests::{Client, Reply, TestApp, on_both};
-use tokio::net::{TcpListener, TcpStream};
 
 /// A proxy that asks about calls with a key.
 struct Proxy {
@@ -55,7 +48,7 @@ on_both!(a_good_key_gets_200_and_its_identity, |app| {
     ];
     let odd = Method::from_bytes(b"PROPFIND").unwrap();
     for method in methods.into_iter().chain([odd]) {
-        for path in ["/v1/check", "/v1/check/", "/v1/check/v1/chat/completions?x=1", "/v1/check//a/../b"] {
+        for path in ["/v1/check", "/v1/check/", "/v1/check/v1/chat/completions?x=1", "/v1/check/a/b"] {
             let reply = proxy.ask_by(method.clone(), path, &[]).await;
             assert_eq!(reply.status, 200, "{method} {path}: {}", reply.text);
             assert_eq!(reply.header("tollkeeper-key-id"), key["id"].as_str().unwrap());
@@ -90,13 +83,13 @@ on_both!(without_a_gateway_token_no_method_gets_through, |app| {
 on_both!(a_bad_key_gets_401_and_a_call_it_may_not_make_403, |app| {
     let key = issue(&app, json!({"allowed_models": ["gpt-*"]})).await;
     let proxy = Proxy::new(&app, &key).await;
-    assert_eq!(proxy.ask("/v1/check", &[("x-model", "gpt-4o")]).await.status, 200);
-    let denial = proxy.ask("/v1/check", &[("x-model", "o3")]).await;
+    assert_eq!(proxy.ask("/v1/check", &[("tollkeeper-model", "gpt-4o")]).await.status, 200);
+    let denial = proxy.ask("/v1/check", &[("tollkeeper-model", "o3")]).await;
     denied(&denial, 403, "model_not_allowed");
     assert_eq!(denial.body["error"]["code"], "model_not_allowed");
     denied(&proxy.ask("/v1/check", &[]).await, 403, "model_not_allowed");
     denied(&proxy.ask("/v1/check?deny_status=401", &[]).await, 401, "model_not_allowed");
-    let anthropic = proxy.ask("/v1/check/v1/messages", &[("x-model", "o3")]).await;
+    let anthropic = proxy.ask("/v1/check/v1/messages", &[("tollkeeper-model", "o3")]).await;
     assert_eq!(anthropic.body["error"]["type"], "permission_error");
     assert_eq!(anthropic.body["type"], "error");
     let anthropic = proxy.ask("/v1/check", &[("anthropic-version", "2023-06-01")]).await;
@@ -109,8 +102,15 @@ on_both!(a_bad_key_gets_401_and_a_call_it_may_not_make_403, |app| {
     }
     denied(&proxy.ask("/v1/check?deny_status=403", &[("authorization", "")]).await, 403, "key_unknown");
     let secret = key["secret"].as_str().unwrap();
-    let headers = [("authorization", ""), ("x-api-key", secret), ("x-model", "gpt-4o")];
+    let headers = [("authorization", ""), ("x-api-key", secret), ("tollkeeper-model", "gpt-4o")];
     assert_eq!(proxy.ask("/v1/check", &headers).await.status, 200, "as some SDKs send it");
+    for name in ["api-key", "x-goog-api-key"] {
+        let headers =
+            [("authorization", ""), ("x-api-key", ""), (name, secret), ("tollkeeper-model", "gpt-4o")];
+        assert_eq!(proxy.ask("/v1/check", &headers).await.status, 200, "{name}");
+        let own = app.anonymous().get("/v1/key").header(name, secret).await.ok();
+        assert_eq!(own["id"], key["id"], "{name}");
+    }
 });
 
 on_both!(the_kind_of_call_is_told_by_the_path, |app| {
@@ -129,7 +129,7 @@ on_both!(the_kind_of_call_is_told_by_the_path, |app| {
         ("/v1/check", "chat", true),
         ("/v1/check", "", false),
     ] {
-        let reply = proxy.ask(path, &[("x-scope", scope)]).await;
+        let reply = proxy.ask(path, &[("tollkeeper-scope", scope)]).await;
         assert_eq!(reply.status, if allowed { 200 } else { 403 }, "{path} {scope}: {}", reply.text);
     }
 });
@@ -161,135 +161,189 @@ on_both!(the_clients_address_is_what_the_gateway_says, |app| {
     proxy.ask("/v1/check", &[(IP, "1.2.3")]).await.problem(400, "invalid_header");
 });
 
-/// A running nginx; it ends with the test.
-struct Nginx {
-    process: Child,
-    address: SocketAddr,
-    directory: tempfile::TempDir,
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn program() -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let more = ["/usr/sbin", "/usr/local/sbin", "/opt/homebrew/bin"].map(PathBuf::from);
-    let found =
-        std::env::split_paths(&path).chain(more).map(|place| place.join("nginx")).find(|file| file.is_file());
-    found.expect("nginx is not installed. Run: sudo apt-get install nginx (or: brew install nginx)")
-}
-
-impl Nginx {
-    /// Asks `tollkeeper` about each request before it passes it to `upstream`.
-    async fn start(tollkeeper: SocketAddr, upstream: SocketAddr, token: &str) -> Self {
-        let directory = tempfile::Builder::new().prefix("tollkeeper-nginx-").tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-        let config = configuration(directory.path(), address, (tollkeeper, upstream), token);
-        let file = directory.path().join("nginx.conf");
-        std::fs::write(&file, config).unwrap();
-        let process = Command::new(program())
-            .arg("-p")
-            .arg(directory.path())
-            .arg("-c")
-            .arg(&file)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let nginx = Self { process, address, directory };
-        for _ in 0..100 {
-            if TcpStream::connect(address).await.is_ok() {
-                return nginx;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+on_both!(what_a_client_can_send_is_not_trusted, |app| {
+    let key = issue(&app, json!({"allowed_models": ["gpt-4o"], "scopes": ["chat"]})).await;
+    let proxy = Proxy::new(&app, &key).await;
+    let told = [("tollkeeper-model", "gpt-4o"), ("tollkeeper-scope", "chat")];
+    assert_eq!(proxy.ask("/v1/check", &told).await.status, 200);
+    for name in [
+        "x-model",
+        "x-scope",
+        "x_model",
+        "X_Scope",
+        "tollkeeper_model",
+        "tollkeeper_gateway_token",
+        "tollkeeper-key-id",
+        "tollkeeper-team-id",
+        "tollkeeper-unheard-of",
+    ] {
+        for value in ["gpt-4o", ""] {
+            let with = proxy.ask("/v1/check", &[told[0], told[1], (name, value)]).await;
+            with.problem(400, "header_not_trusted");
         }
-        let log = std::fs::read_to_string(nginx.directory.path().join("error.log"));
-        panic!("nginx does not answer: {}", log.unwrap_or_default());
+        // To nobody else is anything told.
+        let client = app.client(key["secret"].as_str().unwrap());
+        client.get("/v1/check").header(name, "o3").await.problem(401, "unauthenticated");
     }
-}
+    for name in ["tollkeeper-model", "tollkeeper-scope", "tollkeeper-uri", "tollkeeper-client-ip"] {
+        let twice = proxy.client.get("/v1/check").header("tollkeeper-gateway-token", &proxy.token);
+        twice.also(name, "x").also(name, "x").await.problem(400, "invalid_header");
+    }
+    let two = proxy.client.get("/v1/check").header("tollkeeper-gateway-token", &proxy.token);
+    two.also("tollkeeper-gateway-token", &proxy.token).await.problem(401, "unauthenticated");
+});
 
-fn configuration(
-    directory: &Path,
-    address: SocketAddr,
-    (tollkeeper, upstream): (SocketAddr, SocketAddr),
-    token: &str,
-) -> String {
-    let directory = directory.display();
-    format!(
-        r#"
-daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/error.log;
-events {{ worker_connections 64; }}
-http {{
-  access_log off;
-  client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy; fastcgi_temp_path {directory}/fastcgi;
-  uwsgi_temp_path {directory}/uwsgi; scgi_temp_path {directory}/scgi;
-  server {{
-    listen {address};
-    location / {{
-      auth_request /_tollkeeper;
-      auth_request_set $key_id $upstream_http_tollkeeper_key_id;
-      auth_request_set $team_id $upstream_http_tollkeeper_team_id;
-      proxy_set_header Authorization "";
-      proxy_set_header X-Key-Id $key_id;
-      proxy_set_header X-Team-Id $team_id;
-      proxy_pass http://{upstream};
-    }}
-    location = /_tollkeeper {{
-      internal;
-      proxy_pass http://{tollkeeper}/v1/check$request_uri;
-      proxy_pass_request_body off;
-      proxy_set_header Content-Length "";
-      proxy_set_header Tollkeeper-Gateway-Token {token};
-      proxy_set_header Tollkeeper-Client-Ip $remote_addr;
-      proxy_set_header X-Scope "";
-    }}
-  }}
-}}
-"#
-    )
-}
+on_both!(a_model_of_any_script_is_understood, |app| {
+    let key = issue(&app, json!({"allowed_models": ["日本語モデル"]})).await;
+    let proxy = Proxy::new(&app, &key).await;
+    for (model, status) in [
+        ("日本語モデル", 200),
+        ("%E6%97%A5%E6%9C%AC%E8%AA%9E%E3%83%A2%E3%83%87%E3%83%AB", 200),
+        ("日本語", 403),
+        ("%2525", 403),
+        ("%", 400),
+        ("%zz", 400),
+        ("%FF", 400),
+    ] {
+        assert_eq!(proxy.ask("/v1/check", &[("tollkeeper-model", model)]).await.status, status, "{model}");
+    }
+    let latin = proxy.client.get("/v1/check").header("tollkeeper-gateway-token", &proxy.token);
+    latin.header("tollkeeper-model", [0xE6, 0x97]).await.problem(400, "invalid_header");
+    let path =
+        "/v1/check/openai/deployments/%E6%97%A5%E6%9C%AC%E8%AA%9E%E3%83%A2%E3%83%87%E3%83%AB/embeddings";
+    assert_eq!(proxy.ask(path, &[]).await.status, 200);
+    let long = "m".repeat(257);
+    proxy.ask("/v1/check", &[("tollkeeper-model", &long)]).await.problem(422, "invalid");
+});
 
-async fn serve(router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move { axum::serve(listener, service).await });
-    address
-}
+on_both!(the_path_is_stated_once_and_has_one_reading, |app| {
+    let key = issue(&app, json!({"scopes": ["embeddings"]})).await;
+    let proxy = Proxy::new(&app, &key).await;
+    const URI: &str = "tollkeeper-uri";
+    const THEIRS: &str = "x-forwarded-uri";
+    for (path, headers, status) in [
+        ("/v1/check", &[(URI, "/v1/embeddings?a=b%2Fc;d")][..], 200),
+        ("/v1/check?a=1", &[(URI, "/v1/embeddings")], 200),
+        ("/v1/check/", &[(URI, "/v1/embeddings/")], 200),
+        ("/v1/check", &[(URI, "/v1/chat/completions")], 403),
+        ("/v1/check", &[(URI, "forwarded"), (THEIRS, "/v1/embeddings")], 200),
+        ("/v1/check", &[(URI, "forwarded"), (THEIRS, "/v1/chat/completions")], 403),
+        ("/v1/check", &[(THEIRS, "/v1/embeddings")], 403),
+        ("/v1/check/v1/chat/completions", &[(THEIRS, "/v1/embeddings")], 403),
+        ("/v1/check", &[(URI, "forwarded")], 400),
+        ("/v1/check/v1/embeddings", &[(URI, "/v1/embeddings")], 400),
+        ("/v1/check", &[(URI, "/v1/embeddings/../chat/completions")], 400),
+        ("/v1/check", &[(URI, "//v1/embeddings")], 400),
+        ("/v1/check", &[(URI, "*")], 400),
+        ("/v1/check", &[(URI, "?x")], 400),
+        ("/v1/check//v1/embeddings", &[], 400),
+        ("/v1/check/v1/embeddings/../chat/completions", &[], 400),
+        ("/v1/check/v1/%65mbeddings", &[], 400),
+        ("/v1/check/v1/Embeddings", &[], 400),
+        ("/v1/check/v1/embeddings;x", &[], 400),
+    ] {
+        let reply = proxy.ask(path, headers).await;
+        assert_eq!(reply.status, status, "{path} {headers:?}: {}", reply.text);
+    }
+    proxy.ask("/v1/check/v1//embeddings", &[]).await.problem(400, "path_ambiguous");
+    let twice = proxy.client.get("/v1/check").header("tollkeeper-gateway-token", &proxy.token);
+    let twice = twice.header(URI, "forwarded").also(THEIRS, "/v1/embeddings").also(THEIRS, "/v1/embeddings");
+    twice.await.problem(400, "invalid_header");
+    for target in ["/v1/embeddings?key=x", &format!("/v1/embeddings?a={}", key["secret"].as_str().unwrap())] {
+        proxy.ask("/v1/check", &[(URI, target)]).await.problem(400, "key_in_url");
+        proxy.ask(&format!("/v1/check{target}"), &[]).await.problem(400, "key_in_url");
+    }
+});
 
-/// What came through to the provider.
-async fn echo(request: Request) -> Json<Value> {
-    let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
-    Json(json!({"path": request.uri().path(), "key_id": header("x-key-id"), "team_id": header("x-team-id"),
-        "authorization": header("authorization")}))
-}
+on_both!(a_path_that_names_the_model_stands_over_headers, |app| {
+    let key =
+        issue(&app, json!({"allowed_models": ["gpt-4o-mini", "gemini-2.5-flash"], "scopes": ["chat"]})).await;
+    let proxy = Proxy::new(&app, &key).await;
+    for (path, status) in [
+        ("/v1/check/openai/deployments/gpt-4o-mini/chat/completions?api-version=1", 200),
+        ("/v1/check/openai/deployments/o3/chat/completions", 403),
+        ("/v1/check/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse", 200),
+        ("/v1/check/v1beta/models/gemini-2.5-pro:generateContent", 403),
+        ("/v1/check/v1beta/models/gemini-2.5-flash:embedContent", 403),
+        ("/v1/check/v1/models/gemini-2.5-flash:unheardOf", 403),
+    ] {
+        let reply = proxy.ask(path, &[]).await;
+        assert_eq!(reply.status, status, "{path}: {}", reply.text);
+        if status == 403 && !path.contains("unheardOf") {
+            let talked = [("tollkeeper-model", "gpt-4o-mini"), ("tollkeeper-scope", "chat")];
+            assert_eq!(proxy.ask(path, &talked).await.status, 403, "{path}");
+        }
+    }
+    let models = issue(&app, json!({"scopes": ["models"]})).await;
+    let proxy = Proxy::new(&app, &models).await;
+    assert_eq!(proxy.ask("/v1/check/v1/models", &[]).await.status, 200);
+    assert_eq!(proxy.ask("/v1/check/v1/models/gemini-2.5-pro:generateContent", &[]).await.status, 403);
+});
 
-on_both!(nginx_lets_through_what_is_allowed, |app| {
-    let fields = json!({"allowed_models": ["gpt-*"], "scopes": ["chat"], "allowed_cidrs": ["127.0.0.0/8"]});
-    let key = issue(&app, fields).await;
-    let tollkeeper = serve(api::app(app.state.clone())).await;
-    let upstream = serve(Router::new().fallback(echo)).await;
-    let nginx = Nginx::start(tollkeeper, upstream, &app.gateway().await.bearer().unwrap()).await;
-    let send = async |path: &str, bearer: &str, model: &str| {
-        let client = reqwest::Client::new();
-        let request =
-            client.post(format!("http://{}{path}", nginx.address)).header("x-model", model).body("{}");
-        let reply = request.bearer_auth(bearer).send().await.unwrap();
-        (reply.status().as_u16(), reply.json::<Value>().await.unwrap_or_default())
+on_both!(a_refusal_is_worded_for_the_sdk, |app| {
+    let key = issue(&app, json!({"allowed_models": ["gpt-4o"]})).await;
+    let proxy = Proxy::new(&app, &key).await;
+    for (path, headers, shape) in [
+        ("/v1/check?error_format=gemini", &[][..], "gemini"),
+        ("/v1/check?error_format=anthropic", &[], "anthropic"),
+        ("/v1/check/v1/messages?error_format=openai", &[], "openai"),
+        ("/v1/check/v1/messages?error_format=xml", &[], "anthropic"),
+        ("/v1/check/v1beta/models/o3:generateContent", &[], "gemini"),
+        ("/v1/check", &[("x-goog-api-key", "AIza")], "gemini"),
+        ("/v1/check", &[], "openai"),
+    ] {
+        let reply = proxy.ask(path, headers).await;
+        denied(&reply, 403, "model_not_allowed");
+        let error = &reply.body["error"];
+        let seen = match (&reply.body["type"], &error["status"]) {
+            (Value::String(_), _) => "anthropic",
+            (_, Value::String(_)) => "gemini",
+            _ => "openai",
+        };
+        assert_eq!(seen, shape, "{path}: {}", reply.text);
+        if shape == "gemini" {
+            assert_eq!((&error["code"], &error["status"]), (&json!(403), &json!("PERMISSION_DENIED")));
+            assert_eq!(error["details"][0]["reason"], "MODEL_NOT_ALLOWED");
+        }
+    }
+    let unknown = proxy.ask("/v1/check?error_format=gemini", &[("authorization", "Bearer x")]).await;
+    assert_eq!(unknown.body["error"]["status"], "UNAUTHENTICATED");
+    proxy.ask("/v1/check?error_format=xml", &[]).await.problem(400, "invalid_value");
+    proxy.ask("/v1/check?deny_status=500", &[]).await.problem(400, "invalid_value");
+    let call = json!({"key": key["secret"], "model": "o3", "error_format": "gemini"});
+    let answer = app.gateway().await.post("/v1/authorize", call).await.ok();
+    assert_eq!(answer["client_response"]["body"]["error"]["status"], "PERMISSION_DENIED");
+});
+
+on_both!(a_forced_status_carries_the_own_one, |app| {
+    let limits = json!([{"metric": "requests", "amount": "1", "window": "day"}]);
+    let key = issue(&app, json!({"allowed_models": ["日本"], "limits": limits})).await;
+    let proxy = Proxy::new(&app, &key).await;
+    const DENY: (&str, &str) = ("tollkeeper-deny-status", "403");
+    let ask = async |model: &str, more: &[(&str, &str)]| {
+        proxy.ask("/v1/check", &[&[DENY, ("tollkeeper-model", model)], more].concat()).await
     };
-    let secret = key["secret"].as_str().unwrap();
-    let (status, seen) = send("/v1/chat/completions?stream=true", secret, "gpt-4o").await;
-    assert_eq!(status, 200, "{seen}");
-    assert_eq!(seen["path"], "/v1/chat/completions");
-    assert_eq!((&seen["key_id"], &seen["team_id"]), (&key["id"], &key["team_id"]));
-    assert_eq!(seen["authorization"], Value::Null, "the virtual key stays here");
-
-    assert_eq!(send("/v1/chat/completions", secret, "o3").await.0, 403);
-    assert_eq!(send("/v1/embeddings", secret, "gpt-4o").await.0, 403);
-    assert_eq!(send("/v1/chat/completions", "nonsense", "gpt-4o").await.0, 401);
-    app.owner().post(&format!("{}/revoke", crate::keys::path(&key)), json!({})).await.ok();
-    assert_eq!(send("/v1/chat/completions", secret, "gpt-4o").await.0, 401);
+    let told = |reply: &Reply| serde_json::from_str::<Value>(reply.header("tollkeeper-denied-body")).unwrap();
+    assert_eq!(ask("日本", &[]).await.status, 200);
+    let reply = ask("日本", &[]).await;
+    denied(&reply, 403, "limit_exceeded");
+    assert_eq!((reply.header("tollkeeper-denied-status"), told(&reply)), ("429", reply.body.clone()));
+    assert!(!reply.header("retry-after").is_empty());
+    let reply = ask("日本語 \u{1f600}", &[("authorization", "Bearer x")]).await;
+    assert_eq!((reply.status, reply.header("tollkeeper-denied-status")), (403, "401"));
+    for (header, value, status, code) in [
+        ("x-model", "a", "400", "header_not_trusted"),
+        ("tollkeeper-uri", "//", "400", "path_ambiguous"),
+        ("tollkeeper-model", "%", "400", "invalid_header"),
+        ("tollkeeper-scope", &"x".repeat(300), "422", "invalid"),
+    ] {
+        let reply = proxy.ask("/v1/check", &[DENY, (header, value)]).await;
+        assert_eq!((reply.status, reply.header("tollkeeper-denied-status")), (403, status), "{}", reply.text);
+        assert_eq!((reply.header("tollkeeper-denied"), &told(&reply)["code"]), (code, &json!(code)));
+    }
+    // Below the route the query is a client's.
+    let theirs = proxy.ask("/v1/check/v1/embeddings?deny_status=401", &[("tollkeeper-model", "o3")]).await;
+    denied(&theirs, 403, "model_not_allowed");
+    let beside = [("tollkeeper-model", "o3"), ("tollkeeper-uri", "/v1/embeddings")];
+    denied(&proxy.ask("/v1/check?deny_status=401&error_format=xml", &beside).await, 403, "model_not_allowed");
 });

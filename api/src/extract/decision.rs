@@ -111,9 +111,13 @@ fn of_a_person(state: &AppState, text: &str) -> bool {
     Token::parse_kind(text, TokenKind::Admin).is_some() || state.system.issuer.verify(text, now).is_ok()
 }
 
-/// The virtual key in `Authorization: Bearer` or `x-api-key`, whichever the client's SDK uses.
+/// Headers of a virtual key beside `Authorization: Bearer`: as the SDKs of Anthropic, Azure and Google send it.
+const KEY_HEADERS: [&str; 3] = ["x-api-key", "api-key", "x-goog-api-key"];
+
+/// The virtual key, wherever the client's SDK puts it.
 pub fn presented(headers: &HeaderMap) -> Option<&str> {
-    bearer(headers).or_else(|| headers.get("x-api-key")?.to_str().ok())
+    let sent = |name: &&str| headers.get(*name)?.to_str().ok().map(str::trim).filter(|key| !key.is_empty());
+    bearer(headers).or_else(|| KEY_HEADERS.iter().find_map(sent))
 }
 
 /// A virtual key that asks about itself.

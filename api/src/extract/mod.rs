@@ -7,6 +7,8 @@ mod objects;
 pub mod page;
 pub mod path;
 pub mod precondition;
+pub mod proxied;
+mod target;
 pub mod upload;
 
 pub use auth::Allow;

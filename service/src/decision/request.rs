@@ -63,6 +63,8 @@ pub enum ErrorFormat {
     Openai,
     /// As Anthropic words its errors.
     Anthropic,
+    /// As Google words its errors.
+    Gemini,
 }
 
 /// Makes a struct of a call, with fields of its own before.

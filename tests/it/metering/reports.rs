@@ -59,7 +59,7 @@ on_both!(a_proxys_question_counts_its_request, |app| {
         let request = app.client(secret).request(axum::http::Method::GET, "/v1/check");
         request
             .header("tollkeeper-gateway-token", calls.gateway.bearer().unwrap())
-            .header("x-model", "m")
+            .header("tollkeeper-model", "m")
             .await
     };
     for used in ["1", "2"] {
@@ -92,7 +92,7 @@ on_both!(a_spent_budget_stops_proxies_too, |app| {
         let request = app.client(secret).request(axum::http::Method::GET, "/v1/check/v1/chat/completions");
         let request = request.header("tollkeeper-gateway-token", calls.gateway.bearer().unwrap());
         match model {
-            Some(model) => request.header("x-model", model).await,
+            Some(model) => request.header("tollkeeper-model", model).await,
             None => request.await,
         }
     };

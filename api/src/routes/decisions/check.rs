@@ -1,27 +1,19 @@
 //! `/v1/check`: a decision as an HTTP status, for proxies that ask before they pass a request on (`auth_request` of
-//! nginx, `ext_authz` of Envoy, forward-auth of Traefik and others).
+//! nginx, `ext_authz` of Envoy, forward-auth of Caddy, Traefik and others).
 
 use crate::{
-    extract::{
-        auth::request_info,
-        decision::{gateway, presented},
-    },
-    problem::{Problem, Result},
+    extract::proxied::{DenyStatus, Described},
+    problem::Problem,
     state::AppState,
     verdict::{self, ClientResponse},
 };
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    extract::State,
+    http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::any,
 };
-use service::{
-    decision::{self, Authorization, ErrorFormat, NewDecision, Presented, Reason},
-    error::FieldError,
-    meter::{Gateway, Purpose},
-};
-use std::net::{IpAddr, SocketAddr};
+use service::decision::{self, Authorization, ErrorFormat, Reason};
 use utoipa::IntoParams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -34,22 +26,6 @@ pub fn router() -> OpenApiRouter<AppState> {
         .route("/v1/check/{*path}", any(check))
 }
 
-/// What the path of an inference call says of its kind.
-const SCOPES: &[(&str, &str)] = &[
-    ("chat/completions", "chat"),
-    ("completions", "completions"),
-    ("responses", "responses"),
-    ("messages", "messages"),
-    ("embeddings", "embeddings"),
-    ("images", "images"),
-    ("audio", "audio"),
-    ("moderations", "moderations"),
-    ("rerank", "rerank"),
-    ("files", "files"),
-    ("batches", "batches"),
-    ("models", "models"),
-];
-
 /// What a proxy says of a call.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -58,18 +34,32 @@ struct CheckHeaders {
     /// The gateway token of the proxy; needed.
     #[param(rename = "Tollkeeper-Gateway-Token")]
     gateway_token: Option<String>,
-    /// The virtual key as some SDKs send it, instead of `Authorization: Bearer`.
+    /// The virtual key as Anthropic's SDKs send it, instead of `Authorization: Bearer`.
     #[param(rename = "x-api-key")]
     key: Option<String>,
-    /// The model. A key restricted to models is refused without it.
-    #[param(rename = "x-model")]
+    /// The virtual key as Azure's SDKs send it.
+    #[param(rename = "api-key")]
+    azure_key: Option<String>,
+    /// The virtual key as Google's SDKs send it.
+    #[param(rename = "x-goog-api-key")]
+    google_key: Option<String>,
+    /// The target of the call, path and query as they are passed on, or `forwarded` if the proxy sends it in
+    /// `X-Forwarded-Uri`; not where the path stands below `/v1/check`.
+    #[param(rename = "Tollkeeper-Uri")]
+    uri: Option<String>,
+    /// The model, where the path does not say it: UTF-8, or percent-encoded. A key restricted to models is refused
+    /// without it.
+    #[param(rename = "Tollkeeper-Model")]
     model: Option<String>,
     /// The kind of call, where the path does not say it.
-    #[param(rename = "x-scope")]
+    #[param(rename = "Tollkeeper-Scope")]
     scope: Option<String>,
     /// The client's address, or `forwarded`.
     #[param(rename = "Tollkeeper-Client-Ip")]
     client_ip: Option<String>,
+    /// The status of every refusal, for a proxy that knows only one: 401 or 403.
+    #[param(rename = "Tollkeeper-Deny-Status", minimum = 401, maximum = 403)]
+    deny_status: Option<u16>,
 }
 
 /// How a proxy wants to be refused.
@@ -77,104 +67,15 @@ struct CheckHeaders {
 #[into_params(parameter_in = Query)]
 #[expect(
     dead_code,
-    reason = "the parameter as the document shows it; a client's own query is not ours to refuse"
+    reason = "the parameters as the document shows them; a client's own query is not ours to refuse"
 )]
 struct CheckQuery {
-    /// The status of every refusal, for a proxy that knows only one: 401 or 403.
+    /// As `Tollkeeper-Deny-Status`; not where a client's path, and with it its query, stands below `/v1/check`.
     #[param(minimum = 401, maximum = 403)]
     deny_status: Option<u16>,
-}
-
-/// A call as a proxy describes it.
-struct Described {
-    gateway: Gateway,
-    call: NewDecision,
-    deny_status: Option<StatusCode>,
-}
-
-impl FromRequestParts<AppState> for Described {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self> {
-        let info = request_info(parts);
-        let headers = &parts.headers;
-        let gateway = gateway(state, text(headers, "tollkeeper-gateway-token"), &info, Purpose::Check)?;
-        match described(state, parts) {
-            Ok(call) => Ok(Self { gateway, call, deny_status: deny_status(parts.uri.query()) }),
-            Err(problem) => {
-                decision::authenticate(&state.meter, gateway).await?;
-                Err(problem)
-            }
-        }
-    }
-}
-
-fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).filter(|text| !text.is_empty())
-}
-
-fn described(state: &AppState, parts: &Parts) -> Result<NewDecision> {
-    let headers = &parts.headers;
-    let of_path = scope_of(parts.uri.path());
-    let anthropic = of_path == Some("messages") || headers.contains_key("anthropic-version");
-    Ok(NewDecision {
-        model: text(headers, "x-model").map(str::to_owned),
-        // What the path says cannot be talked away by a header that a client has slipped in.
-        scope: of_path.or_else(|| text(headers, "x-scope")).map(str::to_owned),
-        client_ip: client_ip(state, parts)?,
-        error_format: if anthropic { ErrorFormat::Anthropic } else { ErrorFormat::Openai },
-        ..NewDecision::of(Presented::from(presented(headers).unwrap_or_default()))
-    })
-}
-
-/// The kind of call, from the path as the client sent it, with or without a version in front.
-fn scope_of(path: &str) -> Option<&'static str> {
-    let path = path.strip_prefix("/v1/check")?.trim_start_matches('/');
-    let path = path.strip_prefix("v1/").unwrap_or(path);
-    let under =
-        |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    SCOPES.iter().find(|(prefix, _)| under(prefix)).map(|(_, scope)| *scope)
-}
-
-/// The client's address as the gateway says it: an address, or the word `forwarded` if it vouches for the
-/// `X-Forwarded-For` or `X-Real-IP` that it sends.
-fn client_ip(state: &AppState, parts: &Parts) -> Result<Option<IpAddr>> {
-    const NAME: &str = "Tollkeeper-Client-Ip";
-    match text(&parts.headers, NAME) {
-        None => Ok(None),
-        Some("forwarded") => Ok(forwarded(state, parts)),
-        Some(address) => address.parse().map(Some).map_err(|_| {
-            let message = "must be an address, or `forwarded`";
-            let fault = FieldError { pointer: NAME.into(), code: "invalid_value", message: message.into() };
-            Problem::new(StatusCode::BAD_REQUEST, "invalid_header", message).with([fault])
-        }),
-    }
-}
-
-/// The address that the gateway has put last into `X-Forwarded-For`. Behind a proxy of our own nobody could tell which of
-/// the addresses that is, so there a gateway has to name the address itself.
-fn forwarded(state: &AppState, parts: &Parts) -> Option<IpAddr> {
-    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
-    let peer = peer.ip().to_canonical();
-    if state.settings.trusted_proxies.iter().any(|net| net.contains(&peer)) {
-        return None;
-    }
-    let chain = parts.headers.get_all("x-forwarded-for").iter().next_back();
-    let client = match chain {
-        Some(chain) => chain.to_str().ok()?.rsplit(',').next()?,
-        None => text(&parts.headers, "x-real-ip")?,
-    };
-    client.trim().parse().ok()
-}
-
-/// For proxies that know no other refusals: 401 or 403, whatever the reason.
-fn deny_status(query: Option<&str>) -> Option<StatusCode> {
-    let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query?).ok()?;
-    match pairs.iter().find(|(name, _)| name == "deny_status")?.1.as_str() {
-        "401" => Some(StatusCode::UNAUTHORIZED),
-        "403" => Some(StatusCode::FORBIDDEN),
-        _ => None,
-    }
+    /// Whose errors the body of a refusal is worded as; absent, the path, `anthropic-version` or `x-goog-api-key` tell.
+    #[param(inline)]
+    error_format: Option<ErrorFormat>,
 }
 
 /// Visible ASCII as it is, everything else percent-encoded.
@@ -204,10 +105,10 @@ fn identity(decision: &Authorization) -> Vec<(HeaderName, HeaderValue)> {
     headers
 }
 
-fn respond(decision: &Authorization, format: ErrorFormat, deny_status: Option<StatusCode>) -> Response {
+fn respond(decision: &Authorization, format: ErrorFormat, deny: DenyStatus) -> Response {
     let mut response = match verdict::client_response(&decision.reasons, &decision.limits, format) {
         None => StatusCode::OK.into_response(),
-        Some(denial) => denied(denial, &decision.reasons, deny_status),
+        Some(denial) => denied(denial, &decision.reasons, deny),
     };
     response.headers_mut().extend(identity(decision));
     let warned: Vec<&str> = decision.limits.iter().filter_map(|limit| Some(limit.code?.word())).collect();
@@ -217,9 +118,9 @@ fn respond(decision: &Authorization, format: ErrorFormat, deny_status: Option<St
     response
 }
 
-fn denied(denial: ClientResponse, reasons: &[Reason], deny_status: Option<StatusCode>) -> Response {
+fn denied(denial: ClientResponse, reasons: &[Reason], deny: DenyStatus) -> Response {
     let own = StatusCode::from_u16(denial.http_status).unwrap_or(StatusCode::FORBIDDEN);
-    let mut response = (deny_status.unwrap_or(own), denial.body.to_string()).into_response();
+    let mut response = deny.refuse(own, denial.body.to_string());
     let unauthorized = response.status() == StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
     for (name, value) in denial.headers {
@@ -235,31 +136,40 @@ fn denied(denial: ClientResponse, reasons: &[Reason], deny_status: Option<Status
     response
 }
 
-async fn check(State(state): State<AppState>, described: Described) -> Result<Response> {
-    let Described { gateway, call, deny_status } = described;
+async fn check(State(state): State<AppState>, described: Described) -> Response {
+    let Described { gateway, call, deny, info } = described;
     let format = call.error_format;
-    let decision =
-        decision::check(&state.system, &state.meter, gateway, call).await.map_err(verdict::failure)?;
-    Ok(respond(&decision, format, deny_status))
+    match decision::check(&state.system, &state.meter, gateway, call).await {
+        Ok(decision) => respond(&decision, format, deny),
+        Err(error) => deny.problem(verdict::failure(error), &info),
+    }
 }
 
 /// Decide by status
 ///
-/// For a proxy that asks before it passes a request on. The virtual key is where the client put it, in `Authorization:
-/// Bearer` or `x-api-key`. The proxy itself says, and must set or clear whatever the client sends: the gateway token in
-/// `Tollkeeper-Gateway-Token`; the model in `x-model`; the client's address in `Tollkeeper-Client-Ip`, or the word
-/// `forwarded` there if it vouches for the last address of the `X-Forwarded-For` that it sends and no proxy stands between it
-/// and Tollkeeper. The kind of call comes from the path below
-/// `/v1/check`, such as `/v1/check/v1/chat/completions`, and from `x-scope` where the path says nothing. The answer is
-/// 200, or 401 or 403 with the body for the client; `deny_status=401` or `403` makes every refusal that. Who it is stands in
+/// For a proxy that asks before it passes a request on. The virtual key is where the client put it: in `Authorization:
+/// Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`; one in a URL is refused. The proxy proves itself with its gateway
+/// token in `Tollkeeper-Gateway-Token`, and must clear every `Tollkeeper-` header that a client sends. The kind of call,
+/// and for some providers the model, come from the path: below `/v1/check`, such as
+/// `/v1/check/v1/chat/completions`, or in `Tollkeeper-Uri`. A path that proxies and providers could read in more than one
+/// way is refused (400 `path_ambiguous`). What the path does not say, the proxy says in `Tollkeeper-Model` and
+/// `Tollkeeper-Scope`; `x-model`, `x-scope` and unknown `Tollkeeper-` headers are refused (400 `header_not_trusted`). The
+/// client's address is in `Tollkeeper-Client-Ip`, or the word `forwarded` there if the proxy vouches for the last address of
+/// the `X-Forwarded-For` that it sends and no proxy stands between it and Tollkeeper. The answer is 200, or 401, 402, 403
+/// or 429 with the body for the client. `Tollkeeper-Deny-Status: 403` makes every refusal 403, with the own status in
+/// `Tollkeeper-Denied-Status` and the body, as ASCII, in `Tollkeeper-Denied-Body`. Who it is stands in
 /// `Tollkeeper-Key-Id`, `-Key-Name` (percent-encoded), `-Organization-Id`, `-Team-Id`, `-User-Id` or
 /// `-Service-Account-Id`; why not in `Tollkeeper-Denied`.
 #[utoipa::path(get, path = "/v1/check", tag = "decisions", security(("gateway" = [])),
     params(CheckHeaders, CheckQuery),
     responses((status = 200, description = "The call may be made."),
+              (status = 400, body = Problem, content_type = "application/problem+json",
+               description = "A header that is not trusted, or a path with more than one reading."),
               (status = 401, description = "The key is no good; the body is for the client."),
-              (status = 403, description = "The key may not make this call; the body is for the client.")))]
-async fn check_get(state: State<AppState>, described: Described) -> Result<Response> {
+              (status = 402, description = "The money is used up; the body is for the client."),
+              (status = 403, description = "The key may not make this call; the body is for the client."),
+              (status = 429, description = "A limit does not leave enough; the body is for the client.")))]
+async fn check_get(state: State<AppState>, described: Described) -> Response {
     check(state, described).await
 }
 
@@ -269,8 +179,12 @@ async fn check_get(state: State<AppState>, described: Described) -> Result<Respo
 #[utoipa::path(post, path = "/v1/check", tag = "decisions", security(("gateway" = [])),
     params(CheckHeaders, CheckQuery),
     responses((status = 200, description = "The call may be made."),
+              (status = 400, body = Problem, content_type = "application/problem+json",
+               description = "A header that is not trusted, or a path with more than one reading."),
               (status = 401, description = "The key is no good; the body is for the client."),
-              (status = 403, description = "The key may not make this call; the body is for the client.")))]
-async fn check_post(state: State<AppState>, described: Described) -> Result<Response> {
+              (status = 402, description = "The money is used up; the body is for the client."),
+              (status = 403, description = "The key may not make this call; the body is for the client."),
+              (status = 429, description = "A limit does not leave enough; the body is for the client.")))]
+async fn check_post(state: State<AppState>, described: Described) -> Response {
     check(state, described).await
 }

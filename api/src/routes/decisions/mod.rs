@@ -123,8 +123,8 @@ async fn explain_authorize(
 
 /// Read the key that asks
 ///
-/// Opens with the virtual key itself, in `Authorization: Bearer` or `x-api-key`, and with nothing else. A key that may
-/// not be used gets 401 or 403 with the code of the gravest reason.
+/// Opens with the virtual key itself, in `Authorization: Bearer`, `x-api-key`, `api-key` or `x-goog-api-key`, and with
+/// nothing else. A key that may not be used gets 401 or 403 with the code of the gravest reason.
 #[utoipa::path(get, path = "/v1/key", tag = "decisions", security(("virtual_key" = [])),
     responses((status = 200, description = "The key.", body = OwnKey),
               (status = 401, description = "`key_unknown`, `key_revoked`, `key_expired`, `key_disabled`, `secret_expired`."),
