@@ -10,6 +10,7 @@ mod canary;
 mod catalogue;
 mod catalogue_figures;
 mod check;
+mod check_gateways;
 mod clock_jumps;
 mod connection_discovery;
 mod connection_icons;

@@ -8,6 +8,7 @@ mod app;
 mod client;
 pub mod cluster;
 mod database;
+pub mod gateways;
 pub mod ledger;
 pub mod line;
 pub mod outbound;

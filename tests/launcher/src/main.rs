@@ -1,13 +1,13 @@
 //! `cargo suite [filter…]`: every test, on SQLite and on a throw-away Postgres cluster.
 //! `cargo suite --bench [name…]`: the benchmark programs, on the same, with durable commits.
 //!
-//! Finds Postgres, nginx and proxies or installs them, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
+//! Finds Postgres, gateways and proxies or installs them, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
 //! exit code. The cluster is gone afterwards, however this program ends: see [`guard`].
 
 mod account;
 mod cluster;
+mod gateways;
 mod guard;
-mod nginx;
 mod pgbouncer;
 mod postgres;
 mod proxies;
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
 /// Starts a cluster, builds the server (of the whole workspace, so that both builds share their features), and runs cargo with whatever `run` adds.
 fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> Result<u8> {
     let bin = postgres::find_or_install()?;
-    nginx::ensure()?;
+    gateways::ensure()?;
     pgbouncer::ensure()?;
     proxies::ensure()?;
     let guard = guard::Guard::start(&bin, fsync)?;
