@@ -284,10 +284,9 @@ on_both!(nothing_passes_that_was_not_asked_about, |app| {
         for kind in Kind::EVERY {
             let gateway = Gateway::start(kind, &ends).await;
             let answer = gateway.send(&head("/v1/chat/completions", &key, &[]), b"{}").await;
-            assert!(answer.status >= 400 || answer.status == 0, "{kind:?}: {answer:?}");
-            if kind != Kind::TraefikImitated && tollkeeper == closed {
-                assert!(answer.status >= 500, "{kind:?}: {answer:?}");
-            }
+            // No answer is a failure; a token that is not good may also look like a refusal.
+            let least = if tollkeeper == closed { 500 } else { 400 };
+            assert!(answer.status >= least, "{kind:?}: {answer:?}");
         }
     }
     let stage = Stage::new(&app).await;
@@ -299,11 +298,7 @@ on_both!(nothing_passes_that_was_not_asked_about, |app| {
             );
             let answer = gateway.send(&head, b"").await;
             let seen = stage.provider.take();
-            assert!(
-                seen.iter().all(|seen| seen.method == "TRACE"),
-                "{:?} {line}: {seen:?} {answer:?}",
-                gateway.kind
-            );
+            assert!(seen.is_empty(), "{:?} {line}: {seen:?} {answer:?}", gateway.kind);
         }
         let upgrade = [
             "Connection: Upgrade, close",

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 
 /// The expression of `authResponseHeadersRegex` that is imitated.
 const REGEX: &str = "(?i)^tollkeeper[-_]";
+/// The rule of the router that is imitated.
+const RULE: &str = "PathPrefix(`/`) && !Method(`CONNECT`) && !Method(`TRACE`)";
 /// What the entry point removes of a client that is not trusted.
 const FORWARDED: [&str; 8] = [
     "x-forwarded-for",
@@ -44,6 +46,7 @@ impl Traefik {
         let http = &config["http"];
         let order = serde_json::json!(["tollkeeper-ask", "tollkeeper", "provider"]);
         assert_eq!(http["routers"]["llm"]["middlewares"], order);
+        assert_eq!(http["routers"]["llm"]["rule"], RULE);
         let auth = &http["middlewares"]["tollkeeper"]["forwardAuth"];
         assert_eq!(auth["authResponseHeadersRegex"], REGEX);
         assert_eq!(auth["trustForwardHeader"], false);
@@ -92,6 +95,9 @@ async fn pass(State(traefik): State<Arc<Traefik>>, request: Request) -> Response
     let (parts, body) = request.into_parts();
     let (method, target, mut headers) = (parts.method, parts.uri.to_string(), parts.headers);
     let body = to_bytes(body, usize::MAX).await.unwrap();
+    if matches!(method.as_str(), "CONNECT" | "TRACE") {
+        return handed_on(Answer { status: 404, ..Answer::default() });
+    }
     // The entry point: hop by hop headers and what only a trusted proxy may say.
     let named =
         headers.get("connection").and_then(|value| value.to_str().ok()).unwrap_or_default().to_lowercase();
@@ -144,7 +150,8 @@ fn head(method: &str, target: &str, headers: &HeaderMap, length: usize) -> Strin
 }
 
 fn handed_on(answer: Answer) -> Response {
-    let mut response = Response::builder().status(answer.status);
+    // Status 0: nobody was there.
+    let mut response = Response::builder().status(if answer.status == 0 { 500 } else { answer.status });
     for (name, value) in &answer.headers {
         if !["connection", "transfer-encoding", "content-length"].contains(&name.as_str()) {
             response = response.header(name, value);
