@@ -102,7 +102,10 @@ fn model(listed: &Listed) -> Result<ListedModel> {
 
 fn provider(name: &str) -> ListedProvider {
     let known = NAMES.iter().find(|(word, _)| *word == name).map(|(_, known)| (*known).to_owned());
-    let capital = || name[..1].to_uppercase() + &name[1..];
+    let capital = || {
+        let mut letters = name.chars();
+        letters.next().into_iter().flat_map(char::to_uppercase).chain(letters).collect()
+    };
     ListedProvider { name: name.to_owned(), display_name: known.unwrap_or_else(capital) }
 }
 

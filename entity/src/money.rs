@@ -80,7 +80,7 @@ pub fn plain(text: &str, scale: u32) -> Result<i64, DecimalFault> {
 pub fn decimal(value: i128, scale: u32, least: usize) -> String {
     let scale = scale as usize;
     let digits = format!("{:0>width$}", value.unsigned_abs(), width = scale + 1);
-    let (whole, part) = digits.split_at(digits.len() - scale);
+    let (whole, part) = digits.split_at_checked(digits.len() - scale).unwrap_or((&digits, ""));
     let part = part.trim_end_matches('0');
     let sign = if value < 0 { "-" } else { "" };
     match part.len().max(least) {

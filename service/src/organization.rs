@@ -207,7 +207,7 @@ fn slug_of(name: &str, id: OrganizationId) -> String {
     let slug = slug.trim_end_matches('-');
     if slug.len() < 2 {
         let hex = id.uuid().simple().to_string();
-        return format!("organization-{}", &hex[hex.len() - 12..]);
+        return format!("organization-{}", hex.get(hex.len().saturating_sub(12)..).unwrap_or(&hex));
     }
     slug.to_owned()
 }

@@ -156,7 +156,7 @@ impl Token {
     /// The token with what is stored of it.
     pub(crate) fn minted(self, system: &System) -> Minted {
         let (pepper_version, digest) = system.secrets.digest(self.signed_part());
-        let last4 = self.signed_part()[self.signed_part().len() - 4..].to_owned();
+        let last4 = self.secret_end().to_owned();
         Minted { digest: entity::secret::Sealed(digest.to_vec()), pepper_version, last4, token: self }
     }
 
@@ -196,7 +196,13 @@ impl Token {
 
     /// The part that is digested: all but the checksum.
     pub fn signed_part(&self) -> &str {
-        &self.text[..self.text.len() - CRC_LEN - 1]
+        self.text.rsplit_once('_').map_or("", |(signed, _)| signed)
+    }
+
+    /// The last characters of the secret, by which people tell tokens apart.
+    fn secret_end(&self) -> &str {
+        let signed = self.signed_part();
+        signed.get(signed.len().saturating_sub(4)..).unwrap_or_default()
     }
 }
 

@@ -107,7 +107,8 @@ impl Layers {
             Ok(table) => table,
             // The parser's own report quotes the line, which may hold a secret.
             Err(error) => {
-                let line = error.span().map_or(1, |at| text[..at.start].lines().count().max(1));
+                let before = error.span().and_then(|at| text.get(..at.start));
+                let line = before.map_or(1, |before| before.lines().count().max(1));
                 let message = error.message();
                 return self.faults.push(format!("{}, line {line}: {message}", path.display()));
             }

@@ -8,8 +8,8 @@ pub fn matches(glob: &str, text: &str) -> bool {
     let Some((middle, tail)) = rest.rsplit_once('*') else { return text.ends_with(rest) };
     for piece in middle.split('*') {
         // The leftmost place for each piece leaves the most text for those that follow.
-        let Some(at) = text.find(piece) else { return false };
-        text = &text[at + piece.len()..];
+        let Some((_, behind)) = text.split_once(piece) else { return false };
+        text = behind;
     }
     text.ends_with(tail)
 }

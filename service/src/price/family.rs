@@ -130,7 +130,7 @@ fn without_date(name: &str) -> Option<&str> {
     let shapes = ["-########", "@########", "-####-##-##"];
     let is_date = |text: &str, shape: &str| {
         let fits = |(c, s): (u8, u8)| if s == b'#' { c.is_ascii_digit() } else { c == s };
-        text[1..].starts_with("20") && text.bytes().zip(shape.bytes()).all(fits)
+        text.bytes().skip(1).take(2).eq(*b"20") && text.bytes().zip(shape.bytes()).all(fits)
     };
     shapes.iter().find_map(|shape| {
         let (rest, end) = name.split_at_checked(name.len().checked_sub(shape.len())?)?;
@@ -153,7 +153,7 @@ fn is_family(name: &str) -> bool {
 
 /// The proper beginnings of a name at its hyphens, the longest first.
 fn beginnings(name: &str) -> impl Iterator<Item = &str> {
-    let cuts = name.rmatch_indices('-').map(|(at, _)| &name[..at]);
+    let cuts = name.rmatch_indices('-').filter_map(|(at, _)| name.get(..at));
     cuts.filter(|begin| !begin.is_empty() && !is_family(begin))
 }
 

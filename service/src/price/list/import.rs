@@ -81,7 +81,7 @@ impl Understood {
     }
 
     fn source(&self, now: DateTime<Utc>) -> Source {
-        let name = format!("{} price list {}", self.format.word(), &self.sha256[..8]);
+        let name = format!("{} price list {:.8}", self.format.word(), self.sha256);
         Source { name, day: now.date_naive() }
     }
 }

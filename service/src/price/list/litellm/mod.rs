@@ -88,7 +88,7 @@ fn refused(key: &str, reason: &str) -> Listed {
 /// A name as reports repeat it: not without end.
 fn shown(name: &str) -> String {
     match name.char_indices().nth(NAME) {
-        Some((end, _)) => format!("{}…", &name[..end]),
+        Some(_) => format!("{name:.NAME$}…"),
         None => name.to_owned(),
     }
 }

@@ -384,7 +384,7 @@ fn an_entry_may_have_many_fields_but_not_without_end() {
 /// `rate` × 10⁻¹⁵ in scientific notation: the point after any of the digits, and zeros that mean nothing behind them.
 fn written(rate: i64, zeros: usize, point: usize) -> String {
     let digits = format!("{rate}{}", "0".repeat(zeros));
-    let (whole, part) = digits.split_at(point.clamp(1, digits.len()));
+    let (whole, part) = digits.split_at_checked(point.clamp(1, digits.len())).unwrap();
     let exponent = i64::try_from(part.len()).unwrap() - i64::try_from(zeros).unwrap() - 15;
     let point = if part.is_empty() { "" } else { "." };
     format!("{whole}{point}{part}e{exponent:+03}")
