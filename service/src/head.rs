@@ -68,8 +68,14 @@ pub enum PolicyKind {
     Key,
     /// A gateway token.
     GatewayToken,
-    /// The price book: prices, models and aliases, remembered as a whole.
+    /// The price book: prices, models and aliases, many of them.
     PriceBook,
+    /// One price.
+    Price,
+    /// One model.
+    Model,
+    /// One alias of a model.
+    ModelAlias,
     /// The limits of a subject, remembered as a set.
     Limits,
     /// A provider connection and its credentials.
@@ -77,7 +83,7 @@ pub enum PolicyKind {
 }
 
 impl PolicyKind {
-    const WORDS: [(Self, &'static str); 11] = [
+    const WORDS: [(Self, &'static str); 14] = [
         (Self::All, "all"),
         (Self::Organization, "organization"),
         (Self::Team, "team"),
@@ -87,18 +93,21 @@ impl PolicyKind {
         (Self::Key, "key"),
         (Self::GatewayToken, "gateway_token"),
         (Self::PriceBook, "price_book"),
+        (Self::Price, "price"),
+        (Self::Model, "model"),
+        (Self::ModelAlias, "model_alias"),
         (Self::Limits, "limits"),
         (Self::Connection, "connection"),
     ];
 
-    /// Whether it is remembered as a whole: one more row changes it, and its rows are not told apart.
-    pub(crate) fn is_whole(self) -> bool {
-        self == Self::PriceBook
+    /// Whether it is in the price book, or all of it.
+    pub(crate) fn is_book(self) -> bool {
+        matches!(self, Self::PriceBook | Self::Price | Self::Model | Self::ModelAlias)
     }
 
-    /// Whether it is a set: one more row changes it.
+    /// Whether it is a set, or in one, that is remembered together: one more row changes it.
     pub(crate) fn is_set(self) -> bool {
-        self == Self::Limits
+        self == Self::Limits || self.is_book()
     }
 
     /// The word in the log.
@@ -198,9 +207,7 @@ async fn log<C: ConnectionTrait>(
     organization: OrganizationId,
     changes: &BTreeSet<&Change>,
 ) -> Result<()> {
-    let all = Change { organization, kind: PolicyKind::All, subject: Uuid::nil() };
-    let listed: Vec<&Change> =
-        if changes.len() > LISTED { vec![&all] } else { changes.iter().copied().collect() };
+    let listed = listed(organization, changes);
     for chunk in listed.chunks(64).enumerate().map(|(i, chunk)| {
         chunk.iter().enumerate().map(move |(j, change)| policy_log::ActiveModel {
             organization_id: Set(organization),
@@ -215,6 +222,20 @@ async fn log<C: ConnectionTrait>(
     Ok(())
 }
 
+/// What the log lists: each change, or, where those are many, that the whole book has changed, or everything.
+fn listed(organization: OrganizationId, changes: &BTreeSet<&Change>) -> Vec<Change> {
+    let whole = |kind| Change { organization, kind, subject: Uuid::nil() };
+    let (book, others): (Vec<Change>, Vec<Change>) =
+        changes.iter().copied().cloned().partition(|change| change.kind.is_book());
+    // The book takes a line of its own.
+    if others.len() + usize::from(!book.is_empty()) > LISTED {
+        return vec![whole(PolicyKind::All)];
+    }
+    let many = book.len() + others.len() > LISTED;
+    let book = if many { vec![whole(PolicyKind::PriceBook)] } else { book };
+    book.into_iter().chain(others).collect()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the policy log is pruned here only")]
 async fn prune<C: ConnectionTrait>(db: &C, organization: OrganizationId, version: i64) -> Result<i64> {
     let floor = version - LOG_KEPT;
@@ -224,4 +245,39 @@ async fn prune<C: ConnectionTrait>(db: &C, organization: OrganizationId, version
         .exec(db)
         .await?;
     Ok(floor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(changes: &[(PolicyKind, usize)]) -> Vec<(PolicyKind, usize)> {
+        let organization = OrganizationId::PLATFORM;
+        let change = |kind, n: usize| Change { organization, kind, subject: Uuid::from_u128(n as u128) };
+        let all: Vec<Change> =
+            changes.iter().flat_map(|(kind, count)| (0..*count).map(|n| change(*kind, n))).collect();
+        let mut counts = std::collections::BTreeMap::new();
+        for change in listed(organization, &all.iter().collect()) {
+            *counts.entry(change.kind).or_insert(0) += 1;
+        }
+        counts.into_iter().collect()
+    }
+
+    #[test]
+    fn many_changes_of_a_book_are_told_as_one() {
+        use PolicyKind::*;
+        assert_eq!(kinds(&[(Price, 200), (Key, 56)]), [(Key, 56), (Price, 200)]);
+        assert_eq!(kinds(&[(Price, 200), (Model, 57)]), [(PriceBook, 1)]);
+        assert_eq!(kinds(&[(Price, 100_000), (Key, 255)]), [(Key, 255), (PriceBook, 1)]);
+        assert_eq!(kinds(&[(Price, 1), (Key, 256)]), [(All, 1)]);
+        assert_eq!(kinds(&[(Key, 257)]), [(All, 1)]);
+    }
+
+    #[test]
+    fn word_of_a_newer_release_means_everything() {
+        for (kind, word) in PolicyKind::WORDS {
+            assert_eq!((kind.word(), PolicyKind::from_word(word)), (word, kind));
+        }
+        assert_eq!(PolicyKind::from_word("something new"), PolicyKind::All);
+    }
 }

@@ -106,10 +106,10 @@ scoped!(password_reset, id::PasswordResetId, id: Id, "password reset", None, Non
 scoped!(session, id::SessionId, id: Id, "session", None, None);
 scoped!(refresh_token, id::RefreshTokenId, id: Id, "refresh token", None, None);
 scoped!(provider, id::ProviderId, id: Id, "provider", None, Some(provider::Column::OrganizationId));
-scoped!(model, id::ModelId, id: Id, "model", Some(PolicyKind::PriceBook), Some(model::Column::OrganizationId));
-scoped!(model_alias, id::ModelAliasId, id: Id, "model alias", Some(PolicyKind::PriceBook),
+scoped!(model, id::ModelId, id: Id, "model", Some(PolicyKind::Model), Some(model::Column::OrganizationId));
+scoped!(model_alias, id::ModelAliasId, id: Id, "model alias", Some(PolicyKind::ModelAlias),
     Some(model_alias::Column::OrganizationId));
-scoped!(price, id::PriceId, id: Id, "price", Some(PolicyKind::PriceBook), Some(price::Column::OrganizationId));
+scoped!(price, id::PriceId, id: Id, "price", Some(PolicyKind::Price), Some(price::Column::OrganizationId));
 // What a team's administrator reaches: the limits of the team, of its keys and connections, and of its people in it. A person
 // reaches the own ones.
 scoped!(limit, id::LimitId, id: Id, "limit", Some(PolicyKind::Limits), Some(limit::Column::OrganizationId),

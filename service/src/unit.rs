@@ -104,13 +104,13 @@ impl<'c> Unit<'c> {
 
     pub(crate) fn changed<E: Scoped>(&mut self, row: &E::Model) {
         if let Some(kind) = E::POLICY {
-            self.policy(kind, if kind.is_whole() { Uuid::nil() } else { E::concerns(row) });
+            self.policy(kind, E::concerns(row));
         }
     }
 
     /// A new row changes what is remembered only where it is one of several that are remembered together.
     pub(crate) fn made<E: Scoped>(&mut self, row: &E::Model) {
-        if E::POLICY.is_some_and(|kind| kind.is_whole() || kind.is_set()) {
+        if E::POLICY.is_some_and(PolicyKind::is_set) {
             self.changed::<E>(row);
         }
     }

@@ -34,6 +34,7 @@ mod http;
 mod idempotency;
 mod instances;
 mod invitations;
+mod isolation;
 mod jwt;
 mod keys;
 mod keys_life;

@@ -174,28 +174,34 @@ on_both!(an_unchanged_book_costs_one_statement, |app| {
     resolve(&owner, "model=gpt-4o").await;
     let work = app.system.books.work();
     let cost = async |query: &str| {
-        let before = (work.heads(), work.books());
+        let before = (work.heads(), work.books(), work.edits(), work.rows());
         resolve(&owner, query).await;
-        (work.heads() - before.0, work.books() - before.1)
+        (work.heads() - before.0, work.books() - before.1, work.edits() - before.2, work.rows() - before.3)
     };
-    assert_eq!(cost("model=gpt-4o").await, (1, 0));
-    assert_eq!(cost("model=gpt-4o-mini&at=2020-01-01T00:00:00Z").await, (1, 0));
+    assert_eq!(cost("model=gpt-4o").await, (1, 0, 0, 0));
+    assert_eq!(cost("model=gpt-4o-mini&at=2020-01-01T00:00:00Z").await, (1, 0, 0, 0));
     let team = owner.post("/v1/organizations/default/teams", json!({"name": "a"})).await.created();
     let team = format!("/v1/organizations/default/teams/{}", team["id"].as_str().unwrap());
     owner.patch(&team, json!({"name": "b"})).await.ok();
     let acme = app.other_organization("acme").await;
     flat_price(&acme, "/v1/organizations/acme/prices", "gpt-4o", "1").await;
-    assert_eq!(cost("model=gpt-4o").await, (1, 0), "what others change, and what else changes, is no price");
+    assert_eq!(
+        cost("model=gpt-4o").await,
+        (1, 0, 0, 0),
+        "what others change, and what else changes, is no price"
+    );
     flat_price(&owner, PRICES, "gpt-4", "1").await;
-    assert_eq!(cost("model=gpt-4o").await, (1, 1), "one book of two");
-    assert_eq!(cost("model=gpt-4o").await, (1, 0));
+    assert_eq!(cost("model=gpt-4o").await, (1, 0, 1, 1), "one row of one book of two");
+    assert_eq!(cost("model=gpt-4o").await, (1, 0, 0, 0));
     flat_price(&owner, PLATFORM, "gpt-4", "1").await;
-    assert_eq!(cost("model=gpt-4o").await, (1, 1), "the other book");
+    assert_eq!(cost("model=gpt-4o").await, (1, 0, 1, 1), "the other book");
     owner.patch("/v1/organizations/default", json!({"unpriced_policy": "allow"})).await.ok();
-    assert_eq!(cost("model=gpt-4o").await, (1, 1));
+    assert_eq!(cost("model=gpt-4o").await, (1, 0, 1, 1));
+    let rows = work.rows();
     // Another copy of the database, at the same version.
     app.system.db.writer.execute_unprepared("UPDATE org_head SET tag = tag + 1").await.unwrap();
-    assert_eq!(cost("model=gpt-4o").await, (1, 2));
+    let (heads, books, edits, _) = cost("model=gpt-4o").await;
+    assert_eq!((heads, books, edits), (1, 2, 0), "{rows} rows before");
 });
 
 on_both!(those_who_come_together_read_a_book_once, |app| {
@@ -234,6 +240,35 @@ async fn fill(app: &TestApp, models: usize) {
         price::Entity::insert_many(rows).exec_without_returning(&app.system.db.writer).await.unwrap();
     }
 }
+
+on_both!(change_of_a_large_book_costs_what_has_changed, |app| {
+    fill(&app, 2500).await;
+    let owner = app.owner();
+    let work = app.system.books.work();
+    assert_eq!(each(&owner, "model=gpt-4o").await, Value::Null);
+    let read = (work.books(), work.rows());
+    assert_eq!(read.1, 2500);
+    let later = flat_price(&owner, PRICES, "gpt-4o", "1").await;
+    assert_eq!(each(&owner, "model=gpt-4o").await, "1");
+    let list = "/v1/organizations/default/models";
+    let model = owner.post(list, json!({"provider": "openai", "name": "o9"})).await.created();
+    let alias = json!({"name": "best", "target": "gpt-4o"});
+    let alias = owner.post(ALIASES, alias).await.created();
+    assert_eq!(each(&owner, "model=best").await, "1");
+    let path = format!("{ALIASES}/{}", alias["id"].as_str().unwrap());
+    owner.patch(&path, json!({"target": "model-7"})).await.ok();
+    assert_eq!(resolve(&owner, "model=best").await["price"]["kind"], "flat");
+    owner.delete(&path).await.no_content();
+    assert_eq!(each(&owner, "model=best").await, Value::Null);
+    owner.delete(&format!("{list}/{}", model["id"].as_str().unwrap())).await.no_content();
+    let end = format!("{PRICES}/{}/end", later["id"].as_str().unwrap());
+    app.clock.advance(TimeDelta::seconds(1));
+    owner.post(&end, json!({})).if_match(1).await.ok();
+    assert_eq!(each(&owner, "model=gpt-4o").await, Value::Null);
+    assert_eq!(work.books(), read.0, "no book is read as a whole again");
+    // The model is made and deleted between two readings.
+    assert!(work.rows() - read.1 <= 8, "{} rows for seven edits", work.rows() - read.1);
+});
 
 on_both!(a_large_book_is_read_page_by_page_and_whole, |app| {
     fill(&app, 2500).await;

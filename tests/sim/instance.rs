@@ -52,19 +52,22 @@ pub struct Instance {
     flaw: Flaw,
     queue: VecDeque<(Job, Sent)>,
     waiting: Vec<Sent>,
-    round: Option<Pin<Box<dyn Future<Output = Cache> + Send>>>,
+    /// What was put back; it is at the head of the next batch, as it is of what waits.
+    back: Vec<Job>,
+    round: Option<Pin<Box<dyn Future<Output = (Cache, Vec<Job>)> + Send>>>,
     cache: Option<Cache>,
 }
 
 impl Instance {
     pub fn new(n: usize, world: &Shared, flaw: Flaw) -> Self {
-        let (queue, waiting) = (VecDeque::new(), Vec::new());
-        Self { n, world: world.clone(), flaw, queue, waiting, round: None, cache: Some(Cache::default()) }
+        let (queue, waiting, back) = (VecDeque::new(), Vec::new(), Vec::new());
+        let cache = Some(Cache::default());
+        Self { n, world: world.clone(), flaw, queue, waiting, back, round: None, cache }
     }
 
     /// Whether it has anything to do.
     pub fn is_busy(&self) -> bool {
-        self.round.is_some() || !self.queue.is_empty()
+        self.round.is_some() || !self.queue.is_empty() || !self.back.is_empty()
     }
 
     /// Whether a request of the batch under way is one whose answer nobody will see.
@@ -89,6 +92,7 @@ impl Instance {
         self.round = None;
         self.queue.clear();
         self.waiting.clear();
+        self.back.clear();
         self.cache = Some(Cache::default());
     }
 
@@ -98,21 +102,23 @@ impl Instance {
             return Vec::new();
         }
         let Some(round) = &mut self.round else { return Vec::new() };
-        if let Poll::Ready(cache) = round.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            (self.round, self.cache) = (None, Some(cache));
+        if let Poll::Ready((cache, back)) = round.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            (self.round, self.cache, self.back) = (None, Some(cache), back);
         }
         self.collect()
     }
 
     /// Begins a batch of some of what waits.
     fn begin(&mut self) -> bool {
-        if self.queue.is_empty() {
+        if self.queue.is_empty() && self.back.is_empty() {
             return false;
         }
         let most = 1 + self.world.get().dice.below(8);
         let most = most.min(self.queue.len());
-        let (jobs, sent): (Vec<Job>, Vec<Sent>) = self.queue.drain(..most).unzip();
-        self.waiting = sent;
+        let (more, sent): (Vec<Job>, Vec<Sent>) = self.queue.drain(..most).unzip();
+        let mut jobs = std::mem::take(&mut self.back);
+        jobs.extend(more);
+        self.waiting.extend(sent);
         let world = self.world.clone();
         world.note(|| format!("instance {} begins a batch of {}", self.n, jobs.len()));
         let store = Arc::new(Db { world: world.clone(), instance: self.n, flaw: self.flaw });
@@ -128,7 +134,9 @@ impl Instance {
                 Ok(answer) => answered.push(Answered { sent, answer }),
                 Err(TryRecvError::Empty) => self.waiting.push(sent),
                 // It was dropped without an answer, which only happens to who is gone; it counts until the batch is over.
-                Err(TryRecvError::Closed) if self.round.is_some() => self.waiting.push(sent),
+                Err(TryRecvError::Closed) if self.round.is_some() || !self.back.is_empty() => {
+                    self.waiting.push(sent);
+                }
                 Err(TryRecvError::Closed) => {}
             }
         }

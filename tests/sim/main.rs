@@ -112,12 +112,12 @@ macro_rules! flaws {
 
 flaws! {
     no_lock NoLock: I1 | I2 | I3 | I5 | I6 | Time;
-    no_dedup NoDedup: I6 | I2;
+    no_dedup NoDedup: I2 | I5 | I6;
     settled_again SettledAgain: I6 | I3 | I7;
     tombstone_missing TombstoneMissing: I6;
     wrong_window WrongWindow: I2 | I3 | I6;
     log_ignored LogIgnored: I1 | I5 | I6 | I8;
-    policy_before_lock PolicyBeforeLock: I1 | I5 | I6 | I8;
+    policy_before_lock PolicyBeforeLock: I1 | I5 | I6 | I8 | I9;
     restore_unnoticed RestoreUnnoticed: I1 | I5 | I6 | I8 | I9;
     start_unnoticed StartUnnoticed: I1 | I5 | I6 | I8 | I9;
     released_twice ReleasedTwice: I2;

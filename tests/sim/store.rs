@@ -25,6 +25,7 @@ use service::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    panic::resume_unwind,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -98,8 +99,35 @@ impl Store for Db {
         Flawed::new(self.transaction(true), self.flaw)
     }
 
+    fn remembered(&self, moment: &Moment, organization: OrganizationId) -> Option<Prices> {
+        let forgotten = self.world.get().dice.one_in(5);
+        (!forgotten).then(|| self.current(moment, organization).ok()).flatten()
+    }
+
     async fn prices(&self, moment: &Moment, organization: OrganizationId) -> Result<Prices> {
         Step::default().await;
+        self.current(moment, organization)
+    }
+
+    fn id(&self, at: DateTime<Utc>) -> ReservationId {
+        let mut world = self.world.get();
+        let panics = !world.calm && world.dice.one_in(300);
+        let id = ReservationId::new(world.dice.timed(at.timestamp_millis()));
+        drop(world);
+        if panics {
+            self.world.note(|| format!("instance {} panics while it decides", self.instance));
+            resume_unwind(Box::new("a decision panics"));
+        }
+        id
+    }
+
+    fn alarm(&self, steps: &[StepBack]) {
+        self.world.note(|| format!("the clock was wrong: {steps:?}"));
+    }
+}
+
+impl Db {
+    fn current(&self, moment: &Moment, organization: OrganizationId) -> Result<Prices> {
         let world = self.world.get();
         let absent = || Error::NotFound("organization");
         let tenant = world.policy.tenants.get(&organization).ok_or_else(absent)?;
@@ -110,14 +138,6 @@ impl Store for Db {
             unpriced_policy: tenant.unpriced,
             now: moment.now,
         })
-    }
-
-    fn id(&self, at: DateTime<Utc>) -> ReservationId {
-        ReservationId::new(self.world.get().dice.timed(at.timestamp_millis()))
-    }
-
-    fn alarm(&self, steps: &[StepBack]) {
-        self.world.note(|| format!("the clock was wrong: {steps:?}"));
     }
 }
 
@@ -154,6 +174,12 @@ impl SimTx {
         let fails = !world.calm && world.dice.one_in(120);
         let end = if fails { " and fails" } else { "" };
         world.note(|| format!("{:?} tx {} {what}{end}", self.who, self.id));
+        let panics = !fails && !world.calm && matches!(self.who, Who::Instance(_)) && world.dice.one_in(1500);
+        if panics {
+            drop(world);
+            self.world.note(|| format!("tx {} panics", self.id));
+            resume_unwind(Box::new("a batch panics"));
+        }
         if fails {
             let mended = world.dice.one_in(6).then(|| DbErr::Custom("no partition of relation".into()));
             return Err(mended.unwrap_or_else(|| lost(&mut world)));

@@ -13,11 +13,13 @@ pub async fn resolve(ctx: &Ctx, id: ReservationId, new: NewResolution) -> Result
     ctx.repository::<reservation::Entity>().find(id).await?;
     let organization = ctx.scope.organization;
     let task = new.command(Asker::Administrator(organization), organization, id)?;
+    // The prices are read, if they have to be, before anybody waits for the unit.
+    ctx.system.books.now(&ctx.system, organization).await?;
     let mut unit = ctx.begin().await?;
     let store = Within { system: ctx.system.clone(), tx: &unit.tx };
     let mut cache = Cache::default();
     let mut batch = Batch { store: &store, secrets: &ctx.system.secrets, cache: &mut cache };
-    let answers = batch.run(&mut [Request::new(task, organization)]).await?;
+    let answers = batch.run(&mut [Request { prepared: true, ..Request::new(task, organization) }]).await?;
     let answer = answers.into_iter().next().ok_or_else(|| Error::internal("the meter has not answered"))?;
     let mut used = Vec::new();
     let settlement = match answer? {

@@ -5,18 +5,19 @@ use super::{
     ahead::Ahead,
     cache::Cache,
     command::Command,
+    contain::{Failure, Outcome, Watched, each},
     head::Moment,
     ledger::{Counters, Ledger, Tick, WindowKey},
-    question::{Asker, Question},
     rule::Rules,
     store::{Due, Known, Missing, Named, Parents, Read, Store, Transaction},
     stranger::strangers,
-    task::{Answer, Request, Task},
+    task::{Request, Task},
+    wanted::{Wanted, priced},
 };
-use crate::{Error, Result, price::resolve::Prices, secrets::Secrets};
+use crate::{Error, price::resolve::Prices, secrets::Secrets};
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{ConnectionId, CredentialId, GatewayTokenId, KeyId, OrganizationId, ReservationId},
+    id::{OrganizationId, ReservationId},
     status::ReservationState,
     usage_event,
 };
@@ -31,7 +32,7 @@ pub(super) struct Gathered {
     pub(super) now: DateTime<Utc>,
     pub(super) at: BTreeMap<OrganizationId, DateTime<Utc>>,
     pub(super) prices: HashMap<OrganizationId, Prices>,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Watched<Ledger>,
     pub(super) events: HashMap<(OrganizationId, ReservationId), Vec<usage_event::Model>>,
     release: BTreeMap<OrganizationId, Option<DateTime<Utc>>>,
     /// Organizations whose holds were looked through.
@@ -52,18 +53,22 @@ pub struct Batch<'b, S> {
 }
 
 impl<S: Store> Batch<'_, S> {
-    /// Decides and answers. An error is one of the database, and nothing is known of what has been done.
-    pub async fn run(&mut self, requests: &mut [Request]) -> Read<Vec<Result<Answer>>> {
+    /// Decides and answers. After a failure nothing is known of what has been done.
+    pub async fn run(&mut self, requests: &mut [Request]) -> Outcome {
         let effects = requests.iter().any(|request| matches!(request.task, Task::Do(_)));
+        if effects {
+            self.prepare(requests).await?;
+        }
         let mut tx = if effects { self.store.begin().await? } else { self.store.look() };
         let mut gathered = self.gather(&mut tx, requests, effects).await?;
         let started = Instant::now();
-        for request in requests.iter_mut().filter(|request| request.id.is_none()) {
+        let (store, secrets, cache) = (self.store, self.secrets, &mut *self.cache);
+        let decide = |gathered: &mut Gathered, request: &mut Request| {
             let at = gathered.at.get(&request.home).copied().unwrap_or(gathered.now);
-            request.id = Some(self.store.id(at));
-        }
-        let mut rules = Rules { secrets: self.secrets, cache: self.cache, gathered: &mut gathered };
-        let answers = requests.iter().map(|request| rules.answer(request)).collect();
+            request.id.get_or_insert_with(|| store.id(at));
+            Rules { secrets, cache, gathered }.answer(request)
+        };
+        let answers = each(requests, &mut gathered, |gathered| &mut gathered.ledger, decide)?;
         stage("decide", started);
         if effects {
             let writes = finish(gathered);
@@ -80,12 +85,47 @@ impl<S: Store> Batch<'_, S> {
         Ok(answers)
     }
 
+    /// Loads keys and tokens that are not known at all, with what they hang on, before the lock is taken: nobody waits for
+    /// that behind it. Under the lock, only what has changed since is read.
+    async fn prepare(&mut self, requests: &[Request]) -> Result<(), Failure> {
+        let wanted = Wanted::of(requests);
+        let mut keys = wanted.keys.iter().map(|(key, _)| key);
+        if wanted.tokens.iter().all(|id| self.cache.has_token(id)) && keys.all(|id| self.cache.has_key(id)) {
+            return Ok(());
+        }
+        let mut look = self.store.look();
+        let homes = requests.iter().map(|request| request.home).collect();
+        let moment = look.heads(&self.known(homes)).await?;
+        self.cache.begin(moment.started, &moment.heads);
+        self.prices(requests, &moment)?;
+        self.load(&mut look, &wanted).await?;
+        Ok(())
+    }
+
+    /// The prices that are at hand. Where a book has to be read first, the requests are put back for that once, for it may be
+    /// large, and everybody else would wait.
+    fn prices(
+        &self,
+        requests: &[Request],
+        moment: &Moment,
+    ) -> Result<HashMap<OrganizationId, Prices>, Failure> {
+        let (mut found, mut behind) = (HashMap::new(), BTreeSet::new());
+        for (home, is_new) in priced(requests) {
+            match self.store.remembered(moment, home) {
+                Some(prices) => drop(found.insert(home, prices)),
+                None if is_new => drop(behind.insert(home)),
+                None => {}
+            }
+        }
+        if behind.is_empty() { Ok(found) } else { Err(Failure::Behind(behind)) }
+    }
+
     async fn gather(
         &mut self,
         tx: &mut S::Transaction,
         requests: &[Request],
         effects: bool,
-    ) -> Read<Gathered> {
+    ) -> Result<Gathered, Failure> {
         let homes: BTreeSet<OrganizationId> = requests.iter().map(|request| request.home).collect();
         let tenants = homes.iter().copied().filter(|home| *home != OrganizationId::PLATFORM).collect();
         let started = Instant::now();
@@ -96,10 +136,12 @@ impl<S: Store> Batch<'_, S> {
         let started = Instant::now();
         let moment = tx.heads(&self.known(homes)).await?;
         self.cache.begin(moment.started, &moment.heads);
+        let prices = self.prices(requests, &moment)?;
         self.load(tx, &Wanted::of(requests)).await?;
         stage("policy", started);
         let started = Instant::now();
         let mut gathered = self.found(tx, requests, &moment).await?;
+        gathered.prices = prices;
         if effects {
             gathered.ahead = Ahead::meet(tx, &moment, &mut gathered.ledger).await?;
         }
@@ -197,7 +239,7 @@ impl<S: Store> Batch<'_, S> {
             now: moment.now,
             at,
             prices: HashMap::new(),
-            ledger: Ledger::default(),
+            ledger: Watched::default(),
             events: HashMap::new(),
             release,
             looked: BTreeSet::new(),
@@ -229,16 +271,12 @@ impl<S: Store> Batch<'_, S> {
         Ok(gathered)
     }
 
-    /// The prices of every organization of which something is to be worth anything.
+    /// The prices that are still missing, of requests that have been put back before.
     async fn price(&self, requests: &[Request], moment: &Moment, gathered: &mut Gathered) -> Read<()> {
-        let worth = |request: &&Request| match &request.task {
-            Task::Do(Command::Void(_) | Command::Extend(..)) => false,
-            Task::Do(_) => true,
-            Task::Look(question) => question.key.key().is_some(),
-        };
-        let homes: BTreeSet<OrganizationId> =
-            requests.iter().filter(worth).map(|request| request.home).collect();
-        for home in homes.into_iter().filter(|home| *home != OrganizationId::PLATFORM) {
+        for home in priced(requests).into_keys() {
+            if gathered.prices.contains_key(&home) {
+                continue;
+            }
             match self.store.prices(moment, home).await {
                 Ok(prices) => drop(gathered.prices.insert(home, prices)),
                 Err(Error::Db(error)) => return Err(error),
@@ -278,46 +316,6 @@ impl<S: Store> Batch<'_, S> {
     }
 }
 
-/// What has to be in the cache.
-#[derive(Debug, Default)]
-struct Wanted {
-    tokens: BTreeSet<GatewayTokenId>,
-    /// Keys, each with the connection that the call names.
-    keys: BTreeSet<(KeyId, Option<ConnectionId>)>,
-    /// Connections that calls name, or that have served them.
-    connections: BTreeSet<ConnectionId>,
-    /// The credentials that have served them.
-    credentials: BTreeSet<CredentialId>,
-}
-
-impl Wanted {
-    fn of(requests: &[Request]) -> Self {
-        let mut wanted = Self::default();
-        for Request { task, .. } in requests {
-            if let Asker::Gateway(gateway) = task.asker() {
-                wanted.tokens.insert(gateway.id());
-            }
-            let key = |question: &Question| Some((question.key.key()?, question.call.connection_id));
-            wanted.keys.extend(task.question().and_then(key));
-            wanted.connections.extend(task.question().and_then(|question| question.call.connection_id));
-            let attempts = if let Task::Do(command) = task { command.attempts() } else { &[] };
-            wanted.connections.extend(attempts.iter().filter_map(|attempt| attempt.connection_id));
-            wanted.credentials.extend(attempts.iter().filter_map(|attempt| attempt.credential_id));
-        }
-        wanted
-    }
-
-    /// What settlements need: the connections of their calls, and the keys of those that were served by another model.
-    fn of_settled(requests: &[Request], ledger: &Ledger) -> Self {
-        let keys = strangers(requests, ledger).map(|stranger| (stranger.key, stranger.row.terms.connection));
-        let connections = requests.iter().filter_map(|request| {
-            let Task::Do(Command::Settle(naming, ..)) = &request.task else { return None };
-            ledger.reservation(naming.organization, naming.reservation)?.terms.connection
-        });
-        Self { keys: keys.collect(), connections: connections.collect(), ..Self::default() }
-    }
-}
-
 impl Gathered {
     /// The organizations that have something to release by now.
     fn due(&self) -> BTreeMap<OrganizationId, DateTime<Utc>> {
@@ -344,7 +342,7 @@ impl Gathered {
 /// holds to release.
 fn finish(gathered: Gathered) -> super::ledger::Writes {
     let Gathered { at, ledger, mut release, looked, ahead, .. } = gathered;
-    let mut writes = ledger.writes();
+    let mut writes = ledger.into_inner().writes();
     writes.steps = ahead.steps;
     let mut touched = looked;
     touched.extend(ahead.until.keys());

@@ -167,6 +167,16 @@ impl Cache {
         self.heads.peek(&organization).map(|known| known.version)
     }
 
+    /// Whether something is remembered of a key, be it good or not.
+    pub(super) fn has_key(&self, id: &KeyId) -> bool {
+        self.keys.peek(id).is_some()
+    }
+
+    /// The same of a token.
+    pub(super) fn has_token(&self, id: &GatewayTokenId) -> bool {
+        self.tokens.peek(id).is_some()
+    }
+
     /// Everything that decisions about a call with a key depend on, as far as it is there.
     pub(super) fn facts(&mut self, id: KeyId, connection: Option<ConnectionId>) -> Option<Facts> {
         let key = self.key(id)?;
@@ -239,7 +249,11 @@ impl Cache {
             // Nothing that is remembered of its credentials ever changes.
             PolicyKind::Connection => self.connections.remove(&ConnectionId::new(subject)),
             // The price book is remembered by whoever resolves prices.
-            PolicyKind::PriceBook | PolicyKind::All => {}
+            PolicyKind::PriceBook
+            | PolicyKind::Price
+            | PolicyKind::Model
+            | PolicyKind::ModelAlias
+            | PolicyKind::All => {}
         }
     }
 }

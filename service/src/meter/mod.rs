@@ -8,7 +8,7 @@
 //!
 //! - `question.rs`, `command.rs`, `task.rs`: what is asked, and by whom; `facts.rs`: what decisions read of each table;
 //! - `queue.rs`, `shard.rs`, `round.rs`: what waits, in turn, and the task that serves it, again if the database fails;
-//! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one;
+//! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one; `contain.rs`: what a panic costs;
 //! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted; `ahead.rs`: a clock that was wrong;
 //! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it; `models.rs`),
 //!   `estimate.rs` (the
@@ -20,6 +20,7 @@ mod batch;
 mod cache;
 mod code;
 pub mod command;
+mod contain;
 mod decide;
 mod estimate;
 pub mod facts;
@@ -39,10 +40,12 @@ mod sql;
 pub mod store;
 mod stranger;
 mod task;
+mod wanted;
 
 pub use batch::Batch;
 pub use cache::Cache;
 pub use code::Code;
+pub use contain::Failure;
 pub use decide::{Check, Decision};
 pub use estimate::{Estimate, Price};
 pub use facts::{Facts, Key};
@@ -89,6 +92,7 @@ const HOMES: u64 = 200_000;
 pub struct Work {
     statements: AtomicU64,
     entries: AtomicU64,
+    put_back: AtomicU64,
 }
 
 impl Work {
@@ -100,6 +104,16 @@ impl Work {
     /// Rows of policy that were read into memory.
     pub fn entries(&self) -> u64 {
         self.entries.load(Ordering::Relaxed)
+    }
+
+    /// Requests that waited apart, while what they depend on was loaded.
+    pub fn put_back(&self) -> u64 {
+        self.put_back.load(Ordering::Relaxed)
+    }
+
+    fn puts_back(&self, requests: usize) {
+        self.put_back.fetch_add(requests as u64, Ordering::Relaxed);
+        metrics::counter!("tollkeeper_meter_put_back_total").increment(requests as u64);
     }
 
     fn ran(&self, entries: usize) {
@@ -144,7 +158,7 @@ impl Meter {
         let queues: Vec<Arc<Queue>> = (0..shards).map(|_| Arc::default()).collect();
         for queue in &queues {
             let shard = Shard { system: system.clone(), work: work.clone(), queue: queue.clone() };
-            tokio::spawn(shard.serve());
+            tokio::spawn(shard.supervise());
         }
         let homes = Homes { tokens: Remembered::new(HOMES), keys: Remembered::new(HOMES) };
         Self { system, queues: Arc::new(Queues(queues)), homes, work }

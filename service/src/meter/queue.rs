@@ -7,7 +7,7 @@ use crate::{Error, Result};
 use entity::id::OrganizationId;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
 use tokio::sync::{Notify, oneshot};
@@ -26,6 +26,14 @@ pub struct Job {
     pub reply: oneshot::Sender<Result<Answer>>,
     /// Since when.
     pub since: Instant,
+}
+
+impl Job {
+    /// The same, once it is put back.
+    pub(super) fn prepared(mut self) -> Self {
+        self.request.prepared = true;
+        self
+    }
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +57,29 @@ struct Lanes {
 pub(super) struct Queue {
     lanes: Mutex<Lanes>,
     arrived: Notify,
+}
+
+/// Requests that were set aside. Dropped, they are put back, before all others of their organizations.
+#[derive(Debug)]
+pub(super) struct Aside {
+    queue: Arc<Queue>,
+    jobs: Vec<Job>,
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let mut lanes = self.queue.lanes();
+        for job in self.jobs.drain(..).rev() {
+            let home = job.request.home;
+            let lane = lanes.of.entry(home).or_default();
+            lane.jobs.push_front(job);
+            if lane.jobs.len() == 1 {
+                lanes.turns.push_back(home);
+            }
+        }
+        drop(lanes);
+        self.queue.arrived.notify_one();
+    }
 }
 
 fn sort(request: &Request) -> usize {
@@ -78,6 +109,18 @@ impl Queue {
         drop(lanes);
         self.arrived.notify_one();
         Ok(())
+    }
+
+    /// Sets requests aside, while what they depend on is loaded. They go on taking the place in the queue that they had.
+    pub(super) fn set_aside(self: &Arc<Self>, jobs: Vec<Job>) -> Aside {
+        let mut lanes = self.lanes();
+        for job in &jobs {
+            let (home, sort) = (job.request.home, sort(&job.request));
+            lanes.sorts[sort] += 1;
+            lanes.of.entry(home).or_default().sorts[sort] += 1;
+        }
+        drop(lanes);
+        Aside { queue: self.clone(), jobs }
     }
 
     /// Waits for requests and takes up to `most`, from the lanes in turn; nothing once the queue is closed and empty.
@@ -120,10 +163,10 @@ impl Lanes {
                 self.sorts[sort(&job.request)] -= 1;
                 taken.push(job);
             }
-            if lane.jobs.is_empty() {
-                self.of.remove(&home);
-            } else {
+            if !lane.jobs.is_empty() {
                 self.turns.push_back(home);
+            } else if lane.sorts == [0; 2] {
+                self.of.remove(&home);
             }
         }
         taken
@@ -168,6 +211,27 @@ mod tests {
             assert!(homes.contains(&other), "{other} is in the first batch");
         }
         assert_eq!(queue.len(), SHARE + 3 - 256);
+    }
+
+    #[tokio::test]
+    async fn what_was_set_aside_keeps_its_place() {
+        let queue = Arc::new(Queue::default());
+        for _ in 0..SHARE {
+            queue.put(job(1)).unwrap();
+        }
+        let taken = queue.take(2).await;
+        let since: Vec<Instant> = taken.iter().map(|job| job.since).collect();
+        let aside = queue.set_aside(taken);
+        assert_eq!(queue.len(), SHARE);
+        assert!(matches!(queue.put(job(1)), Err(Error::Overloaded)), "they still fill their part");
+        assert_eq!(queue.take(SHARE).await.len(), SHARE - 2);
+        queue.close();
+        drop(aside);
+        let again = queue.take(8).await;
+        assert_eq!(again.iter().map(|job| job.since).collect::<Vec<_>>(), since, "the first are the first");
+        assert_eq!(queue.len(), 0);
+        assert!(queue.take(8).await.is_empty());
+        assert!(queue.lanes().of.is_empty());
     }
 
     #[tokio::test]

@@ -4,23 +4,27 @@
 use super::{
     Work,
     cache::Cache,
-    queue::Queue,
+    queue::{Job, Queue},
     round::{Means, Round},
     sql::Sql,
 };
 use crate::{System, db, secrets::Secrets};
+use entity::id::OrganizationId;
 use sea_orm::DbErr;
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 /// Requests of one batch.
 const BATCH: usize = 256;
+/// Between a panic of the task and its restart.
+const RESTART: Duration = Duration::from_millis(50);
 
 /// The task of a shard.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Shard {
     pub(super) system: Arc<System>,
     pub(super) work: Arc<Work>,
@@ -28,20 +32,60 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    /// Serves until the queue is closed, whatever happens: without this task nobody is answered.
+    pub(super) async fn supervise(self) {
+        while let Err(error) = tokio::spawn(self.clone().serve()).await {
+            if error.is_cancelled() {
+                return;
+            }
+            tracing::error!("the task that decides has panicked and is started again");
+            metrics::counter!("tollkeeper_meter_panics_total").increment(1);
+            sleep(RESTART).await;
+        }
+    }
+
     /// Decides until the queue is closed. Each batch runs in a task of its own, so that a panic costs its requests and the
     /// cache, and never the meter.
-    pub(super) async fn serve(self) {
+    async fn serve(self) {
         let store = Arc::new(Sql { system: self.system.clone(), work: self.work.clone() });
         let mut cache = Cache::default();
+        let mut loads = JoinSet::new();
         loop {
             let jobs = self.queue.take(BATCH).await;
+            while loads.try_join_next().is_some() {}
+            // Closed: what was put back and is still being loaded for is answered, too.
             if jobs.is_empty() {
-                return;
+                match loads.join_next().await {
+                    Some(_) => continue,
+                    None => return,
+                }
             }
             metrics::gauge!("tollkeeper_meter_queue")
                 .set(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
             let round = Round { store: store.clone(), means: Live(self.system.clone()), cache };
-            cache = tokio::spawn(round.run(jobs)).await.unwrap_or_default();
+            let back;
+            (cache, back) = tokio::spawn(round.run(jobs)).await.unwrap_or_default();
+            self.load(back, &mut loads);
+        }
+    }
+
+    /// Loads what requests depend on, while others are decided; then they are put back. Whatever comes of the loading, the
+    /// next batch decides: it reads by itself what is still missing.
+    fn load(&self, jobs: Vec<Job>, loads: &mut JoinSet<()>) {
+        let mut of: BTreeMap<OrganizationId, Vec<Job>> = BTreeMap::new();
+        for job in jobs {
+            of.entry(job.request.home).or_default().push(job);
+        }
+        for (home, jobs) in of {
+            self.work.puts_back(jobs.len());
+            let (system, aside) = (self.system.clone(), self.queue.set_aside(jobs));
+            loads.spawn(async move {
+                let loading = tokio::spawn(async move { system.books.now(&system, home).await.map(drop) });
+                if let Ok(Err(error)) = loading.await {
+                    tracing::debug!(%error, "what decisions depend on could not be loaded ahead");
+                }
+                drop(aside);
+            });
         }
     }
 }

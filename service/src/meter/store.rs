@@ -125,7 +125,10 @@ pub trait Store: Send + Sync {
     /// Reads without a lock and without writing, each statement for itself.
     fn look(&self) -> Self::Transaction;
 
-    /// The prices that hold for an organization at a moment that was read with its head.
+    /// The prices that hold for an organization at a moment that was read with its head, if nothing has to be read for them.
+    fn remembered(&self, moment: &Moment, organization: OrganizationId) -> Option<Prices>;
+
+    /// The same, whatever has to be read.
     fn prices(
         &self,
         moment: &Moment,

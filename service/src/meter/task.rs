@@ -68,13 +68,15 @@ pub struct Request {
     pub id: Option<ReservationId>,
     /// Whether it may have been carried out before, and its answer been lost.
     pub again: bool,
+    /// Whether it has been put back already, so that what it depends on was loaded without the lock.
+    pub prepared: bool,
 }
 
 impl Request {
     /// A task that concerns an organization.
     pub fn new(task: Task, home: OrganizationId) -> Self {
         let id = if let Task::Do(command) = &task { command.named() } else { None };
-        Self { task, home, id, again: false }
+        Self { task, home, id, again: false, prepared: false }
     }
 
     /// The reservation to look for: what the client names, and what may have been carried out before.

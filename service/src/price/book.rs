@@ -1,98 +1,24 @@
 //! [`Book`]: the price book of one scope, an organization or the platform, compiled for resolving: every price, past and
-//! future ones too, its aliases and its models. It never changes; a change makes another book.
+//! future ones too, its aliases and its models. It never changes; an edit makes another book, which shares all the rest
+//! with the one before.
 
 use super::{
-    Level, Price,
+    entry::Words,
     family::Families,
+    sharded::Sharded,
     shelf::{Asked, Shelves},
 };
-use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
-    id::{ConnectionId, OrganizationId, PriceId},
+    id::{ConnectionId, ModelAliasId, ModelId, OrganizationId, PriceId},
     json::Capabilities,
     model, model_alias, price,
-    status::{Origin, PriceKind},
-    terms::Terms,
 };
-use std::{
-    collections::{HashMap, HashSet},
-    hash::Hash,
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
-/// A price as the book keeps it. What many prices have in common is there once.
-#[derive(Debug)]
-pub struct Entry {
-    /// Its id; what was charged names it for ever.
-    pub id: PriceId,
-    /// Whose it is.
-    pub organization_id: OrganizationId,
-    /// The connection it is for; none = all of the scope.
-    pub connection_id: Option<ConnectionId>,
-    /// The provider it is for; none = whoever serves the model.
-    pub provider: Option<Arc<str>>,
-    /// A model, or a glob of models; none = the default price.
-    pub model: Option<Arc<str>>,
-    /// How it charges.
-    pub kind: PriceKind,
-    /// ISO 4217.
-    pub currency: Arc<str>,
-    /// What it charges for.
-    pub terms: Arc<Terms>,
-    /// What a team is charged above cost, in hundredths of a percent.
-    pub markup_bps: i32,
-    /// In force from this moment on.
-    pub effective_from: DateTime<Utc>,
-    /// In force up to but not including this moment.
-    pub effective_until: Option<DateTime<Utc>>,
-    /// Where it comes from.
-    pub origin: Origin,
-    source: Option<Arc<str>>,
-    sourced_on: Option<NaiveDate>,
-    note: Option<Arc<str>>,
-    created_by: Arc<str>,
-    version: i64,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-}
+pub use super::entry::Entry;
 
-impl Entry {
-    /// Whose it is.
-    pub fn level(&self) -> Level {
-        match self.connection_id {
-            Some(_) => Level::Connection,
-            None if self.organization_id == OrganizationId::PLATFORM => Level::Platform,
-            None => Level::Organization,
-        }
-    }
-
-    /// What is shown of it.
-    pub fn view(&self) -> Price {
-        let text = |text: &Arc<str>| text.as_ref().to_owned();
-        price::Model {
-            id: self.id,
-            organization_id: self.organization_id,
-            connection_id: self.connection_id,
-            provider: self.provider.as_ref().map(text),
-            model: self.model.as_ref().map(text),
-            kind: self.kind,
-            currency: text(&self.currency),
-            terms: Terms::clone(&self.terms),
-            markup_bps: self.markup_bps,
-            effective_from: self.effective_from,
-            effective_until: self.effective_until,
-            origin: self.origin,
-            source: self.source.as_ref().map(text),
-            sourced_on: self.sourced_on,
-            note: self.note.as_ref().map(text),
-            created_by: text(&self.created_by),
-            version: self.version,
-            created_at: self.created_at,
-            updated_at: self.updated_at,
-        }
-        .into()
-    }
-}
+/// About how many bytes of memory a model or an alias takes.
+const OTHER: usize = 320;
 
 /// What is known of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,15 +49,41 @@ impl ModelFacts {
 }
 
 /// The price book of one scope.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Book {
-    prices: HashMap<PriceId, Arc<Entry>>,
+    prices: Sharded<PriceId, Arc<Entry>>,
     own: Shelves,
-    connections: HashMap<ConnectionId, Shelves>,
-    families: Families,
-    aliases: HashMap<Box<str>, Box<str>>,
-    models: HashMap<Box<str>, Vec<(Arc<str>, ModelFacts)>>,
-    rows: usize,
+    connections: Sharded<ConnectionId, Arc<Shelves>>,
+    /// Of the platform's book alone: its prices are chosen from by likeness.
+    families: Option<Families>,
+    aliases: Sharded<Box<str>, Box<str>>,
+    alias_names: Sharded<ModelAliasId, Box<str>>,
+    models: Sharded<Box<str>, Vec<(Arc<str>, ModelFacts)>>,
+    model_names: Sharded<ModelId, (Box<str>, Arc<str>)>,
+    weight: usize,
+}
+
+/// Rows of a book as they are now; none = deleted.
+#[derive(Debug, Default)]
+pub struct Edits {
+    /// Prices.
+    pub prices: Vec<(PriceId, Option<price::Model>)>,
+    /// Models.
+    pub models: Vec<(ModelId, Option<model::Model>)>,
+    /// Aliases.
+    pub aliases: Vec<(ModelAliasId, Option<model_alias::Model>)>,
+}
+
+impl Edits {
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.prices.len() + self.models.len() + self.aliases.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl Book {
@@ -147,12 +99,12 @@ impl Book {
 
     /// The prices of one connection.
     pub(super) fn connection(&self, id: ConnectionId) -> Option<&Shelves> {
-        self.connections.get(&id)
+        self.connections.get(&id).map(AsRef::as_ref)
     }
 
     /// Models by their likeness.
-    pub(super) fn families(&self) -> &Families {
-        &self.families
+    pub(super) fn families(&self) -> Option<&Families> {
+        self.families.as_ref()
     }
 
     /// Where an alias leads.
@@ -180,7 +132,97 @@ impl Book {
 
     /// How many rows of the database it was made of.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.prices.len() + self.model_names.len() + self.alias_names.len()
+    }
+
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        self.weight + OTHER * (self.model_names.len() + self.alias_names.len() + 1)
+    }
+
+    /// The book with these rows as they are now. What is taken out goes first: a name may have passed from one row to another.
+    #[must_use]
+    pub fn edited(&self, edits: Edits) -> Self {
+        let mut book = self.clone();
+        let mut words = Words::default();
+        let former: Vec<_> = edits.prices.iter().filter_map(|(id, _)| book.take_price(*id)).collect();
+        edits.models.iter().for_each(|(id, _)| book.take_model(*id));
+        edits.aliases.iter().for_each(|(id, _)| book.take_alias(*id));
+        let rows = edits.prices.into_iter().filter_map(|(_, row)| row);
+        let prices: Vec<_> = rows.map(|row| Arc::new(Entry::new(row, &mut words))).collect();
+        for entry in &prices {
+            book.shelves(entry.connection_id, |shelves| shelves.put(entry));
+            book.note(entry);
+        }
+        edits.models.into_iter().filter_map(|(_, row)| row).for_each(|row| book.put_model(row, &mut words));
+        edits.aliases.into_iter().filter_map(|(_, row)| row).for_each(|row| book.put_alias(row));
+        let (own, families) = (&book.own, &mut book.families);
+        let models = former.iter().chain(&prices).filter(|entry| entry.connection_id.is_none());
+        for model in models.filter_map(|entry| entry.model.as_ref()) {
+            families.iter_mut().for_each(|families| families.follow(model, own.exact(model)));
+        }
+        book
+    }
+
+    fn shelves(&mut self, connection: Option<ConnectionId>, change: impl FnOnce(&mut Shelves)) {
+        let Some(id) = connection else { return change(&mut self.own) };
+        let shelves = self.connections.entry(id);
+        change(Arc::make_mut(shelves));
+        if shelves.is_empty() {
+            self.connections.remove(&id);
+        }
+    }
+
+    fn note(&mut self, entry: &Arc<Entry>) {
+        self.weight += entry.weight();
+        if let Some(former) = self.prices.insert(entry.id, entry.clone()) {
+            self.weight = self.weight.saturating_sub(former.weight());
+        }
+    }
+
+    fn take_price(&mut self, id: PriceId) -> Option<Arc<Entry>> {
+        let entry = self.prices.remove(&id)?;
+        self.weight = self.weight.saturating_sub(entry.weight());
+        self.shelves(entry.connection_id, |shelves| shelves.take(&entry));
+        Some(entry)
+    }
+
+    fn put_model(&mut self, row: model::Model, words: &mut Words) {
+        let facts = ModelFacts {
+            capabilities: row.capabilities,
+            context_window: row.context_window,
+            max_output_tokens: row.max_output_tokens,
+        };
+        let provider = words.word(row.provider);
+        let name: Box<str> = row.name.into();
+        self.model_names.insert(row.id, (name.clone(), provider.clone()));
+        let models = self.models.entry(name);
+        let at = models.partition_point(|(other, _)| *other < provider);
+        models.insert(at, (provider, facts));
+    }
+
+    fn take_model(&mut self, id: ModelId) {
+        let Some((name, provider)) = self.model_names.remove(&id) else { return };
+        let Some(models) = self.models.get_mut(&name) else { return };
+        models.retain(|(other, _)| *other != provider);
+        if models.is_empty() {
+            self.models.remove(&name);
+        }
+    }
+
+    /// An alias that is disabled leads nowhere.
+    fn put_alias(&mut self, row: model_alias::Model) {
+        let name: Box<str> = row.name.into();
+        self.alias_names.insert(row.id, name.clone());
+        if row.enabled {
+            self.aliases.insert(name, row.target.into());
+        }
+    }
+
+    fn take_alias(&mut self, id: ModelAliasId) {
+        if let Some(name) = self.alias_names.remove(&id) {
+            self.aliases.remove(&name);
+        }
     }
 }
 
@@ -190,77 +232,27 @@ type Key = (Option<ConnectionId>, Option<Arc<str>>, Option<Arc<str>>);
 #[derive(Debug, Default)]
 pub struct Binder {
     keys: HashMap<Key, Vec<Arc<Entry>>>,
-    terms: HashSet<Arc<Terms>>,
-    words: HashSet<Arc<str>>,
+    words: Words,
     book: Book,
 }
 
-/// The one of its kind, kept once.
-fn once<T: ?Sized + Eq + Hash>(kept: &mut HashSet<Arc<T>>, value: impl AsRef<T> + Into<Arc<T>>) -> Arc<T> {
-    if let Some(one) = kept.get(value.as_ref()) {
-        return one.clone();
-    }
-    let one: Arc<T> = value.into();
-    kept.insert(one.clone());
-    one
-}
-
 impl Binder {
-    fn word(&mut self, text: String) -> Arc<str> {
-        once(&mut self.words, text)
-    }
-
     /// Takes a price in.
     pub fn price(&mut self, row: price::Model) {
-        let provider = row.provider.map(|text| self.word(text));
-        let model = row.model.map(|text| self.word(text));
-        let entry = Entry {
-            id: row.id,
-            organization_id: row.organization_id,
-            connection_id: row.connection_id,
-            provider: provider.clone(),
-            model: model.clone(),
-            kind: row.kind,
-            currency: self.word(row.currency),
-            terms: once(&mut self.terms, Arc::new(row.terms)),
-            markup_bps: row.markup_bps,
-            effective_from: row.effective_from,
-            effective_until: row.effective_until,
-            origin: row.origin,
-            source: row.source.map(|text| self.word(text)),
-            sourced_on: row.sourced_on,
-            note: row.note.map(|text| self.word(text)),
-            created_by: self.word(row.created_by),
-            version: row.version,
-            created_at: row.created_at,
-            updated_at: row.updated_at,
-        };
-        let entry = Arc::new(entry);
-        self.book.prices.insert(entry.id, entry.clone());
-        self.keys.entry((row.connection_id, provider, model)).or_default().push(entry);
-        self.book.rows += 1;
+        let entry = Arc::new(Entry::new(row, &mut self.words));
+        let key = (entry.connection_id, entry.provider.clone(), entry.model.clone());
+        self.book.note(&entry);
+        self.keys.entry(key).or_default().push(entry);
     }
 
     /// Takes a model in.
     pub fn model(&mut self, row: model::Model) {
-        let facts = ModelFacts {
-            capabilities: row.capabilities,
-            context_window: row.context_window,
-            max_output_tokens: row.max_output_tokens,
-        };
-        let provider = self.word(row.provider);
-        let models = self.book.models.entry(row.name.into()).or_default();
-        let at = models.partition_point(|(other, _)| *other < provider);
-        models.insert(at, (provider, facts));
-        self.book.rows += 1;
+        self.book.put_model(row, &mut self.words);
     }
 
     /// Takes an alias in, if it leads anywhere.
     pub fn alias(&mut self, row: model_alias::Model) {
-        if row.enabled {
-            self.book.aliases.insert(row.name.into(), row.target.into());
-        }
-        self.book.rows += 1;
+        self.book.put_alias(row);
     }
 
     /// The book. Only the platform's prices are chosen from by likeness.
@@ -270,13 +262,11 @@ impl Binder {
             scopes.entry(connection).or_default().push(entries);
         }
         let own = Shelves::new(scopes.remove(&None).unwrap_or_default());
-        let connections = scopes.into_iter().filter_map(|(id, keys)| Some((id?, Shelves::new(keys))));
-        let connections = connections.collect();
-        let families = if organization == OrganizationId::PLATFORM {
-            Families::new(own.models())
-        } else {
-            Families::default()
-        };
+        let mut connections = Sharded::default();
+        for (id, keys) in scopes.into_iter().filter_map(|(id, keys)| Some((id?, keys))) {
+            connections.insert(id, Arc::new(Shelves::new(keys)));
+        }
+        let families = (organization == OrganizationId::PLATFORM).then(|| Families::new(own.models()));
         Book { own, connections, families, ..self.book }
     }
 }
@@ -284,11 +274,12 @@ impl Binder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use entity::id::ModelId;
+    use chrono::DateTime;
+    use entity::status::Origin;
 
     fn row(provider: &str, name: &str, max_output_tokens: i64) -> model::Model {
         model::Model {
-            id: ModelId::new(uuid::Uuid::nil()),
+            id: ModelId::new(uuid::Uuid::from_u128(u128::from(max_output_tokens.unsigned_abs()))),
             organization_id: OrganizationId::PLATFORM,
             provider: provider.into(),
             name: name.into(),

@@ -1,24 +1,17 @@
 //! The price books that are remembered. A book is trusted only if a head that was read after the call began says that
-//! nothing of it has changed; else it is read anew, in one snapshot with the version that it is of. So a price, a model
-//! or an alias is in force, on every instance, when the call that made it is answered.
+//! nothing of it has changed. Else the rows that the policy log names are read, in one snapshot with the log, and the book
+//! is edited; a book that is not known, or too far behind, is read as a whole. So a price, a model or an alias is in force,
+//! on every instance, when the call that made it is answered, and costs as much as it is.
 
-use super::{
-    book::{Binder, Book},
-    resolve::Prices,
-};
+use super::{book::Book, reader, resolve::Prices};
 use crate::{
     Error, Result, System,
     head::PolicyKind,
     meter::head::{self, Head, Moment},
-    repository::Scoped,
 };
 use chrono::{DateTime, Utc};
-use entity::{id::OrganizationId, model, model_alias, org_head, organization, price, status::UnpricedPolicy};
+use entity::{id::OrganizationId, status::UnpricedPolicy};
 use moka::{policy::EvictionPolicy, sync::Cache};
-use sea_orm::{
-    AccessMode, ColumnTrait, Condition, DatabaseBackend, DatabaseTransaction, EntityTrait, IsolationLevel,
-    QueryFilter, QueryOrder, QuerySelect, TransactionOptions,
-};
 use std::{
     array,
     collections::BTreeMap,
@@ -28,26 +21,32 @@ use std::{
     },
     time::Instant,
 };
-use tokio::sync::Mutex;
-use uuid::Uuid;
+use tokio::sync::{Mutex, Semaphore};
 
-/// Rows of all books that are remembered; a price with rates of its own takes a kilobyte.
-const ROWS: u64 = 200_000;
-/// Rows of one statement.
-const PAGE: u64 = 1000;
-/// Organizations whose books are read at a time.
+/// Bytes that the books take which are remembered, about.
+const MEMORY: u64 = 256 << 20;
+/// A book is remembered however large it is: without it, every decision of its organization would read it again.
+const LARGEST: u64 = MEMORY / 4;
+/// Organizations that wait apart for their books.
 const TURNS: usize = 64;
+/// Books that are read at a time, so that decisions find connections free.
+const READERS: usize = 4;
 
 /// What is remembered of an organization, and what it is as of.
 #[derive(Debug, Clone)]
-struct Kept {
-    book: Arc<Book>,
-    unpriced_policy: UnpricedPolicy,
-    version: i64,
-    tag: i64,
-    started: Option<DateTime<Utc>>,
+pub(super) struct Kept {
+    pub(super) book: Arc<Book>,
+    pub(super) unpriced_policy: UnpricedPolicy,
+    pub(super) version: i64,
+    pub(super) tag: i64,
+    pub(super) started: Option<DateTime<Utc>>,
     /// It was the newest there is at some moment after this.
-    seen: Instant,
+    pub(super) seen: Instant,
+}
+
+/// Whether a change in the log is one of what is remembered here.
+fn concerns(kind: PolicyKind) -> bool {
+    kind.is_book() || matches!(kind, PolicyKind::Organization)
 }
 
 impl Kept {
@@ -60,9 +59,8 @@ impl Kept {
         if self.seen >= moment.began {
             return Some(self.clone());
         }
-        let concerns = |kind: &PolicyKind| matches!(kind, PolicyKind::PriceBook | PolicyKind::Organization);
         let changes = head.changes_since(self.version, self.tag)?;
-        let same = changes.iter().all(|(kind, _)| !concerns(kind));
+        let same = changes.iter().all(|(kind, _)| !concerns(*kind));
         same.then(|| Self { version: head.version, tag: head.tag, seen: moment.began, ..self.clone() })
     }
 }
@@ -72,6 +70,7 @@ impl Kept {
 pub struct Work {
     heads: AtomicU64,
     books: AtomicU64,
+    edits: AtomicU64,
     rows: AtomicU64,
 }
 
@@ -81,21 +80,29 @@ impl Work {
         self.heads.load(Ordering::Relaxed)
     }
 
-    /// Books that were read.
+    /// Books that were read as a whole.
     pub fn books(&self) -> u64 {
         self.books.load(Ordering::Relaxed)
     }
 
-    /// Rows of those books.
+    /// Books of which what had changed was read.
+    pub fn edits(&self) -> u64 {
+        self.edits.load(Ordering::Relaxed)
+    }
+
+    /// Rows that were read for either.
     pub fn rows(&self) -> u64 {
         self.rows.load(Ordering::Relaxed)
     }
 
-    fn read(&self, book: &Book) {
-        self.books.fetch_add(1, Ordering::Relaxed);
-        self.rows.fetch_add(book.rows() as u64, Ordering::Relaxed);
-        metrics::counter!("tollkeeper_price_books_read_total").increment(1);
-        metrics::counter!("tollkeeper_price_rows_read_total").increment(book.rows() as u64);
+    /// Counts a book that was read, as a whole or in part.
+    pub(super) fn read(&self, whole: bool, rows: usize) {
+        let books = if whole { &self.books } else { &self.edits };
+        books.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        let extent = if whole { "whole" } else { "changes" };
+        metrics::counter!("tollkeeper_price_books_read_total", "extent" => extent).increment(1);
+        metrics::counter!("tollkeeper_price_rows_read_total").increment(rows as u64);
     }
 }
 
@@ -105,17 +112,21 @@ pub struct Books {
     kept: Cache<OrganizationId, Kept>,
     /// One reader an organization: who comes while a book is read waits for it.
     turns: [Mutex<()>; TURNS],
+    readers: Semaphore,
     work: Work,
 }
 
 impl Default for Books {
     fn default() -> Self {
-        let weight =
-            |_: &OrganizationId, kept: &Kept| u32::try_from(kept.book.rows() + 1).unwrap_or(u32::MAX);
-        let kept = Cache::builder().max_capacity(ROWS).weigher(weight);
+        let weight = |_: &OrganizationId, kept: &Kept| {
+            let bytes = (kept.book.weight() as u64).min(LARGEST);
+            u32::try_from(bytes).unwrap_or(u32::MAX)
+        };
+        let kept = Cache::builder().max_capacity(MEMORY).weigher(weight);
         Self {
             kept: kept.eviction_policy(EvictionPolicy::lru()).build(),
             turns: array::from_fn(|_| Mutex::default()),
+            readers: Semaphore::new(READERS),
             work: Work::default(),
         }
     }
@@ -157,6 +168,21 @@ impl Books {
         })
     }
 
+    /// The same, if nothing has to be read for it.
+    pub(crate) fn remembered(&self, moment: &Moment, organization: OrganizationId) -> Option<Prices> {
+        let current = |id| {
+            let head = moment.heads.iter().find(|head| head.organization == id)?;
+            self.current(moment, head)
+        };
+        let (platform, own) = (current(OrganizationId::PLATFORM)?, current(organization)?);
+        Some(Prices {
+            organization: own.book,
+            platform: platform.book,
+            unpriced_policy: own.unpriced_policy,
+            now: moment.now,
+        })
+    }
+
     async fn kept(&self, system: &System, moment: &Moment, organization: OrganizationId) -> Result<Kept> {
         let head = moment.heads.iter().find(|head| head.organization == organization);
         let head = head.ok_or(Error::NotFound("organization"))?;
@@ -168,8 +194,8 @@ impl Books {
         if let Some(kept) = self.current(moment, head) {
             return Ok(kept);
         }
-        let kept = read(system, moment, organization).await?;
-        self.work.read(&kept.book);
+        let _reader = self.readers.acquire().await.map_err(Error::internal)?;
+        let kept = reader::read(system, organization, self.kept.get(&organization), &self.work).await?;
         self.kept.insert(organization, kept.clone());
         Ok(kept)
     }
@@ -185,78 +211,11 @@ impl Books {
     }
 }
 
-/// Reads a book and its version in one snapshot.
-async fn read(system: &System, moment: &Moment, organization: OrganizationId) -> Result<Kept> {
-    let seen = Instant::now();
-    let reader = Reader { tx: snapshot(system).await?, organization };
-    let (version, tag) = reader.head().await?;
-    let unpriced_policy = reader.unpriced_policy().await?;
-    let mut binder = Binder::default();
-    reader.rows::<price::Entity>(|row| binder.price(row)).await?;
-    reader.rows::<model::Entity>(|row| binder.model(row)).await?;
-    reader.rows::<model_alias::Entity>(|row| binder.alias(row)).await?;
-    // It has changed nothing.
-    reader.tx.rollback().await?;
-    let book = Arc::new(binder.finish(organization));
-    Ok(Kept { book, unpriced_policy, version, tag, started: moment.started, seen })
-}
-
-/// A transaction that sees one state of the database; a reading transaction on SQLite is one by nature.
-async fn snapshot(system: &System) -> Result<DatabaseTransaction> {
-    let postgres = system.db.backend() == DatabaseBackend::Postgres;
-    let options = TransactionOptions {
-        isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
-        access_mode: postgres.then_some(AccessMode::ReadOnly),
-        sqlite_transaction_mode: None,
-    };
-    Ok(system.db.reader.begin_with_options(options).await?)
-}
-
-/// Reads what belongs to one organization.
-struct Reader {
-    tx: DatabaseTransaction,
-    organization: OrganizationId,
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a book is the same for everybody in its scope, whoever asks first"
-)]
-impl Reader {
-    async fn head(&self) -> Result<(i64, i64)> {
-        let select = org_head::Entity::find_by_id(self.organization);
-        let head = select.one(&self.tx).await?.ok_or(Error::NotFound("organization"))?;
-        Ok((head.policy_version, head.tag))
-    }
-
-    async fn unpriced_policy(&self) -> Result<UnpricedPolicy> {
-        let select = organization::Entity::find_by_id(self.organization);
-        let row = select.one(&self.tx).await?.ok_or(Error::NotFound("organization"))?;
-        Ok(row.unpriced_policy)
-    }
-
-    /// Every row of a table, a page at a time.
-    async fn rows<E: Scoped>(&self, mut take: impl FnMut(E::Model)) -> Result<()>
-    where
-        E::Model: Sync,
-    {
-        let mut last = Uuid::nil();
-        loop {
-            let own = E::ORGANIZATION.map(|column| column.eq(self.organization.uuid()));
-            let select = E::find().filter(Condition::all().add_option(own).add(E::ID.gt(last)));
-            let page = select.order_by_asc(E::ID).limit(PAGE).all(&self.tx).await?;
-            let more = page.last().filter(|_| page.len() as u64 == PAGE).map(|row| E::id_of(row).into());
-            page.into_iter().for_each(&mut take);
-            let Some(id) = more else { return Ok(()) };
-            last = id;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::time::Duration;
+    use uuid::Uuid;
 
     fn kept(seen: Instant) -> Kept {
         Kept {
@@ -295,7 +254,8 @@ mod tests {
         let holds = |head: &Head| kept(before).at(&moment(after), head);
         let other = holds(&head(12, &[PolicyKind::Key, PolicyKind::Team])).unwrap();
         assert_eq!((other.version, other.tag, other.seen), (12, 8, after), "it is followed");
-        for kind in [PolicyKind::PriceBook, PolicyKind::Organization, PolicyKind::All] {
+        let of_books = [PolicyKind::PriceBook, PolicyKind::Price, PolicyKind::Model, PolicyKind::ModelAlias];
+        for kind in of_books.into_iter().chain([PolicyKind::Organization, PolicyKind::All]) {
             assert!(holds(&head(11, &[kind])).is_none(), "{kind:?}");
         }
         assert!(holds(&head(10, &[])).is_none(), "another tag");

@@ -4,6 +4,7 @@
 
 use super::{
     book::Entry,
+    sharded::Sharded,
     shelf::{History, Shelf},
 };
 use entity::status::PriceKind;
@@ -175,48 +176,81 @@ pub fn charges(entry: &Entry) -> bool {
 }
 
 /// The models with a price whose names resemble a plain name, the best first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Near {
     same: Vec<Arc<str>>,
     longer: Vec<Arc<str>>,
 }
 
 /// The models of a book that a guess may take.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Families {
-    names: HashMap<Box<str>, Near>,
+    names: Sharded<Box<str>, Near>,
     tiers: HashMap<(&'static str, &'static str), Vec<Arc<str>>>,
+}
+
+/// Where a model stands in a list: the shortest is the plainest; of dated ones the latest is the first. Whether it is there.
+fn place(list: &[Arc<str>], model: &str) -> Result<usize, usize> {
+    list.binary_search_by(|other| (other.len(), Reverse(&**other)).cmp(&(model.len(), Reverse(model))))
+}
+
+fn set(list: &mut Vec<Arc<str>>, model: &Arc<str>, there: bool) {
+    match place(list, model) {
+        Ok(at) if !there => drop(list.remove(at)),
+        Err(at) if there => list.insert(at, model.clone()),
+        _ => {}
+    }
+}
+
+fn priced(shelf: &Shelf) -> bool {
+    let mut entries = shelf.all().flat_map(|(_, history)| History::entries(history));
+    entries.any(|entry| charges(entry))
 }
 
 impl Families {
     /// Orders the models of a book by their names.
     pub fn new<'b>(models: impl Iterator<Item = (&'b Arc<str>, &'b Shelf)>) -> Self {
-        let priced = |shelf: &Shelf| {
-            let mut entries = shelf.all().flat_map(|(_, history)| History::entries(history));
-            entries.any(|entry| charges(entry))
-        };
         let mut models: Vec<&Arc<str>> =
             models.filter(|(_, shelf)| priced(shelf)).map(|(model, _)| model).collect();
-        // The shortest is the plainest; of dated ones the latest.
         models.sort_unstable_by_key(|model| (model.len(), Reverse(*model)));
         let mut families = Self::default();
         for model in models {
-            families.put(model);
+            families.set(model, true);
         }
         families
     }
 
-    fn put(&mut self, model: &Arc<str>) {
+    /// Takes a model in, or out, as its prices now are.
+    pub fn follow(&mut self, model: &Arc<str>, shelf: Option<&Shelf>) {
+        if model.contains('*') {
+            return;
+        }
+        let there = shelf.is_some_and(priced);
+        let was = self.names.get(plain(model).as_str()).is_some_and(|near| place(&near.same, model).is_ok());
+        if there != was {
+            self.set(model, there);
+        }
+    }
+
+    fn set(&mut self, model: &Arc<str>, there: bool) {
         let name = plain(model);
         for begin in beginnings(&name) {
-            self.names.entry(begin.into()).or_default().longer.push(model.clone());
+            self.near(begin, |near| set(&mut near.longer, model, there));
         }
         if let Some(family) = family(&name)
             && let Some(tier) = tier_of(family, &name)
         {
-            self.tiers.entry((family.word, tier.name)).or_default().push(model.clone());
+            set(self.tiers.entry((family.word, tier.name)).or_default(), model, there);
         }
-        self.names.entry(name.into()).or_default().same.push(model.clone());
+        self.near(&name, |near| set(&mut near.same, model, there));
+    }
+
+    fn near(&mut self, name: &str, change: impl FnOnce(&mut Near)) {
+        let near = self.names.entry(name.into());
+        change(near);
+        if near.same.is_empty() && near.longer.is_empty() {
+            self.names.remove(name);
+        }
     }
 
     /// The first model that is accepted, in the order of their likeness.

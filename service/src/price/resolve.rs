@@ -222,7 +222,7 @@ impl Prices {
             let mut histories = named.into_iter().chain(shelf.suiting(None));
             histories.find_map(|history| history.at(at).filter(|entry| family::charges(entry)).cloned())
         };
-        let (entry, likeness) = self.platform.families().find(asked.model, accept)?;
+        let (entry, likeness) = self.platform.families()?.find(asked.model, accept)?;
         Some(Winner { entry, step: Step::Family, likeness: Some(likeness) })
     }
 

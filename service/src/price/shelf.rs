@@ -1,17 +1,13 @@
 //! Where prices stand in a book: one history a key, found by model, provider or glob without going over the others.
 
-use super::book::Entry;
+use super::{book::Entry, sharded::Sharded};
 use crate::meter;
 use chrono::{DateTime, Utc};
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, HashMap},
-    iter,
-    sync::Arc,
-};
+use entity::id::PriceId;
+use std::{cmp::Reverse, collections::BTreeMap, iter, sync::Arc};
 
 /// The prices of one key, in the order in which they begin.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct History(Vec<Arc<Entry>>);
 
 impl History {
@@ -20,10 +16,20 @@ impl History {
         Self(entries)
     }
 
+    fn put(&mut self, entry: &Arc<Entry>) {
+        let place = (entry.effective_from, entry.id);
+        let at = self.0.partition_point(|other| (other.effective_from, other.id) < place);
+        self.0.insert(at, entry.clone());
+    }
+
+    fn take(&mut self, id: PriceId) {
+        self.0.retain(|entry| entry.id != id);
+    }
+
     /// Of the prices that hold at a moment, the one that began last.
     pub fn at(&self, moment: DateTime<Utc>) -> Option<&Arc<Entry>> {
         let begun = self.0.partition_point(|entry| entry.effective_from <= moment);
-        self.0[..begun].iter().rfind(|entry| entry.effective_until.is_none_or(|until| moment < until))
+        self.0.get(..begun)?.iter().rfind(|entry| entry.effective_until.is_none_or(|until| moment < until))
     }
 
     /// All of them, the latest first.
@@ -33,7 +39,7 @@ impl History {
 }
 
 /// The histories of one model or glob: the one without provider first, then by provider.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Shelf(Vec<(Option<Arc<str>>, Arc<History>)>);
 
 impl Shelf {
@@ -42,10 +48,25 @@ impl Shelf {
         self.0.insert(at, (provider, history));
     }
 
+    fn put_entry(&mut self, entry: &Arc<Entry>) {
+        let at = self.0.partition_point(|(other, _)| *other < entry.provider);
+        match self.0.get_mut(at).filter(|(other, _)| *other == entry.provider) {
+            Some((_, history)) => Arc::make_mut(history).put(entry),
+            None => self.0.insert(at, (entry.provider.clone(), Arc::new(History(vec![entry.clone()])))),
+        }
+    }
+
+    fn take_entry(&mut self, entry: &Entry) {
+        for (_, history) in self.0.iter_mut().filter(|(provider, _)| *provider == entry.provider) {
+            Arc::make_mut(history).take(entry.id);
+        }
+        self.0.retain(|(_, history)| !history.0.is_empty());
+    }
+
     /// The history of exactly this provider; of none, that of the prices without one.
     pub fn of(&self, provider: Option<&str>) -> Option<&History> {
         let at = self.0.binary_search_by(|(other, _)| other.as_deref().cmp(&provider)).ok()?;
-        Some(&self.0[at].1)
+        self.0.get(at).map(|(_, history)| &**history)
     }
 
     /// Every history with its provider.
@@ -83,40 +104,72 @@ impl<'a> Asked<'a> {
 }
 
 /// The prices of one scope.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Shelves {
-    exact: HashMap<Arc<str>, Shelf>,
+    exact: Sharded<Arc<str>, Shelf>,
     /// Prices whose model begins with their own provider's name, by the rest: `azure/gpt-4o` of azure by `gpt-4o`.
-    short: HashMap<Arc<str>, Shelf>,
+    short: Sharded<Arc<str>, Shelf>,
     globs: Globs,
     defaults: Shelf,
+}
+
+/// The rest of a model's name that begins with the price's own provider.
+fn rest(entry: &Entry) -> Option<&str> {
+    let model = entry.model.as_deref().filter(|model| !model.contains('*'))?;
+    model.strip_prefix(entry.provider.as_deref()?)?.strip_prefix('/')
 }
 
 impl Shelves {
     /// Puts the prices in their places, those of one key together.
     pub fn new(keys: impl IntoIterator<Item = Vec<Arc<Entry>>>) -> Self {
         let mut shelves = Self::default();
-        let mut globs: HashMap<Arc<str>, Shelf> = HashMap::new();
         for entries in keys {
             let Some(first) = entries.first().cloned() else { continue };
             let (provider, history) = (first.provider.clone(), Arc::new(History::new(entries)));
-            match &first.model {
-                None => shelves.defaults.put(provider, history),
-                Some(glob) if glob.contains('*') => {
-                    globs.entry(glob.clone()).or_default().put(provider, history);
-                }
-                Some(model) => shelves.put(model, provider, history),
+            if let Some(rest) = rest(&first) {
+                shelves.short.entry(rest.into()).put(provider.clone(), history.clone());
             }
+            shelves.change(&first, |shelf| shelf.put(provider, history));
         }
-        Self { globs: Globs::new(globs), ..shelves }
+        shelves
     }
 
-    fn put(&mut self, model: &Arc<str>, provider: Option<Arc<str>>, history: Arc<History>) {
-        let rest = provider.as_deref().and_then(|name| model.strip_prefix(name)?.strip_prefix('/'));
-        if let Some(rest) = rest {
-            self.short.entry(rest.into()).or_default().put(provider.clone(), history.clone());
+    /// Puts one more price in its place.
+    pub fn put(&mut self, entry: &Arc<Entry>) {
+        if let Some(rest) = rest(entry) {
+            self.short.entry(rest.into()).put_entry(entry);
         }
-        self.exact.entry(model.clone()).or_default().put(provider, history);
+        self.change(entry, |shelf| shelf.put_entry(entry));
+    }
+
+    /// Takes a price from its place.
+    pub fn take(&mut self, entry: &Entry) {
+        if let Some(rest) = rest(entry) {
+            let shelf = self.short.entry(rest.into());
+            shelf.take_entry(entry);
+            if shelf.0.is_empty() {
+                self.short.remove(rest);
+            }
+        }
+        self.change(entry, |shelf| shelf.take_entry(entry));
+    }
+
+    /// Changes the shelf that a price stands on; an empty one is none.
+    fn change(&mut self, entry: &Entry, change: impl FnOnce(&mut Shelf)) {
+        let Some(model) = &entry.model else { return change(&mut self.defaults) };
+        if model.contains('*') {
+            return self.globs.change(model, change);
+        }
+        let shelf = self.exact.entry(model.clone());
+        change(shelf);
+        if shelf.0.is_empty() {
+            self.exact.remove(model);
+        }
+    }
+
+    /// Whether there is no price.
+    pub fn is_empty(&self) -> bool {
+        self.exact.len() == 0 && self.globs.heads.len() == 0 && self.defaults.0.is_empty()
     }
 
     /// The prices of a model whose name is written so.
@@ -156,7 +209,7 @@ impl Shelves {
     pub fn glob<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
         let rest = asked.split().map(|(provider, rest)| (rest, Some(provider)));
         let names = iter::once((asked.model, asked.provider)).chain(rest);
-        self.globs.matching(names).flat_map(|(shelf, provider)| shelf.suiting(provider))
+        self.globs.matching(names).flat_map(|(glob, provider)| glob.shelf.suiting(provider))
     }
 
     /// Default prices: the provider's, then the general one.
@@ -169,7 +222,7 @@ impl Shelves {
     /// Prices that would suit if they were not another provider's than the one named.
     pub fn elsewhere<'s>(&'s self, asked: Asked<'s>) -> impl Iterator<Item = &'s History> {
         let exact = self.exact(asked.model).into_iter();
-        let globs = self.globs.matching([(asked.model, ())]).map(|(shelf, ())| shelf);
+        let globs = self.globs.matching([(asked.model, ())]).map(|(glob, ())| &*glob.shelf);
         let all = exact.chain(globs).flat_map(Shelf::all);
         let other =
             move |name: Option<&str>| name.is_some() && asked.provider.is_some() && name != asked.provider;
@@ -179,44 +232,74 @@ impl Shelves {
 
 /// Prices of globs. They are found by the literal text before their first star, so that of thousands only those are
 /// tried that begin as the model does.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Globs {
-    all: Vec<(Arc<str>, Shelf)>,
-    /// Places in `all`, by the length of the text before the first star, then by that text.
-    heads: BTreeMap<usize, HashMap<Box<str>, Vec<usize>>>,
+    /// By the text before the first star.
+    heads: Sharded<Box<str>, Vec<Glob>>,
+    /// How many of these texts have each length.
+    lengths: BTreeMap<usize, usize>,
+}
+
+/// The prices of one glob.
+#[derive(Debug, Clone)]
+struct Glob {
+    pattern: Arc<str>,
+    /// Characters that are not stars: the more, the closer it describes a model.
+    literal: usize,
+    shelf: Arc<Shelf>,
+}
+
+fn head(glob: &str) -> &str {
+    glob.split('*').next().unwrap_or_default()
 }
 
 impl Globs {
-    fn new(globs: HashMap<Arc<str>, Shelf>) -> Self {
-        let literal = |glob: &str| glob.chars().filter(|c| *c != '*').count();
-        let mut all: Vec<_> = globs.into_iter().collect();
-        all.sort_by_cached_key(|(glob, _)| (Reverse(literal(glob)), glob.clone()));
-        let mut heads: BTreeMap<usize, HashMap<Box<str>, Vec<usize>>> = BTreeMap::new();
-        for (place, (glob, _)) in all.iter().enumerate() {
-            let head = glob.split('*').next().unwrap_or_default();
-            heads.entry(head.len()).or_default().entry(head.into()).or_default().push(place);
+    /// Changes the shelf of a glob; an empty one is none.
+    fn change(&mut self, glob: &Arc<str>, change: impl FnOnce(&mut Shelf)) {
+        let head = head(glob);
+        let globs = self.heads.entry(head.into());
+        let first = globs.is_empty();
+        let at = globs.partition_point(|other| other.pattern < *glob);
+        if globs.get(at).is_none_or(|other| other.pattern != *glob) {
+            let literal = glob.chars().filter(|c| *c != '*').count();
+            globs.insert(at, Glob { pattern: glob.clone(), literal, shelf: Arc::default() });
         }
-        Self { all, heads }
+        if let Some(one) = globs.get_mut(at) {
+            change(Arc::make_mut(&mut one.shelf));
+        }
+        globs.retain(|one| one.pattern != *glob || !one.shelf.0.is_empty());
+        let empty = globs.is_empty();
+        if empty {
+            self.heads.remove(head);
+        }
+        let count = self.lengths.entry(head.len()).or_default();
+        *count = (*count + usize::from(first)).saturating_sub(usize::from(empty));
+        if *count == 0 {
+            self.lengths.remove(&head.len());
+        }
     }
 
-    /// The places of the globs that begin as the model does.
-    fn tried(&self, model: &str) -> impl Iterator<Item = usize> {
-        let begins = self.heads.range(..=model.len());
-        begins.filter_map(|(length, heads)| heads.get(model.get(..*length)?)).flatten().copied()
+    /// The globs that begin as the model does.
+    fn tried<'s>(&'s self, model: &str) -> impl Iterator<Item = &'s Glob> {
+        let begins = self.lengths.range(..=model.len());
+        begins.filter_map(|(length, _)| self.heads.get(model.get(..*length)?)).flatten()
     }
 
-    /// The globs that match one of these names, each with what goes with the name.
-    fn matching<'n, T: Copy>(
-        &self,
+    /// The globs that match one of these names, the longest literal first, each with what goes with the name.
+    fn matching<'s, 'n, T: Copy>(
+        &'s self,
         names: impl IntoIterator<Item = (&'n str, T)>,
-    ) -> impl Iterator<Item = (&Shelf, T)> {
-        let matches = |place: &usize, name: &str| meter::matches(&self.all[*place].0, name);
-        let places = names.into_iter().enumerate().flat_map(|(n, (name, with))| {
-            self.tried(name).filter(move |place| matches(place, name)).map(move |place| (place, n, with))
+    ) -> impl Iterator<Item = (&'s Glob, T)> {
+        let found = names.into_iter().enumerate().flat_map(|(n, (name, with))| {
+            let globs = self.tried(name).filter(|one| meter::matches(&one.pattern, name));
+            globs.map(|one| (one, n, with)).collect::<Vec<_>>()
         });
-        let mut places: Vec<_> = places.collect();
-        places.sort_unstable_by_key(|(place, n, _)| (*place, *n));
-        places.into_iter().map(|(place, _, with)| (&self.all[place].1, with))
+        let mut found: Vec<_> = found.collect();
+        found.sort_by(|(one, n, _), (other, m, _)| {
+            let place = |glob: &Glob| Reverse(glob.literal);
+            (place(one), &one.pattern, n).cmp(&(place(other), &other.pattern, m))
+        });
+        found.into_iter().map(|(one, _, with)| (one, with))
     }
 }
 
@@ -224,8 +307,12 @@ impl Globs {
 mod tests {
     use super::*;
 
-    fn globs(globs: impl IntoIterator<Item = String>) -> Globs {
-        Globs::new(globs.into_iter().map(|glob| (glob.into(), Shelf::default())).collect())
+    fn globs(names: impl IntoIterator<Item = String>) -> Globs {
+        let mut globs = Globs::default();
+        for name in names {
+            globs.change(&name.into(), |shelf| shelf.put(None, Arc::default()));
+        }
+        globs
     }
 
     #[test]
@@ -243,9 +330,9 @@ mod tests {
     #[test]
     fn of_those_that_match_the_longest_literal_is_first() {
         let globs = globs(["*", "gpt-*", "*-mini", "gpt-4o*", "gpt-4o-*i", "g*p*t*"].map(Into::into));
-        let order: Vec<&str> = globs.all.iter().map(|(glob, _)| &**glob).collect();
+        let order: Vec<&str> =
+            globs.matching([("gpt-4o-mini", ())]).map(|(glob, ())| &*glob.pattern).collect();
         assert_eq!(order, ["gpt-4o-*i", "gpt-4o*", "*-mini", "gpt-*", "g*p*t*", "*"]);
-        assert_eq!(globs.matching([("gpt-4o-mini", ())]).count(), 6);
         assert_eq!(globs.matching([("o3-mini", ())]).count(), 2);
     }
 }

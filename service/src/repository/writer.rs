@@ -116,6 +116,11 @@ where
     #[expect(clippy::disallowed_methods, reason = "the tenant is put on here, once for all")]
     pub async fn insert_all(self, rows: Vec<E::ActiveModel>) -> Result<()> {
         let now = self.unit.now;
+        let id = |row: &E::ActiveModel| match row.get(E::ID).into_value() {
+            Some(Value::Uuid(Some(id))) => Ok(id),
+            _ => Err(Error::internal("a row without an id")),
+        };
+        let noted = rows.iter().map(id).collect::<Result<Vec<Uuid>>>();
         let mut rows = rows.into_iter().map(|mut row| {
             if let Some(column) = E::ORGANIZATION {
                 row.set(column, self.unit.ctx.scope.organization.into());
@@ -133,8 +138,8 @@ where
             E::insert_many(some).exec_without_returning(&self.unit.tx).await?;
         }
         drop(rows);
-        if let Some(kind) = E::POLICY.filter(|kind| kind.is_whole()) {
-            self.unit.policy(kind, Uuid::nil());
+        if let Some(kind) = E::POLICY.filter(|kind| kind.is_book()) {
+            noted?.into_iter().for_each(|id| self.unit.policy(kind, id));
         }
         Ok(())
     }

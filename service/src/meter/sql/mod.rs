@@ -74,6 +74,10 @@ impl<'t> Store for Within<'t> {
         SqlTransaction { system: self.system.clone(), work: Arc::default(), via: Via::Lent(self.tx) }
     }
 
+    fn remembered(&self, moment: &Moment, organization: OrganizationId) -> Option<Prices> {
+        self.system.books.remembered(moment, organization)
+    }
+
     async fn prices(&self, moment: &Moment, organization: OrganizationId) -> Result<Prices> {
         self.system.books.at(&self.system, moment, organization).await
     }
@@ -98,6 +102,10 @@ impl Store for Sql {
     fn look(&self) -> SqlTransaction<'static> {
         let via = Via::Reader(self.system.db.reader.clone());
         SqlTransaction { system: self.system.clone(), work: self.work.clone(), via }
+    }
+
+    fn remembered(&self, moment: &Moment, organization: OrganizationId) -> Option<Prices> {
+        self.system.books.remembered(moment, organization)
     }
 
     async fn prices(&self, moment: &Moment, organization: OrganizationId) -> Result<Prices> {

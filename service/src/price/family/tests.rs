@@ -40,7 +40,7 @@ fn families(models: &[&str]) -> Families {
     let mut families = Families::default();
     let mut models: Vec<Arc<str>> = models.iter().map(|model| Arc::from(*model)).collect();
     models.sort_unstable_by_key(|model| (model.len(), Reverse(model.clone())));
-    models.iter().for_each(|model| families.put(model));
+    models.iter().for_each(|model| families.set(model, true));
     families
 }
 

@@ -1,6 +1,8 @@
 //! Resolution, rule by rule.
 
+mod edits;
 mod ranks;
+mod scripts;
 
 use super::*;
 use crate::price::book::Binder;

@@ -63,7 +63,7 @@ fn in_force(row: &price::Model, rows: &[price::Model], at: DateTime<Utc>) -> boo
 }
 
 prop_compose! {
-    fn any_row()(
+    pub(super) fn any_row()(
         platform in any::<bool>(),
         line in prop::bool::weighted(0.2),
         provider in prop::option::of(prop::sample::select(vec!["a", "b"])),
@@ -81,7 +81,7 @@ prop_compose! {
 }
 
 /// Rows of which no two of one key begin at once, as the table has it.
-fn distinct(rows: Vec<price::Model>) -> Vec<price::Model> {
+pub(super) fn distinct(rows: Vec<price::Model>) -> Vec<price::Model> {
     let mut begun = HashSet::new();
     let key = |row: &price::Model| {
         (row.organization_id, row.connection_id, row.provider.clone(), row.model.clone(), row.effective_from)
