@@ -4,7 +4,7 @@
 use crate::{Error, Result, Unit, head};
 use chrono::{DateTime, Utc};
 use entity::price::{Column, Entity, Model};
-use sea_orm::{ColumnTrait, Condition, ExprTrait, Value, sea_query::SimpleExpr};
+use sea_orm::{ColumnTrait, Condition, ExprTrait, sea_query::Expr};
 
 /// Keeps everybody else from changing the prices of the scope until the unit ends. The time from then on: what is in
 /// force by it stays so, and a term that is free stays free.
@@ -32,13 +32,15 @@ pub(super) async fn check(unit: &Unit<'_>, row: &Model, since: DateTime<Utc>) ->
     Err(Error::InvalidState("overlap", message.into()))
 }
 
-fn same_key(row: &Model) -> Condition {
-    Condition::all()
-        .add(same(Column::ConnectionId, row.connection_id))
-        .add(same(Column::Provider, row.provider.as_deref()))
-        .add(same(Column::Model, row.model.as_deref()))
-}
+/// As the index has it, so that a book of 100,000 prices is not gone through for each.
+pub(super) const MODEL: &str = "COALESCE(model, '')";
+const PROVIDER: &str = "COALESCE(provider, '')";
 
-fn same(column: Column, value: Option<impl Into<Value>>) -> SimpleExpr {
-    value.map_or_else(|| column.is_null(), |value| column.eq(value))
+fn same_key(row: &Model) -> Condition {
+    let connection = row.connection_id;
+    let same = |column, value: &Option<String>| Expr::cust(column).eq(value.as_deref().unwrap_or_default());
+    Condition::all()
+        .add(connection.map_or_else(|| Column::ConnectionId.is_null(), |id| Column::ConnectionId.eq(id)))
+        .add(same(MODEL, &row.model))
+        .add(same(PROVIDER, &row.provider))
 }

@@ -85,6 +85,11 @@ impl Candidate {
         });
         Self { listed, offer }
     }
+
+    /// The model whose price it asks for; none = the default price, or no price at all.
+    pub(super) fn model(&self) -> Option<String> {
+        self.offer.as_ref().ok().and_then(|offer| offer.row.model.as_ref().clone())
+    }
 }
 
 impl PriceBook {

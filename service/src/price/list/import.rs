@@ -19,8 +19,12 @@ use entity::{
     model,
     price::{ActiveModel, Column, Entity},
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, Statement};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, ExprTrait, Statement,
+    sea_query::Expr,
+};
 use sha2::{Digest, Sha256};
+use std::collections::{BTreeSet, HashMap};
 
 /// Prices of a scope that are compared.
 pub(super) const MOST: u64 = 1_000_000;
@@ -38,7 +42,11 @@ pub struct PriceList<F> {
     pub with_models: bool,
 }
 
+/// Entries of a list that are taken in at once.
+const PART: usize = 200;
+
 /// A list that has been read.
+#[derive(Clone)]
 struct Understood {
     format: ListFormat,
     sha256: String,
@@ -103,18 +111,58 @@ async fn preview(ctx: &Ctx, list: Understood, with_models: bool, now: DateTime<U
     Ok(report)
 }
 
-async fn apply(ctx: &Ctx, list: Understood, with_models: bool) -> Result<ImportReport> {
+/// Takes a list in, part by part, each in a unit of work of its own: nobody waits for all of a large list. Whatever stops
+/// it in between, the same list again makes what is missing.
+async fn apply(ctx: &Ctx, mut list: Understood, with_models: bool) -> Result<ImportReport> {
+    let mut report = list.report(false);
+    let mut entries = Vec::with_capacity(list.candidates.len());
+    for candidates in parts(std::mem::take(&mut list.candidates)) {
+        let (numbers, candidates) = candidates.into_iter().unzip::<_, _, Vec<usize>, _>();
+        let part = apply_part(ctx, Understood { candidates, ..list.clone() }, with_models).await?;
+        report.models.plus(part.models);
+        entries.extend(numbers.into_iter().zip(part.entries));
+    }
+    entries.sort_unstable_by_key(|(number, _)| *number);
+    entries.into_iter().for_each(|(_, entry)| report.add(entry));
+    Ok(report)
+}
+
+/// The entries of a list, each with its place in it, in parts: those of one model stay together, since one entry decides
+/// what becomes of the next.
+fn parts(candidates: Vec<Candidate>) -> Vec<Vec<(usize, Candidate)>> {
+    let mut parts: Vec<Vec<(usize, Candidate)>> = Vec::new();
+    let mut of: HashMap<Option<String>, usize> = HashMap::new();
+    for (number, candidate) in candidates.into_iter().enumerate() {
+        let full = parts.last().is_none_or(|part| part.len() >= PART);
+        let next = if full { parts.len() } else { parts.len() - 1 };
+        let at = match &candidate.offer {
+            Ok(_) => *of.entry(candidate.model()).or_insert(next),
+            Err(_) => next,
+        };
+        match parts.get_mut(at) {
+            Some(part) => part.push((number, candidate)),
+            None => parts.push(vec![(number, candidate)]),
+        }
+    }
+    parts
+}
+
+async fn apply_part(ctx: &Ctx, list: Understood, with_models: bool) -> Result<ImportReport> {
     let mut unit = ctx.begin().await?;
     one_at_a_time(&unit).await?;
     let source = list.source(unit.now);
     let mut report = list.report(false);
-    let models = unit.read::<model::Entity>().all(Condition::all(), models::MOST).await?;
+    let told = || list.told(with_models).filter_map(|listed| Some((listed.provider.as_ref()?, &listed.key)));
+    let (providers, names): (BTreeSet<_>, BTreeSet<_>) = told().unzip();
+    let of = Condition::all().add(model::Column::Provider.is_in(providers));
+    let named = of.add(model::Column::Name.is_in(names));
+    let models = unit.read::<model::Entity>().all(named, models::MOST).await?;
     let changes = models::compare(models, list.told(with_models));
     report.models = changes.counts;
     changes.apply(&mut unit, &source).await?;
     // From here on the prices of the scope are ours: nobody else's change of them is under way.
     let now = term::lock(&unit).await?;
-    let rows = unit.read::<Entity>().all(of_scope(), MOST).await?;
+    let rows = unit.read::<Entity>().all(of_scope().add(of_models(&list.candidates)), MOST).await?;
     let mut book = PriceBook::new(rows, now);
     let mut made = Vec::new();
     for candidate in list.candidates {
@@ -134,6 +182,12 @@ async fn apply(ctx: &Ctx, list: Understood, with_models: bool) -> Result<ImportR
         unit.audit("price.import", organization, report.summary());
     }
     unit.commit(report).await
+}
+
+/// Prices of the models that a part of a list names.
+fn of_models(candidates: &[Candidate]) -> Condition {
+    let models: BTreeSet<String> = candidates.iter().map(|one| one.model().unwrap_or_default()).collect();
+    Condition::all().add(Expr::cust(term::MODEL).is_in(models))
 }
 
 /// The row with its id, and who says so and who made it.

@@ -53,6 +53,13 @@ pub struct ImportCounts {
 }
 
 impl ImportCounts {
+    pub(super) fn plus(&mut self, other: Self) {
+        self.added += other.added;
+        self.changed += other.changed;
+        self.unchanged += other.unchanged;
+        self.skipped += other.skipped;
+    }
+
     pub(super) fn count(&mut self, outcome: Outcome) {
         *match outcome {
             Outcome::Added => &mut self.added,
