@@ -1,6 +1,6 @@
 //! The benchmark programs. They compare on one machine in one run, so read the ratios.
 //!
-//! `cargo suite --bench [decisions] [footprint] [keys] [metering] [prices]` runs those named, or all; `sqlite` or `postgres`
+//! `cargo suite --bench [decisions] [footprint] [keys] [metering] [prices] [stall]` runs those named, or all; `sqlite` or `postgres`
 //! beside them, on that database only.
 
 mod decisions;
@@ -10,9 +10,10 @@ mod load;
 mod metering;
 mod prices;
 mod stage;
+mod stall;
 
 fn main() {
-    let programs = ["decisions", "footprint", "keys", "metering", "prices"];
+    let programs = ["decisions", "footprint", "keys", "metering", "prices", "stall"];
     let named: Vec<String> =
         std::env::args().filter(|argument| programs.contains(&argument.as_str())).collect();
     let wanted = |name: &str| named.is_empty() || named.iter().any(|n| n == name);
@@ -32,6 +33,9 @@ fn main() {
         }
         if wanted("prices") {
             prices::run().await;
+        }
+        if wanted("stall") {
+            stall::run().await;
         }
     });
 }
