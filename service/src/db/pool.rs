@@ -81,6 +81,7 @@ fn characteristics(options: TransactionOptions) -> String {
     format!("SET TRANSACTION ISOLATION LEVEL {isolation}{access}")
 }
 
+#[expect(clippy::disallowed_methods, reason = "a statement behind a pooler, which is never SQLite")]
 #[async_trait]
 impl ConnectionTrait for Pool {
     fn get_database_backend(&self) -> DatabaseBackend {
