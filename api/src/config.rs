@@ -2,6 +2,7 @@
 //! go, each naming its setting and where it came from; none repeats the value, which may be a secret.
 
 mod layers;
+mod links;
 mod parse;
 
 use api::state::HttpSettings;
@@ -196,7 +197,9 @@ impl Config {
             metrics_here: metrics_listen.is_none(),
         };
         let config = Self {
-            max_connections: from.take("database-max-connections", parse::number(1, 1000)).unwrap_or(16),
+            max_connections: from
+                .take("database-max-connections", parse::connections(&database))
+                .unwrap_or(16),
             listen: from
                 .take("listen", parse::address)
                 .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),

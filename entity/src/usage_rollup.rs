@@ -78,7 +78,7 @@ pub struct Model {
     pub cost_units: i64,
     /// The rest of what they cost, added up as it comes.
     pub cost: Nanos,
-    /// Events that have no price.
+    /// Events whose cost is not known, or not in the currency of the limits that they held something of.
     pub unpriced_events: i64,
     /// Events of calls that used more than they held.
     pub overruns: i64,

@@ -11,9 +11,9 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
     sea_query::LockType,
 };
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, OwnedMutexGuard},
     time::timeout,
 };
 use uuid::Uuid;
@@ -25,27 +25,31 @@ const LISTED: usize = 256;
 
 /// Places in a queue; organizations that share one wait for each other for no reason, and not for long.
 const QUEUES: usize = 64;
-/// How long a unit waits for those before it in this process. Beyond that it goes on: nothing depends on the queue for being right.
-const TURN: Duration = Duration::from_millis(300);
+/// How long a unit waits for those before it in this process, within a transaction that may be idle for a second. Beyond that it
+/// goes on: nothing depends on the queue for being right.
+const TURN: Duration = Duration::from_millis(600);
+
+/// The turn of a unit; it ends with this.
+pub(crate) type Turn = OwnedMutexGuard<()>;
 
 /// The units of this process that are about to lock a head, one at a time for each organization. A process that is stopped keeps
 /// what it holds until the database ends its transaction; were several of its units in the database's queue, each of them would
 /// hold the head for as long, one after another.
 #[derive(Debug)]
-pub struct Heads([Mutex<()>; QUEUES]);
+pub struct Heads([Arc<Mutex<()>>; QUEUES]);
 
 impl Default for Heads {
     fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
+        Self(std::array::from_fn(|_| Arc::default()))
     }
 }
 
 impl Heads {
     /// Waits for the turn; it ends with what is returned.
-    pub(crate) async fn turn(&self, organization: OrganizationId) -> Option<MutexGuard<'_, ()>> {
+    pub(crate) async fn turn(&self, organization: OrganizationId) -> Option<Turn> {
         let place = organization.uuid().as_u128() % QUEUES as u128;
         let queue = self.0.get(usize::try_from(place).unwrap_or(0))?;
-        timeout(TURN, queue.lock()).await.ok()
+        timeout(TURN, queue.clone().lock_owned()).await.ok()
     }
 }
 
@@ -279,5 +283,16 @@ mod tests {
             assert_eq!((kind.word(), PolicyKind::from_word(word)), (word, kind));
         }
         assert_eq!(PolicyKind::from_word("something new"), PolicyKind::All);
+    }
+
+    #[tokio::test]
+    async fn the_units_of_an_organization_take_turns() {
+        let heads = Heads::default();
+        let first = heads.turn(OrganizationId::PLATFORM).await;
+        assert!(first.is_some());
+        // Nobody waits for ever.
+        assert!(heads.turn(OrganizationId::PLATFORM).await.is_none());
+        drop(first);
+        assert!(heads.turn(OrganizationId::PLATFORM).await.is_some());
     }
 }

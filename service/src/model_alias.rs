@@ -171,6 +171,7 @@ pub async fn delete(ctx: &Ctx, id: ModelAliasId, version: Option<i64>) -> Result
 /// Commits an alias as it was written, if every chain of aliases still ends. One change at a time is looked at, so that
 /// two which are good by themselves cannot make a circle together.
 async fn finish(unit: Unit<'_>, id: ModelAliasId) -> Result<ModelAlias> {
+    unit.take_turn(unit.ctx.scope.organization).await;
     head::lock(&unit.tx, unit.ctx.scope.organization).await?;
     let all: Vec<ModelAlias> = unit.read::<Entity>().views(Condition::all()).await?;
     let view: ModelAlias = unit.read::<Entity>().view(id).await?;

@@ -4,7 +4,7 @@
 use crate::{
     Ctx, Error, Result,
     audit::Draft,
-    head::{self, Change, PolicyKind},
+    head::{self, Change, PolicyKind, Turn},
     idempotency::{self, Guard, Reply},
     repository::{Repository, Scoped, Writer},
     token::Token,
@@ -14,7 +14,7 @@ use entity::id::{Id, OrganizationId};
 use sea_orm::{DatabaseTransaction, IdenStatic, IntoActiveModel, Iterable, ModelTrait};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::fmt::Display;
+use std::{fmt::Display, sync::OnceLock};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -29,6 +29,8 @@ pub struct Unit<'c> {
     drafts: Vec<Draft>,
     changes: Vec<Change>,
     guard: Option<Guard>,
+    /// Whether its turn came, once it was waited for.
+    turn: OnceLock<Option<Turn>>,
 }
 
 impl<'c> Unit<'c> {
@@ -39,14 +41,22 @@ impl<'c> Unit<'c> {
         if let Some(ticket) = ctx.ticket.get() {
             idempotency::claim(&tx, ticket, now).await?;
         }
-        Ok(Self { ctx, tx, now, drafts: Vec::new(), changes: Vec::new(), guard })
+        Ok(Self { ctx, tx, now, drafts: Vec::new(), changes: Vec::new(), guard, turn: OnceLock::new() })
     }
 
     /// The same unit, from here on in another scope: what joins a person to an organization concerns both the
     /// platform and the tenant.
     pub fn within(self, ctx: &Ctx) -> Unit<'_> {
-        let Self { ctx: _, tx, now, drafts, changes, guard } = self;
-        Unit { ctx, tx, now, drafts, changes, guard }
+        let Self { ctx: _, tx, now, drafts, changes, guard, turn } = self;
+        Unit { ctx, tx, now, drafts, changes, guard, turn }
+    }
+
+    /// Waits for the units of this process that are about to lock the head of an organization; to be called before that, and
+    /// called at the latest when the unit is committed.
+    pub(crate) async fn take_turn(&self, organization: OrganizationId) {
+        if self.turn.get().is_none() {
+            let _ = self.turn.set(self.ctx.system.heads.turn(organization).await);
+        }
     }
 
     /// Reads within the transaction.
@@ -142,12 +152,12 @@ impl<'c> Unit<'c> {
     }
 
     async fn finish<V: Serialize>(self, view: V, secret_of: Option<Uuid>) -> Result<V> {
-        let Self { ctx, tx, now, drafts, changes, guard } = self;
+        self.take_turn(self.ctx.scope.organization).await;
+        let Self { ctx, tx, now, drafts, changes, guard, turn } = self;
         if let Some(ticket) = ctx.ticket.get() {
             let body = Zeroizing::new(serde_json::to_vec(&view).map_err(Error::internal)?);
             idempotency::store(ctx, &tx, ticket, Reply { body, secret_of, now }).await?;
         }
-        let turn = ctx.system.heads.turn(ctx.scope.organization).await;
         head::append(ctx, &tx, now, drafts, changes).await?;
         ctx.system.db.commit(tx).await?;
         drop(turn);

@@ -161,6 +161,7 @@ async fn keep_an_operator(unit: &Unit<'_>, user: &Model) -> Result<()> {
         .add(Column::Operator.eq(true))
         .add(Column::Status.eq(Standing::Active))
         .add(Column::Id.ne(user.id));
+    unit.take_turn(OrganizationId::PLATFORM).await;
     head::lock(&unit.tx, OrganizationId::PLATFORM).await?;
     if user.operator && unit.read::<Entity>().count(others).await? == 0 {
         return Err(Error::InvalidState(

@@ -194,12 +194,12 @@ on_both!(what_a_client_can_send_is_not_trusted, |app| {
 });
 
 on_both!(a_model_of_any_script_is_understood, |app| {
-    let key = issue(&app, json!({"allowed_models": ["日本語モデル"]})).await;
+    let key = issue(&app, json!({"allowed_models": ["日本"]})).await;
     let proxy = Proxy::new(&app, &key).await;
     for (model, status) in [
-        ("日本語モデル", 200),
-        ("%E6%97%A5%E6%9C%AC%E8%AA%9E%E3%83%A2%E3%83%87%E3%83%AB", 200),
-        ("日本語", 403),
+        ("日本", 200),
+        ("%E6%97%A5%E6%9C%AC", 200),
+        ("日", 403),
         ("%2525", 403),
         ("%", 400),
         ("%zz", 400),
@@ -209,8 +209,7 @@ on_both!(a_model_of_any_script_is_understood, |app| {
     }
     let latin = proxy.client.get("/v1/check").header("tollkeeper-gateway-token", &proxy.token);
     latin.header("tollkeeper-model", [0xE6, 0x97]).await.problem(400, "invalid_header");
-    let path =
-        "/v1/check/openai/deployments/%E6%97%A5%E6%9C%AC%E8%AA%9E%E3%83%A2%E3%83%87%E3%83%AB/embeddings";
+    let path = "/v1/check/openai/deployments/%E6%97%A5%E6%9C%AC/embeddings";
     assert_eq!(proxy.ask(path, &[]).await.status, 200);
     let long = "m".repeat(257);
     proxy.ask("/v1/check", &[("tollkeeper-model", &long)]).await.problem(422, "invalid");
@@ -342,6 +341,7 @@ on_both!(a_forced_status_carries_the_own_one, |app| {
         assert_eq!((reply.header("tollkeeper-denied"), &told(&reply)["code"]), (code, &json!(code)));
     }
     // Below the route the query is a client's.
+    let proxy = Proxy::new(&app, &issue(&app, json!({"allowed_models": ["gpt-4o"]})).await).await;
     let theirs = proxy.ask("/v1/check/v1/embeddings?deny_status=401", &[("tollkeeper-model", "o3")]).await;
     denied(&theirs, 403, "model_not_allowed");
     let beside = [("tollkeeper-model", "o3"), ("tollkeeper-uri", "/v1/embeddings")];

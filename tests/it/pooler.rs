@@ -70,7 +70,7 @@ on_postgres!(many_callers_share_few_connections_and_nothing_is_lost, |app| {
                 // Admin calls read and write on the same connections.
                 let name = json!({ "name": format!("team {n}.{turn}") });
                 other.owner().post("/v1/organizations/default/teams", name).await.created();
-                app.owner().get("/v1/organizations/default/teams?limit=5").await.ok();
+                app.owner().get("/v1/organizations/default/teams?page_size=5").await.ok();
             }
         }
     });

@@ -11,6 +11,7 @@
 
 mod admin;
 mod check;
+mod clocks;
 mod crowd;
 mod dice;
 mod expect;

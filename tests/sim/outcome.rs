@@ -123,17 +123,16 @@ pub fn post(
             unclear: attempt.unclear,
         });
     }
-    let statuses: Vec<UsageStatus> = attempts.iter().map(|attempt| attempt.status).collect();
     let (cost, tokens) = (row.cost.clone(), row.tokens);
     let guess = |part: &Part, fact: &Fact| {
-        let served = !matches!(statuses[fact.attempt as usize], UsageStatus::Skipped | UsageStatus::Error)
-            || fact.tokens != (0, 0);
+        let status = attempts[usize::try_from(fact.attempt).unwrap()].status;
+        let served = !matches!(status, UsageStatus::Skipped | UsageStatus::Error) || fact.tokens != (0, 0);
         let unknown = match part.metric {
             Metric::Cost => served && !(fact.priced && fact.currency == part.currency),
             Metric::Requests | Metric::Concurrency => false,
             _ => fact.unclear,
         };
-        if unknown { guess(part, &cost, tokens) } else { 0 }
+        if unknown { guess(part, cost.as_ref(), tokens) } else { 0 }
     };
     row.parts.iter_mut().for_each(|part| part.used = used(part, &facts, &guess));
     let over = row.parts.iter().any(|part| part.held > 0 && part.used > part.held);
@@ -160,7 +159,7 @@ pub fn post(
 }
 
 /// What a limit is charged for what nobody knows: what the call holds of it, or, if it was not asked, was authorized with.
-fn guess(part: &Part, cost: &Option<(i64, String)>, tokens: (i64, i64)) -> i64 {
+fn guess(part: &Part, cost: Option<&(i64, String)>, tokens: (i64, i64)) -> i64 {
     match part.metric {
         _ if part.asked => part.held,
         Metric::Cost => match cost {

@@ -2,11 +2,7 @@
 //! dead to their instances while the database still works for them. Whatever is committed is kept as a [`Commit`] until
 //! it has been judged.
 
-use crate::{
-    check::{Invariant, Verdict, hold},
-    dice::Dice,
-    policy::Policy,
-};
+use crate::{dice::Dice, policy::Policy};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     clock_watch,
@@ -16,7 +12,6 @@ use entity::{
 use service::{
     clock::watch,
     head::PolicyKind,
-    limit::window,
     meter::ledger::{Step, Tick, WindowKey, Writes},
 };
 use std::{
@@ -131,10 +126,10 @@ pub struct World {
     pub now: DateTime<Utc>,
     /// How far the clock is ahead of the right time, and how far it has jumped since an instance looked.
     pub ahead: TimeDelta,
-    drift: TimeDelta,
+    pub drift: TimeDelta,
     /// When an instance last looked after a jump, and what instances have seen of the clock.
-    shaken: DateTime<Utc>,
-    watch: clock_watch::Model,
+    pub shaken: DateTime<Utc>,
+    pub watch: clock_watch::Model,
     /// The lowest that the clock was since each organization's last commit, which was no earlier than this.
     pub since: BTreeMap<OrganizationId, DateTime<Utc>>,
     pub started: DateTime<Utc>,
@@ -219,60 +214,6 @@ impl World {
             organization,
             HeadRow { version: 0, tag, floor: 0, log, last_t, next_release: None, ahead_until: None },
         );
-    }
-
-    /// Lets time pass, or steps back.
-    pub fn turn(&mut self, by: TimeDelta) {
-        self.now += by;
-        let now = self.now;
-        self.since.values_mut().for_each(|since| *since = (*since).min(now));
-        self.note(|| format!("the clock goes {by}, to {now}"));
-    }
-
-    /// The clock jumps: by minutes, hours or years, back or ahead; half of the time back to where it was.
-    pub fn jump(&mut self) {
-        let by = if self.ahead != TimeDelta::zero() && self.dice.one_in(2) {
-            -self.ahead
-        } else {
-            let far = [TimeDelta::minutes(4), TimeDelta::hours(1), TimeDelta::days(100)][self.dice.below(3)];
-            let by = far * i32::try_from(self.dice.between(1, 12)).unwrap();
-            if self.dice.one_in(3) { -by } else { by }
-        };
-        self.ahead += by;
-        self.drift += by;
-        self.turn(by);
-    }
-
-    /// An instance looks at the clock, and removes what is old if it may: a window that is over. Whatever the clock says, no
-    /// window may go that is not over by the right time.
-    pub fn prune(&mut self, careless: bool) -> Verdict {
-        // One that has just started has not seen the jump itself.
-        let here = (!self.dice.one_in(3)).then_some(self.drift);
-        let jump = watch::jump(Some(&self.watch), self.now, here);
-        self.watch = watch::seen(Some(&self.watch), self.now, jump);
-        // Some minutes are no jump, and a clock that has run for a day is believed.
-        let drift = std::mem::take(&mut self.drift);
-        if drift.abs() > TimeDelta::minutes(5) {
-            self.shaken = self.now;
-        } else {
-            self.ahead -= drift;
-        }
-        if self.now - self.shaken >= TimeDelta::hours(24) {
-            self.ahead = TimeDelta::zero();
-        }
-        if !careless && !watch::is_steady(Some(&self.watch), self.now) {
-            return Ok(());
-        }
-        let right = self.now - self.ahead;
-        for key in self.rows.windows.keys() {
-            let end =
-                self.policy.limits.get(&key.limit).and_then(|limit| window::end(limit.period, key.start));
-            let Some(end) = end.filter(|end| *end <= self.now) else { continue };
-            hold(end <= right, Invariant::I3, || {
-                format!("{key:?} is removed at {right}, and ends at {end}")
-            })?;
-        }
-        Ok(())
     }
 
     /// The version and the tag of the platform's policy.

@@ -1,6 +1,6 @@
 //! Where settings come from. The first layer that has a setting wins; what no layer may contain is a fault.
 
-use super::{Faults, SETTINGS, Setting};
+use super::{Faults, SETTINGS, Setting, links};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::{
     collections::BTreeMap,
@@ -8,9 +8,8 @@ use std::{
 };
 
 const PREFIX: &str = "TOLLKEEPER_";
-/// Variables with our prefix that are not ours: the test suite's, and those that Kubernetes makes for a service that is
-/// called tollkeeper.
-const FOREIGN: [&str; 3] = ["TOLLKEEPER_TEST_", "TOLLKEEPER_SERVICE_", "TOLLKEEPER_PORT"];
+/// Variables with our prefix that are not ours: the test suite's.
+const FOREIGN: &str = "TOLLKEEPER_TEST_";
 
 /// The settings on the command line.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +84,7 @@ impl Layers {
     }
 
     fn variable(&mut self, variable: &str, text: Option<String>) {
-        let foreign = FOREIGN.iter().any(|prefix| variable.starts_with(prefix));
+        let foreign = variable.starts_with(FOREIGN) || links::is_service_link(variable, text.as_deref());
         let Some(name) = variable.strip_prefix(PREFIX).filter(|_| !foreign) else { return };
         match text {
             // Compose files and the like pass on what is not set as empty.

@@ -83,11 +83,37 @@ fn foreign_and_empty_variables_are_left_alone() {
     let environment = [
         ("TOLLKEEPER_TEST_POSTGRES", "x"),
         ("TOLLKEEPER_SERVICE_HOST", "10.0.0.1"),
-        ("TOLLKEEPER_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("TOLLKEEPER_PORT", "tcp://10.0.0.1:8080"),
+        ("TOLLKEEPER_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("TOLLKEEPER_POSTGRES_RW_SERVICE_HOST", "fd00::1"),
+        ("TOLLKEEPER_POSTGRES_RW_PORT_5432_TCP", "tcp://[fd00::1]:5432"),
         ("TOLLKEEPER_LISTEN", ""),
         ("HOME", "/"),
     ];
     assert_eq!(load(None, &environment, &[]).ok().unwrap().listen.port(), 8080);
+}
+
+#[test]
+fn what_only_looks_like_a_service_link_is_refused() {
+    for (name, value) in [
+        ("TOLLKEEPER_PORT", "8080"),
+        ("TOLLKEEPER_SERVICE_HOST", "tollkeeper.example.com"),
+        ("TOLLKEEPER_PORTS", "tcp://10.0.0.1:8080"),
+    ] {
+        let faults = load(None, &[(name, value)], &[]).err().unwrap();
+        assert!(faults[0].starts_with(&format!("{name} (environment): no such setting")), "{faults:?}");
+    }
+}
+
+#[test]
+fn postgres_needs_four_connections_and_sqlite_one() {
+    let one = [("TOLLKEEPER_DATABASE_MAX_CONNECTIONS", "1")];
+    assert_eq!(load(None, &one, &[]).ok().unwrap().max_connections, 1);
+    let three =
+        [("TOLLKEEPER_DATABASE_MAX_CONNECTIONS", "3"), ("TOLLKEEPER_DATABASE_URL", "postgres://u@h/d")];
+    let faults = load(None, &three, &[]).err().unwrap();
+    let told = "TOLLKEEPER_DATABASE_MAX_CONNECTIONS (environment): expected a whole number from 4 to 1000: on Postgres";
+    assert!(faults.iter().any(|fault| fault.starts_with(told)), "{faults:?}");
 }
 
 #[test]

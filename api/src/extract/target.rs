@@ -143,7 +143,7 @@ fn decoded(segment: &str) -> Result<String, &'static str> {
 }
 
 /// The byte of a percent-encoding. One of a plain character is needless, and one of a character that means something in
-/// a path is read differently by whoever decodes it before or after splitting the path.
+/// a path is read differently by one that decodes before it splits the path, and one that decodes after.
 fn escaped(high: Option<u8>, low: Option<u8>) -> Result<u8, &'static str> {
     let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
     let (Some(high), Some(low)) = (digit(high), digit(low)) else {
@@ -198,15 +198,14 @@ fn under<'s>(mount: &[&str], segments: &'s [String], is: Compare) -> Option<(&'s
 
 /// `gemini-2.5-pro:generateContent`, or a model by its name. A method that is not known is no reading of the list of models.
 fn of_model(segment: &str, is: Compare) -> Target {
-    match segment.rsplit_once(':') {
-        // A fine-tuned model of OpenAI has colons in its name.
-        Some(_) if segment.starts_with("ft:") => Target { scope: Some("models"), ..Target::default() },
-        None => Target { scope: Some("models"), ..Target::default() },
-        Some((model, method)) => {
-            let scope = METHODS.iter().find(|(word, _)| is(word, method)).map(|(_, scope)| *scope);
-            Target { scope, model: Some(model.to_owned()), gemini: true }
-        }
+    let listed = Target { scope: Some("models"), ..Target::default() };
+    let Some((model, method)) = segment.rsplit_once(':') else { return listed };
+    let scope = METHODS.iter().find(|(word, _)| is(word, method)).map(|(_, scope)| *scope);
+    // A fine-tuned model of OpenAI has colons in its name.
+    if scope.is_none() && segment.starts_with("ft:") {
+        return listed;
     }
+    Target { scope, model: Some(model.to_owned()), gemini: true }
 }
 
 #[cfg(test)]
@@ -249,6 +248,7 @@ mod tests {
                 "gemini-embedding-001",
             ),
             ("/v1/models/gemini-2.5-pro:learnContent", None, "gemini-2.5-pro"),
+            ("/v1/models/ft:gemini:generateContent", Some("chat"), "ft:gemini"),
             ("/v1/projects/p/locations/l/publishers/google/models/g:countTokens", Some("chat"), "g"),
             (
                 "/model/anthropic.claude-3-haiku-20240307-v1%3A0/converse",

@@ -2,7 +2,7 @@
 
 use api::state::AppState;
 use service::{
-    activity,
+    Error, activity,
     clock::watch,
     db, housekeeping,
     presence::{self, Presence},
@@ -78,7 +78,7 @@ async fn prepare(state: AppState) {
     if let Some(left) = left {
         metrics::gauge!("tollkeeper_partitions_days").set(left.days());
     }
-    let run_out = left.is_none_or(|left| left.run_out());
+    let run_out = left.is_some_and(|left| left.run_out());
     match made {
         Ok(0) => {}
         Ok(made) => tracing::info!(made, "partitions made for the months to come"),
@@ -86,7 +86,8 @@ async fn prepare(state: AppState) {
             let days = left.map(|left| left.days());
             tracing::error!(%error, days, "the ledgers run out of partitions");
         }
-        Err(error) => tracing::debug!(%error, "partitions for the months to come could not be made"),
+        Err(Error::InvalidState("partitions_not_owned", _)) => {}
+        Err(error) => tracing::warn!(%error, "partitions for the months to come could not be made"),
     }
 }
 

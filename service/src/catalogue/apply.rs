@@ -213,6 +213,7 @@ where
 
 /// Prices are looked at under the head's lock, as whoever makes one does: what is in force by then stays so.
 async fn prices(unit: &mut Unit<'_>, catalogue: &Catalogue) -> Result<Changes> {
+    unit.take_turn(unit.ctx.scope.organization).await;
     head::lock(&unit.tx, unit.ctx.scope.organization).await?;
     let now = unit.ctx.system.clock.now(&unit.tx).await?;
     let rows = unit.read::<price::Entity>().all(price::Column::ConnectionId.is_null(), PRICES).await?;

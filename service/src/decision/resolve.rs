@@ -16,6 +16,7 @@ pub async fn resolve(ctx: &Ctx, id: ReservationId, new: NewResolution) -> Result
     // The prices are read, if they have to be, before anybody waits for the unit.
     ctx.system.books.now(&ctx.system, organization).await?;
     let mut unit = ctx.begin().await?;
+    unit.take_turn(ctx.scope.organization).await;
     let store = Within { system: ctx.system.clone(), tx: &unit.tx };
     let mut cache = Cache::default();
     let mut batch = Batch { store: &store, secrets: &ctx.system.secrets, cache: &mut cache };

@@ -89,6 +89,7 @@ fn of(subject: Subject) -> Condition {
 /// second counts the first.
 async fn within_bounds(unit: &Unit<'_>, subject: Subject) -> Result<()> {
     let own = unit.ctx.scope.organization;
+    unit.take_turn(own).await;
     head::lock(&unit.tx, own).await?;
     let whole = unit.ctx.within(Scope::all(own));
     if unit.read_in::<Entity>(&whole).count(of(subject)).await? <= MOST as u64 {

@@ -22,6 +22,7 @@ pub async fn reset(ctx: &Ctx, id: LimitId) -> Result<LimitWindow> {
     }
     // Decisions write windows under this lock, by the time of their organization. A window that is read after it stays as it
     // was read.
+    unit.take_turn(ctx.scope.organization).await;
     let head = head::lock(&unit.tx, ctx.scope.organization).await?;
     let begin = start(limit.period, decision_time(unit.now, head.last_t));
     let row = forgive(&mut unit, &limit, begin).await?;

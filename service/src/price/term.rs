@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, Condition, ExprTrait, sea_query::Expr};
 /// Keeps everybody else from changing the prices of the scope until the unit ends. The time from then on: what is in
 /// force by it stays so, and a term that is free stays free.
 pub(super) async fn lock(unit: &Unit<'_>) -> Result<DateTime<Utc>> {
+    unit.take_turn(unit.ctx.scope.organization).await;
     head::lock(&unit.tx, unit.ctx.scope.organization).await?;
     unit.ctx.system.clock.now(&unit.tx).await
 }

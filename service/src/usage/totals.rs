@@ -56,7 +56,7 @@ pub struct UsageTotals {
     pub events: i64,
     /// What they used, each token in exactly one class.
     pub usage: UsageSums,
-    /// Events of which something, or everything, has no price.
+    /// Events whose cost is not known, or not in the currency of the limits that they held something of.
     pub unpriced_events: i64,
     /// Events of calls that used more than they held.
     pub overruns: i64,

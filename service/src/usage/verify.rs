@@ -53,7 +53,7 @@ pub struct Tally {
     pub usage: UsageSums,
     /// What they cost.
     pub cost: Total,
-    /// Events that have no price.
+    /// Events whose cost is not known, or not in the currency of the limits that they held something of.
     pub unpriced_events: i64,
     /// Events of calls that used more than they held.
     pub overruns: i64,

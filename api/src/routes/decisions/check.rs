@@ -164,11 +164,11 @@ async fn check(State(state): State<AppState>, described: Described) -> Response 
     params(CheckHeaders, CheckQuery),
     responses((status = 200, description = "The call may be made."),
               (status = 400, body = Problem, content_type = "application/problem+json",
-               description = "A header that is not trusted, or a path with more than one reading."),
+               description = "`header_not_trusted`, `invalid_header`, `invalid_value`, `path_ambiguous`, `key_in_url`: the proxy or the client has said something that is not believed."),
               (status = 401, description = "The key is no good; the body is for the client."),
-              (status = 402, description = "The money is used up; the body is for the client."),
+              (status = 402, description = "`budget_exceeded`; the body is for the client."),
               (status = 403, description = "The key may not make this call; the body is for the client."),
-              (status = 429, description = "A limit does not leave enough; the body is for the client.")))]
+              (status = 429, description = "`limit_exceeded`; the body is for the client.")))]
 async fn check_get(state: State<AppState>, described: Described) -> Response {
     check(state, described).await
 }
@@ -180,11 +180,11 @@ async fn check_get(state: State<AppState>, described: Described) -> Response {
     params(CheckHeaders, CheckQuery),
     responses((status = 200, description = "The call may be made."),
               (status = 400, body = Problem, content_type = "application/problem+json",
-               description = "A header that is not trusted, or a path with more than one reading."),
+               description = "`header_not_trusted`, `invalid_header`, `invalid_value`, `path_ambiguous`, `key_in_url`: the proxy or the client has said something that is not believed."),
               (status = 401, description = "The key is no good; the body is for the client."),
-              (status = 402, description = "The money is used up; the body is for the client."),
+              (status = 402, description = "`budget_exceeded`; the body is for the client."),
               (status = 403, description = "The key may not make this call; the body is for the client."),
-              (status = 429, description = "A limit does not leave enough; the body is for the client.")))]
+              (status = 429, description = "`limit_exceeded`; the body is for the client.")))]
 async fn check_post(state: State<AppState>, described: Described) -> Response {
     check(state, described).await
 }
