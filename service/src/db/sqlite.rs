@@ -11,6 +11,9 @@ use std::{
     time::Duration,
 };
 
+/// Connections of a pool that are opened at once.
+const EAGER: u32 = 32;
+
 /// The file behind a `sqlite:` address; none if it is no such address, or names a database in memory.
 pub fn sqlite_file(url: &str) -> Option<PathBuf> {
     let in_memory = url.contains(":memory:") || url.contains("mode=memory");
@@ -69,8 +72,11 @@ pub(super) async fn empty_log(connection: &Pool) -> std::result::Result<(), DbEr
     }
 }
 
+/// Connections are opened at once and stay: to open one later, when another file is in the place of the database, would be to open
+/// the log of one database with another, and to close it would write the one into the other.
 fn sqlite(url: &str, max_connections: u32, create: bool) -> ConnectOptions {
     let mut options = options(url, max_connections);
+    options.min_connections(max_connections.min(EAGER));
     options.acquire_timeout(Duration::from_secs(30)).idle_timeout(None).max_lifetime(None);
     options.map_sqlx_sqlite_opts(move |options| {
         options
