@@ -8,6 +8,7 @@ mod app;
 mod client;
 pub mod cluster;
 mod database;
+pub mod disk;
 pub mod gateways;
 pub mod ledger;
 pub mod line;
@@ -18,12 +19,18 @@ mod reply;
 mod seed;
 pub mod server;
 pub mod treasure;
+pub mod witness;
 
 pub use app::{TestApp, TestClock, encryption_keys, encryption_setting, run};
 pub use client::{Client, Request};
 pub use database::{Backend, Database};
 pub use reply::Reply;
 pub use seed::PASSWORD;
+
+/// Whether tests may take minutes: `cargo suite --long`.
+pub fn is_long() -> bool {
+    std::env::var_os("TOLLKEEPER_TEST_LONG").is_some()
+}
 
 /// A test on both databases: `on_both!(name, |app| { … });`, `app` being a [`TestApp`] of its own.
 #[macro_export]

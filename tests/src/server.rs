@@ -24,6 +24,8 @@ pub struct Installation {
     directory: TempDir,
     database: Option<Database>,
     settings: Vec<(String, String)>,
+    /// What starts the program, if it is not started directly.
+    launcher: Vec<String>,
 }
 
 /// The program under test; the launcher builds it before the tests.
@@ -44,7 +46,7 @@ impl Installation {
     pub async fn new(backend: Backend) -> Self {
         let directory = tempfile::Builder::new().prefix("tollkeeper-server-").tempdir().unwrap();
         match backend {
-            Backend::Sqlite => Self { directory, database: None, settings: Vec::new() },
+            Backend::Sqlite => Self { directory, database: None, settings: Vec::new(), launcher: Vec::new() },
             Backend::Postgres => {
                 let database = Database::empty(backend).await;
                 let url = database.url().to_owned();
@@ -56,7 +58,7 @@ impl Installation {
     /// Over a Postgres database that somebody else made.
     pub fn over(url: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("tollkeeper-server-").tempdir().unwrap();
-        let mut new = Self { directory, database: None, settings: Vec::new() };
+        let mut new = Self { directory, database: None, settings: Vec::new(), launcher: Vec::new() };
         new.set("DATABASE_URL", url);
         new.set("STATE_DIR", &new.directory.path().display().to_string());
         for (n, name) in ["ENCRYPTION_KEY", "KEY_PEPPER", "TOKEN_SIGNING_KEY"].into_iter().enumerate() {
@@ -73,6 +75,12 @@ impl Installation {
         self.settings.push((name, value.to_owned()));
     }
 
+    /// What `TOLLKEEPER_<name>` is set to.
+    pub fn setting(&self, name: &str) -> Option<String> {
+        let name = format!("TOLLKEEPER_{name}");
+        self.settings.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone())
+    }
+
     /// With the owner [`OWNER`] from the first start on, and without the limits that tests would run into.
     #[must_use]
     pub fn with_owner(mut self) -> Self {
@@ -87,6 +95,11 @@ impl Installation {
         self.database.as_ref().map(Database::url)
     }
 
+    /// Has the program started by another, which becomes it, from now on.
+    pub fn launch_by(&mut self, launcher: Vec<String>) {
+        self.launcher = launcher;
+    }
+
     /// Where it runs.
     pub fn directory(&self) -> &Path {
         self.directory.path()
@@ -94,7 +107,10 @@ impl Installation {
 
     /// The program with these arguments and nothing of ours in its environment but what is set.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let program = program();
+        let mut words = self.launcher.iter().map(AsRef::as_ref).chain([program.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or(program.as_os_str()));
+        command.args(words);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TOLLKEEPER_")) {
             command.env_remove(name);
         }
@@ -217,6 +233,11 @@ impl Server {
         format!("{}{path}", self.base)
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has printed.
     pub fn greeting(&self) -> String {
         std::fs::read_to_string(&self.out).unwrap()
@@ -276,6 +297,12 @@ impl Server {
     /// Sends a POST with a bearer token; status and body.
     pub async fn post(&self, path: &str, bearer: Option<&str>, body: &Value) -> (u16, Value) {
         send(reqwest::Client::new().post(self.url(path)).json(body), bearer).await
+    }
+
+    /// Sends a GET with a bearer token; the body as it is.
+    pub async fn text(&self, path: &str, bearer: &str) -> String {
+        let reply = reqwest::Client::new().get(self.url(path)).bearer_auth(bearer).send().await.unwrap();
+        reply.text().await.unwrap()
     }
 
     /// Sends a GET with a bearer token; status and body.
