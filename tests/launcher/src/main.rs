@@ -1,4 +1,5 @@
 //! `cargo suite [filter…]`: every test, on SQLite and on a throw-away Postgres cluster.
+//! `cargo suite --long [filter…]`: the same, and the tests that take minutes do all of their work (`TOLLKEEPER_TEST_LONG`).
 //! `cargo suite --bench [name…]`: the benchmark programs, on the same, with durable commits.
 //!
 //! Finds Postgres, gateways and proxies or installs them, starts a cluster, builds the server, runs `cargo test --workspace` and answers with its
@@ -29,9 +30,8 @@ fn main() -> ExitCode {
                 cargo.args(["bench", "--workspace", "--bench", "bench", "--"]).args(names);
             })
         }
-        filters => on_postgres("off", &["build", "--workspace", "--bins"], |cargo| {
-            cargo.args(["test", "--workspace", "--"]).args(filters);
-        }),
+        [word, filters @ ..] if word == "--long" => test(filters, true),
+        filters => test(filters, false),
     };
     outcome.map_or_else(
         |error| {
@@ -40,6 +40,15 @@ fn main() -> ExitCode {
         },
         ExitCode::from,
     )
+}
+
+fn test(filters: &[String], long: bool) -> Result<u8> {
+    on_postgres("off", &["build", "--workspace", "--bins"], |cargo| {
+        if long {
+            cargo.env("TOLLKEEPER_TEST_LONG", "1");
+        }
+        cargo.args(["test", "--workspace", "--"]).args(filters);
+    })
 }
 
 /// Starts a cluster, builds the server (of the whole workspace, so that both builds share their features), and runs cargo with whatever `run` adds.
