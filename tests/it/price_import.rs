@@ -115,6 +115,27 @@ on_both!(one_event_tells_of_an_import, |app| {
     assert_eq!(events[0]["detail"]["format"], "litellm");
 });
 
+on_both!(large_list_is_taken_in_by_parts_and_told_as_one, |app| {
+    let owner = app.owner();
+    let list: Value =
+        (0..450).map(|n| (format!("model-{n:03}"), entry("1e-6"))).collect::<serde_json::Map<_, _>>().into();
+    let report = litellm(&owner, &list).await.ok();
+    assert_eq!(report["counts"], counts(450, 0, 0, 0));
+    let keys: Vec<&str> = entries(&report).iter().map(|entry| entry["key"].as_str().unwrap()).collect();
+    assert_eq!(keys, (0..450).map(|n| format!("model-{n:03}")).collect::<Vec<_>>(), "in the list's order");
+    let imports = "/v1/organizations/default/audit-events?action=price.import";
+    let events = owner.get(imports).await.ok();
+    let added: u64 = events["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["detail"]["prices"]["added"].as_u64().unwrap())
+        .sum();
+    assert_eq!((events["items"].as_array().unwrap().len(), added), (3, 450), "an event of each part");
+    assert_eq!(litellm(&owner, &list).await.ok()["counts"], counts(0, 0, 450, 0));
+    assert_eq!(owner.get(imports).await.ok(), events);
+});
+
 on_both!(another_price_takes_the_place_of_an_imported_one, |app| {
     let owner = app.owner();
     let first = litellm(&owner, &json!({ "azure/gpt-4o": entry("2.5e-6"), "b": entry("1e-6") })).await.ok();

@@ -82,6 +82,9 @@ fn price_list<P>(allow: &Allow<P>, query: &ImportQuery, upload: Upload) -> Resul
 /// new price takes its place from now on, or from the list's own `effective_from`. The same list again changes nothing.
 /// Of LiteLLM's list, entries that cannot be taken exactly are skipped with the reason; a file of our own format
 /// with a fault is not taken at all. At most 50 MiB and 100,000 entries.
+///
+/// A large list is taken in by parts, each in force, and in the audit log, when it is done. Should the import be
+/// interrupted, the same list again makes the rest.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/prices/import", tag = "prices", params(ImportQuery),
     request_body(content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv")),
         description = "The price list."),
