@@ -1,12 +1,19 @@
 //! Passwords: Argon2id with OWASP's parameters (m = 19 MiB, t = 2, p = 1), off the async threads, a bounded number at a
-//! time. The rules follow ASVS 6.2: 8 to 256 characters, none of the most common.
+//! time, in memory that is allocated once for each of them. The rules follow ASVS 6.2: 8 to 256 characters, none of the
+//! most common.
+
+mod memory;
 
 use crate::{Error, Result, error::FieldError};
 use argon2::{
-    Argon2,
-    password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
+    Algorithm, Argon2, Params, Version,
+    password_hash::{
+        phc::{Output, ParamsString, PasswordHash, Salt},
+        try_generate_salt,
+    },
 };
 use entity::secret::Sealed;
+use memory::Memory;
 use serde::Deserialize;
 use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
@@ -61,6 +68,7 @@ impl Password {
 #[derive(Debug)]
 pub struct Passwords {
     turns: Arc<Semaphore>,
+    memory: Arc<Memory>,
     /// Verified against when the account is unknown, so that the answer takes as long.
     dummy: Sealed,
 }
@@ -68,14 +76,17 @@ pub struct Passwords {
 impl Passwords {
     /// At most `workers` computations at a time.
     pub fn new(workers: usize) -> Result<Self> {
-        Ok(Self { turns: Arc::new(Semaphore::new(workers.max(1))), dummy: hash(b"nobody's password")? })
+        let memory = Arc::<Memory>::default();
+        let dummy = hash(b"nobody's password", &memory)?;
+        Ok(Self { turns: Arc::new(Semaphore::new(workers.max(1))), memory, dummy })
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce(&Memory) -> T + Send + 'static) -> Result<T> {
         let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| Error::Overloaded)?.map_err(Error::internal)?;
+        let memory = self.memory.clone();
         tokio::task::spawn_blocking(move || {
-            let result = work();
+            let result = work(&memory);
             drop(turn);
             result
         })
@@ -85,24 +96,65 @@ impl Passwords {
 
     /// The hash to store.
     pub async fn hash(&self, password: Password) -> Result<Sealed> {
-        self.work(move || hash(password.0.as_bytes())).await?
+        self.work(move |memory| hash(password.0.as_bytes(), memory)).await?
     }
 
     /// Whether it is the stored one. Takes the same time if nothing is stored.
     pub async fn verify(&self, password: Password, stored: Option<&Sealed>) -> Result<bool> {
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.dummy).clone();
-        let right = self.work(move || verify(password.0.as_bytes(), &stored)).await?;
+        let right = self.work(move |memory| verify(password.0.as_bytes(), &stored, memory)).await?;
         Ok(right && known)
     }
 }
 
-fn hash(password: &[u8]) -> Result<Sealed> {
-    let phc = Argon2::default().hash_password(password).map_err(Error::internal)?;
+fn hash(password: &[u8], memory: &Memory) -> Result<Sealed> {
+    let (params, salt) = (Params::DEFAULT, try_generate_salt().map_err(Error::internal)?);
+    let output = compute(&Argon2::from(&params), &params, password, &salt, memory).ok_or_else(failed)?;
+    let phc = PasswordHash {
+        algorithm: Algorithm::default().into(),
+        version: Some(Version::default().into()),
+        params: ParamsString::try_from(&params).map_err(Error::internal)?,
+        salt: Some(Salt::new(&salt).map_err(Error::internal)?),
+        hash: Some(output),
+    };
     Ok(Sealed(phc.to_string().into_bytes()))
 }
 
-fn verify(password: &[u8], stored: &Sealed) -> bool {
-    let Ok(text) = std::str::from_utf8(&stored.0) else { return false };
-    PasswordHash::new(text).is_ok_and(|hash| Argon2::default().verify_password(password, &hash).is_ok())
+fn failed() -> Error {
+    Error::internal("a password could not be hashed")
 }
+
+fn verify(password: &[u8], stored: &Sealed, memory: &Memory) -> bool {
+    let Ok(text) = std::str::from_utf8(&stored.0) else { return false };
+    PasswordHash::new(text).is_ok_and(|hash| matches(password, &hash, memory) == Some(true))
+}
+
+/// Whether it is the password of the hash, by the hash's own parameters; none if that cannot be told.
+fn matches(password: &[u8], hash: &PasswordHash, memory: &Memory) -> Option<bool> {
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str()).ok()?;
+    let version = hash.version.map(Version::try_from).transpose().ok()?.unwrap_or_default();
+    let params = Params::try_from(hash).ok()?;
+    let argon2 = Argon2::new(algorithm, version, params.clone());
+    let computed = compute(&argon2, &params, password, hash.salt.as_ref()?, memory)?;
+    // An `Output` is compared in constant time.
+    Some(computed == *hash.hash.as_ref()?)
+}
+
+fn compute(
+    argon2: &Argon2<'_>,
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    memory: &Memory,
+) -> Option<Output> {
+    let length = params.output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let mut blocks = memory.lend(params.block_count());
+    let mut buffer = [0; Output::MAX_LENGTH];
+    let out = buffer.get_mut(..length)?;
+    argon2.hash_password_into_with_memory(password, salt, out, &mut *blocks).ok()?;
+    Output::new(out).ok()
+}
+
+#[cfg(test)]
+mod tests;
