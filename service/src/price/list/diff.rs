@@ -2,11 +2,11 @@
 //! new price is made from some moment on, or none.
 
 use super::{
-    Listed,
+    Facts, ListPrice, Listed,
     report::{ImportEntry, Outcome},
 };
 use crate::price::NewPrice;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
     id::PriceId,
     price::{ActiveModel, Model},
@@ -18,27 +18,40 @@ use std::collections::HashMap;
 
 /// A price that a list asks for.
 #[derive(Debug, Clone)]
-pub(super) struct Offer {
-    pub(super) row: ActiveModel,
-    /// What it charges.
+struct Offer {
+    key: Key,
     charge: Charge,
     /// From when on, if the list says so.
     begin: Option<DateTime<Utc>>,
     end: Option<DateTime<Utc>>,
+    source: Option<String>,
+    sourced_on: Option<NaiveDate>,
+    note: Option<String>,
 }
 
 /// An entry of a list, ready to be compared: the price that it asks for, or why it asks for none.
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
-    pub(super) listed: Listed,
-    pub(super) offer: Result<Offer, String>,
+    pub(super) listed: Told,
+    /// As JSON: a list has a hundred thousand of them, and the price as it is read is some kilobytes.
+    pub(super) offer: Result<Box<str>, String>,
+}
+
+/// What an entry tells besides its price.
+#[derive(Debug, Clone)]
+pub(super) struct Told {
+    pub(super) key: String,
+    pub(super) provider: Option<String>,
+    pub(super) facts: Option<Box<Facts>>,
+    pub(super) notes: Vec<String>,
 }
 
 /// What a price charges.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Charge {
     kind: PriceKind,
-    terms: Terms,
+    /// As JSON: the same terms are the same text.
+    terms: Box<str>,
     currency: String,
     markup_bps: i32,
 }
@@ -66,24 +79,15 @@ pub(super) struct PriceBook {
 
 impl Candidate {
     /// What an entry asks for. `currency` is that of prices that name none.
-    pub(super) fn new(mut listed: Listed, now: DateTime<Utc>, currency: &str) -> Self {
-        let offer = std::mem::replace(&mut listed.price, Err(String::new())).and_then(|price| {
-            let (begin, source, sourced_on) = (price.effective_from, price.source.clone(), price.sourced_on);
-            let currency = price.currency.clone().unwrap_or_else(|| currency.to_owned());
-            let mut row = NewPrice::from(price).checked(now).map_err(|error| error.to_string())?;
-            let charge = Charge {
-                kind: *row.kind.as_ref(),
-                terms: row.terms.as_ref().clone(),
-                currency: currency.clone(),
-                markup_bps: *row.markup_bps.as_ref(),
-            };
-            let end = *row.effective_until.as_ref();
-            let begin = begin.map(|_| *row.effective_from.as_ref());
-            (row.origin, row.currency, row.connection_id) = (Set(Origin::Import), Set(currency), Set(None));
-            (row.source, row.sourced_on) = (Set(source), Set(sourced_on));
-            Ok(Offer { row, charge, begin, end })
+    pub(super) fn new(listed: Listed, now: DateTime<Utc>, currency: &str) -> Self {
+        let Listed { key, provider, facts, price, notes } = listed;
+        let offer = price.and_then(|mut price| {
+            price.currency.get_or_insert_with(|| currency.to_owned());
+            let text = serde_json::to_string(&price).map_err(|error| error.to_string())?;
+            NewPrice::from(price).checked(now).map_err(|error| error.to_string())?;
+            Ok(text.into())
         });
-        Self { listed, offer }
+        Self { listed: Told { key, provider, facts: facts.map(Box::new), notes }, offer }
     }
 
     /// The model whose price it asks for; none = the default price, or no price at all.
@@ -92,10 +96,45 @@ impl Candidate {
     }
 }
 
+impl Offer {
+    fn read(text: &str, now: DateTime<Utc>) -> Result<Self, String> {
+        let price: ListPrice = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let (begin, source, sourced_on) = (price.effective_from, price.source.clone(), price.sourced_on);
+        let currency = price.currency.clone().unwrap_or_default();
+        let row = NewPrice::from(price).checked(now).map_err(|error| error.to_string())?;
+        let charge = Charge {
+            kind: *row.kind.as_ref(),
+            terms: text(row.terms.as_ref()),
+            currency,
+            markup_bps: *row.markup_bps.as_ref(),
+        };
+        Ok(Self {
+            key: (row.provider.as_ref().clone(), row.model.as_ref().clone()),
+            charge,
+            begin: begin.map(|_| *row.effective_from.as_ref()),
+            end: *row.effective_until.as_ref(),
+            source,
+            sourced_on,
+            note: row.note.as_ref().clone(),
+        })
+    }
+}
+
+/// Terms as text; of what can be stored, there is one.
+fn text(terms: &Terms) -> Box<str> {
+    serde_json::to_string(terms).unwrap_or_default().into()
+}
+
 impl PriceBook {
     /// The book of these rows.
     pub(super) fn new(rows: Vec<Model>, now: DateTime<Utc>) -> Self {
-        let mut terms: HashMap<Key, Vec<Term>> = HashMap::new();
+        let mut book = Self { terms: HashMap::new(), now };
+        book.add(rows);
+        book
+    }
+
+    /// Adds further rows.
+    pub(super) fn add(&mut self, rows: Vec<Model>) {
         for row in rows {
             let term = Term {
                 id: Some(row.id),
@@ -103,16 +142,15 @@ impl PriceBook {
                 end: row.effective_until,
                 charge: Charge {
                     kind: row.kind,
-                    terms: row.terms,
+                    terms: text(&row.terms),
                     currency: row.currency,
                     markup_bps: row.markup_bps,
                 },
                 note: row.note,
                 manual: row.origin == Origin::Manual,
             };
-            terms.entry((row.provider, row.model)).or_default().push(term);
+            self.terms.entry((row.provider, row.model)).or_default().push(term);
         }
-        Self { terms, now }
     }
 
     /// What becomes of an entry, and the row to make for it. What is made is there for the entries after it.
@@ -126,19 +164,20 @@ impl PriceBook {
             reason: None,
             notes: listed.notes,
         };
-        let decided = offer.and_then(|offer| self.decide(&offer).map(|(outcome, id)| (offer, outcome, id)));
+        let decided = offer.and_then(|text| {
+            let offer = Offer::read(&text, self.now)?;
+            let (outcome, id) = self.decide(&offer)?;
+            let row = (outcome != Outcome::Unchanged).then(|| self.make(offer)).transpose()?;
+            Ok((outcome, id, row))
+        });
         match decided {
             Err(reason) => {
                 entry.reason = Some(reason);
                 (entry, None)
             }
-            Ok((_, Outcome::Unchanged, id)) => {
-                (entry.outcome, entry.price_id) = (Outcome::Unchanged, id);
-                (entry, None)
-            }
-            Ok((offer, outcome, _)) => {
-                entry.outcome = outcome;
-                (entry, Some(self.make(offer)))
+            Ok((outcome, id, row)) => {
+                (entry.outcome, entry.price_id) = (outcome, id);
+                (entry, row)
             }
         }
     }
@@ -148,7 +187,7 @@ impl PriceBook {
         if offer.end.is_some_and(|end| end <= begin) {
             return Err("it would end before it begins".to_owned());
         }
-        let terms = self.terms_of(&offer.key());
+        let terms = self.terms_of(&offer.key);
         let current = terms.iter().filter(|term| term.holds(begin)).max_by_key(|term| term.begin);
         if let Some(current) = current.filter(|current| offer.is(current)) {
             return Ok((Outcome::Unchanged, current.id));
@@ -176,31 +215,41 @@ impl PriceBook {
     /// Whether a price made by hand for the model at every provider holds, or will: the price of one provider would be
     /// found before it.
     fn is_held_by_hand(&self, offer: &Offer, begin: DateTime<Utc>) -> bool {
-        let (provider, model) = offer.key();
-        let terms = self.terms_of(&(None, model));
+        let (provider, model) = &offer.key;
+        let terms = self.terms_of(&(None, model.clone()));
         provider.is_some() && terms.iter().any(|term| term.manual && term.meets(begin, offer.end))
     }
 
-    fn make(&mut self, offer: Offer) -> ActiveModel {
-        let begin = offer.begin.unwrap_or(self.now);
-        let key = offer.key();
-        let Offer { mut row, charge, end, .. } = offer;
-        let note = row.note.as_ref().clone();
-        row.effective_from = Set(begin);
+    fn make(&mut self, offer: Offer) -> Result<ActiveModel, String> {
+        let Offer { key, charge, begin, end, source, sourced_on, note } = offer;
+        let begin = begin.unwrap_or(self.now);
+        let terms = serde_json::from_str(&charge.terms).map_err(|error| error.to_string())?;
+        let row = ActiveModel {
+            provider: Set(key.0.clone()),
+            model: Set(key.1.clone()),
+            connection_id: Set(None),
+            kind: Set(charge.kind),
+            currency: Set(charge.currency.clone()),
+            terms: Set(terms),
+            markup_bps: Set(charge.markup_bps),
+            effective_from: Set(begin),
+            effective_until: Set(end),
+            origin: Set(Origin::Import),
+            source: Set(source),
+            sourced_on: Set(sourced_on),
+            note: Set(note.clone()),
+            ..Default::default()
+        };
         self.terms.entry(key).or_default().push(Term { id: None, begin, end, charge, note, manual: false });
-        row
+        Ok(row)
     }
 }
 
 impl Offer {
-    fn key(&self) -> Key {
-        (self.row.provider.as_ref().clone(), self.row.model.as_ref().clone())
-    }
-
     /// Whether a price is what is asked for already. A list that names a begin asks for all of a price, unless the
     /// price begins then.
     fn is(&self, term: &Term) -> bool {
-        let whole = || term.end == self.end && term.note == *self.row.note.as_ref();
+        let whole = || term.end == self.end && term.note == self.note;
         self.charge == term.charge && self.begin.is_none_or(|begin| begin == term.begin || whole())
     }
 }

@@ -2,8 +2,8 @@
 //! again changes nothing.
 
 use super::{
-    Encoding, Listed,
-    diff::{Candidate, PriceBook},
+    Encoding,
+    diff::{Candidate, PriceBook, Told},
     litellm,
     models::{self, Source},
     own,
@@ -16,6 +16,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
+    id::PriceId,
     model,
     price::{ActiveModel, Column, Entity},
 };
@@ -25,9 +26,13 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
+use uuid::Uuid;
 
 /// Prices of a scope that are compared.
 pub(super) const MOST: u64 = 1_000_000;
+
+/// Rows that are read at a time.
+const AT_ONCE: u64 = 1000;
 
 /// A price list to import.
 #[derive(Debug)]
@@ -67,20 +72,21 @@ where
 
 fn understand<F: AsRef<[u8]>>(list: &PriceList<F>, now: DateTime<Utc>, currency: &str) -> Result<Understood> {
     let file = list.file.as_ref();
-    let listed = match list.format {
-        ListFormat::Litellm => litellm::read(file)?,
-        ListFormat::Tollkeeper => own::read(file, list.encoding, now)?,
+    let keep = |listed| Candidate::new(listed, now, currency);
+    let candidates = match list.format {
+        ListFormat::Litellm => litellm::read_each(file, keep)?,
+        ListFormat::Tollkeeper => own::read(file, list.encoding, now, keep)?,
     };
     let digest = Sha256::digest(file);
     Ok(Understood {
         format: list.format,
         sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
-        candidates: listed.into_iter().map(|listed| Candidate::new(listed, now, currency)).collect(),
+        candidates,
     })
 }
 
 impl Understood {
-    fn told(&self, with_models: bool) -> impl Iterator<Item = &Listed> {
+    fn told(&self, with_models: bool) -> impl Iterator<Item = &Told> {
         self.candidates.iter().map(|candidate| &candidate.listed).filter(move |_| with_models)
     }
 
@@ -103,8 +109,15 @@ async fn preview(ctx: &Ctx, list: Understood, with_models: bool, now: DateTime<U
     let models = ctx.repository::<model::Entity>().all(Condition::all(), models::MOST).await?;
     let mut report = list.report(true);
     report.models = models::compare(models, list.told(with_models)).counts;
-    let rows = ctx.repository::<Entity>().all(of_scope(), MOST).await?;
-    let mut book = PriceBook::new(rows, now);
+    let mut book = PriceBook::new(Vec::new(), now);
+    let mut after = PriceId::new(Uuid::nil());
+    // A book is smaller than its rows: they are never here all at once.
+    loop {
+        let rows = ctx.repository::<Entity>().all(of_scope().add(Column::Id.gt(after)), AT_ONCE).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.id;
+        book.add(rows);
+    }
     for candidate in list.candidates {
         report.add(book.enter(candidate).0);
     }

@@ -1,7 +1,8 @@
 //! What a list says of models, kept in the same scope. What somebody changed by hand stays as it is.
 
 use super::{
-    Facts, Listed,
+    Facts,
+    diff::Told,
     report::{ImportCounts, Outcome},
 };
 use crate::{Error, Result, Unit, error::ConflictExt};
@@ -33,7 +34,7 @@ pub(super) struct Changes {
 }
 
 /// Compares.
-pub(super) fn compare<'l>(rows: Vec<Model>, list: impl Iterator<Item = &'l Listed>) -> Changes {
+pub(super) fn compare<'l>(rows: Vec<Model>, list: impl Iterator<Item = &'l Told>) -> Changes {
     let mut known: HashMap<(String, String), Model> =
         rows.into_iter().map(|row| ((row.provider.clone(), row.name.clone()), row)).collect();
     let mut changes = Changes::default();
@@ -43,14 +44,14 @@ pub(super) fn compare<'l>(rows: Vec<Model>, list: impl Iterator<Item = &'l Liste
             None => Outcome::Skipped,
             Some(provider) => match known.remove(&(provider.clone(), listed.key.clone())) {
                 Some(row) if row.origin == Origin::Manual => Outcome::Skipped,
-                Some(row) if told_by(&row) == *facts => Outcome::Unchanged,
+                Some(row) if told_by(&row) == **facts => Outcome::Unchanged,
                 Some(row) => {
-                    changes.changed.push((row, facts.clone()));
+                    changes.changed.push((row, (**facts).clone()));
                     Outcome::Changed
                 }
                 None => {
                     let (provider, name) = (provider.clone(), listed.key.clone());
-                    changes.added.push(Described { provider, name, facts: facts.clone() });
+                    changes.added.push(Described { provider, name, facts: (**facts).clone() });
                     Outcome::Added
                 }
             },

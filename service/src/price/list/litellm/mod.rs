@@ -28,6 +28,11 @@ const NAME: usize = 255;
 
 /// Reads a list.
 pub fn read(file: &[u8]) -> Result<Vec<Listed>> {
+    read_each(file, |listed| listed)
+}
+
+/// Reads a list entry by entry: of each, only what `keep` makes of it is kept.
+pub(super) fn read_each<T>(file: &[u8], keep: impl FnMut(Listed) -> T) -> Result<Vec<T>> {
     let text = super::text(file)?;
     let Pairs(entries) =
         serde_json::from_str::<Pairs<'_, ENTRIES>>(text).map_err(|error| super::json_fault(&error))?;
@@ -35,7 +40,7 @@ pub fn read(file: &[u8]) -> Result<Vec<Listed>> {
     let listed = entries.iter().map(|(key, raw)| {
         if seen.insert(key) { entry(key, raw) } else { refused(key, "it is in the list before; that counts") }
     });
-    Ok(listed.collect())
+    Ok(listed.map(keep).collect())
 }
 
 /// Reads one entry of a list.

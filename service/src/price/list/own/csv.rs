@@ -4,8 +4,8 @@
 
 use super::{
     super::{ENTRIES, ListPrice},
-    Placed,
-    fault::{Faulty, fault},
+    fault::fault,
+    sink::Sink,
 };
 use crate::{Error, Result, error::FieldError, price::tariff, spreadsheet};
 use csv::{Reader, ReaderBuilder, StringRecord};
@@ -54,31 +54,34 @@ struct Draft {
     lines: Vec<u64>,
 }
 
-pub(super) fn read(text: &str, faulty: &mut Faulty) -> Result<Vec<Placed>> {
+pub(super) fn read<K: FnMut(ListPrice)>(text: &str, sink: &mut Sink<K>) -> Result<()> {
     let mut reader = ReaderBuilder::new().from_reader(text.as_bytes());
     let header = header(&mut reader)?;
-    let mut drafts: Vec<Draft> = Vec::new();
+    let mut open: Option<Draft> = None;
     for record in reader.records() {
         let record = record.map_err(|error| malformed(&error))?;
         let line = record.position().map_or(0, csv::Position::line);
         let (whole, tier) = cells(&header, &record);
-        match drafts.last_mut().filter(|draft| draft.goes_on()) {
+        match open.as_mut().filter(|draft| draft.goes_on()) {
             Some(draft) if draft.whole == whole => {
                 draft.tiers.push(tier);
                 draft.lines.push(line);
             }
-            Some(draft) => faulty.add(FieldError {
+            Some(draft) => sink.faulty.add(FieldError {
                 pointer: String::new(),
                 code: "invalid_value",
                 message: format!("line {line} should be the next tier of the price before, whose tier ends at up_to; it says otherwise in a column of the whole price: compare it with line {}", draft.lines[0]),
             }),
-            None => drafts.push(Draft { whole, tiers: vec![tier], lines: vec![line] }),
+            None => {
+                let before = open.replace(Draft { whole, tiers: vec![tier], lines: vec![line] });
+                before.map_or(Ok(()), |draft| draft.pass_on(sink))?;
+            }
         }
-        if drafts.len() > ENTRIES {
+        if sink.count() + usize::from(open.is_some()) > ENTRIES {
             return Err(Error::invalid("", "too_many", format!("must have at most {ENTRIES} prices")));
         }
     }
-    Ok(drafts.into_iter().enumerate().filter_map(|(n, draft)| draft.placed(n, faulty)).collect())
+    open.map_or(Ok(()), |draft| draft.pass_on(sink))
 }
 
 fn header(reader: &mut Reader<&[u8]>) -> Result<Vec<String>> {
@@ -136,8 +139,7 @@ impl Draft {
         self.is_tiered() && self.tiers.last().is_some_and(|tier| tier.contains_key("up_to"))
     }
 
-    fn placed(mut self, n: usize, faulty: &mut Faulty) -> Option<Placed> {
-        let pointer = format!("/prices/{n}");
+    fn pass_on<K: FnMut(ListPrice)>(mut self, sink: &mut Sink<K>) -> Result<()> {
         if self.is_tiered() {
             let tiers = self.tiers.into_iter().map(Value::Object).collect();
             self.whole.insert("tiers".to_owned(), Value::Array(tiers));
@@ -145,12 +147,14 @@ impl Draft {
             self.whole.extend(self.tiers.into_iter().flatten());
         }
         match serde_path_to_error::deserialize::<_, ListPrice>(Value::Object(self.whole)) {
-            Ok(price) => Some(Placed { pointer, price }),
+            Ok(price) => sink.take(price),
             Err(error) => {
+                let pointer = sink.pointer(sink.count());
                 let fault = fault(error.path(), &pointer, &error.inner().to_string());
                 let message = format!("line {}: {}", self.lines[0], fault.message);
-                faulty.add(FieldError { message, ..fault });
-                None
+                sink.faulty.add(FieldError { message, ..fault });
+                sink.pass_over();
+                Ok(())
             }
         }
     }

@@ -24,6 +24,12 @@ impl Faulty {
         }
     }
 
+    /// These, and then others.
+    pub(super) fn and(mut self, others: Self) -> Self {
+        others.0.into_iter().for_each(|fault| self.add(fault));
+        self
+    }
+
     /// Nothing wrong, or everything that is.
     pub(super) fn finish(self) -> Result<()> {
         if self.0.is_empty() { Ok(()) } else { Err(refusal(self.0)) }

@@ -2,29 +2,33 @@
 
 use super::{
     super::{ListPrice, json_fault},
-    Placed,
-    fault::{self, Faulty, fault},
+    fault::{self, fault},
     file::{File, PriceFile},
+    sink::Sink,
 };
 use crate::{Error, Result};
 use serde_json::value::RawValue;
 
-pub(super) fn read(text: &str, faulty: &mut Faulty) -> Result<Vec<Placed>> {
+pub(super) fn read<K: FnMut(ListPrice)>(text: &str, sink: &mut Sink<K>) -> Result<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
     let frame = serde_path_to_error::deserialize::<_, File<&RawValue>>(&mut reader);
     let file = frame.map_err(|error| refusal(&error))?;
     reader.end().map_err(|error| json_fault(&error))?;
-    let under = if file.bare { "" } else { "/prices" };
-    let mut prices = Vec::new();
-    for (n, raw) in file.prices.into_iter().enumerate() {
-        let pointer = format!("{under}/{n}");
+    if file.bare {
+        sink.is_bare();
+    }
+    for raw in file.prices {
         let mut reader = serde_json::Deserializer::from_str(raw.get());
         match serde_path_to_error::deserialize::<_, ListPrice>(&mut reader) {
-            Ok(price) => prices.push(Placed { pointer, price }),
-            Err(error) => faulty.add(fault(error.path(), &pointer, &error.inner().to_string())),
+            Ok(price) => sink.take(price)?,
+            Err(error) => {
+                let pointer = sink.pointer(sink.count());
+                sink.faulty.add(fault(error.path(), &pointer, &error.inner().to_string()));
+                sink.pass_over();
+            }
         }
     }
-    Ok(prices)
+    Ok(())
 }
 
 fn refusal(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {

@@ -5,52 +5,34 @@ mod csv;
 mod fault;
 mod file;
 mod json;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 use super::{ENTRIES, Encoding, ListPrice, Listed};
-use crate::{Error, Result, clock::to_the_microsecond, error::FieldError, price::NewPrice};
+use crate::{Error, Result};
 use chrono::{DateTime, Utc};
-use fault::Faulty;
 pub use file::PriceFile;
-use std::collections::HashMap;
+use sink::Sink;
 
-/// A price, and where it stands in its file.
-struct Placed {
-    pointer: String,
-    price: ListPrice,
-}
-
-/// Reads a file. A price that names no begin begins `now`.
-pub(super) fn read(file: &[u8], encoding: Encoding, now: DateTime<Utc>) -> Result<Vec<Listed>> {
+/// Reads a file price by price: of each, only what `keep` makes of it is kept. A price that names no begin begins `now`.
+pub(super) fn read<T>(
+    file: &[u8],
+    encoding: Encoding,
+    now: DateTime<Utc>,
+    mut keep: impl FnMut(Listed) -> T,
+) -> Result<Vec<T>> {
     let text = super::text(file)?;
-    let mut faulty = Faulty::default();
-    let prices = match encoding {
-        Encoding::Json => json::read(text, &mut faulty)?,
-        Encoding::Yaml => yaml::read(text)?,
-        Encoding::Csv => csv::read(text, &mut faulty)?,
-    };
-    for Placed { pointer, price } in &prices {
-        faulty.check(pointer, NewPrice::from(price.clone()).checked(now));
-        faulty.check(pointer, price.check_source());
+    let mut kept = Vec::new();
+    let mut sink = Sink::new(now, |price| kept.push(keep(listed(price))));
+    match encoding {
+        Encoding::Json => json::read(text, &mut sink)?,
+        Encoding::Yaml => yaml::read(text, &mut sink)?,
+        Encoding::Csv => csv::read(text, &mut sink)?,
     }
-    contradictions(&prices, &mut faulty);
-    faulty.finish()?;
-    Ok(prices.into_iter().map(|placed| listed(placed.price)).collect())
-}
-
-/// Adds every price that begins with another one of the same key, and says something else.
-fn contradictions(prices: &[Placed], faulty: &mut Faulty) {
-    let mut seen = HashMap::new();
-    for Placed { pointer, price } in prices {
-        let begin = price.effective_from.map(to_the_microsecond);
-        let first = seen.entry((&price.model, &price.provider, begin)).or_insert((pointer, price));
-        if first.1 != price {
-            let message = format!("begins with {}, which is another price of the same key", first.0);
-            faulty.add(FieldError { pointer: pointer.clone(), code: "duplicate", message });
-        }
-    }
+    sink.finish()?;
+    Ok(kept)
 }
 
 fn listed(price: ListPrice) -> Listed {

@@ -2,10 +2,14 @@
 
 use super::{
     super::{ENTRIES, Encoding},
-    ListPrice, read, write,
+    ListPrice, write,
 };
 use crate::{Error, error::FieldError};
 use chrono::{DateTime, Utc};
+
+fn read(file: &[u8], encoding: Encoding, now: DateTime<Utc>) -> crate::Result<Vec<super::Listed>> {
+    super::read(file, encoding, now, |listed| listed)
+}
 
 fn now() -> DateTime<Utc> {
     "2027-01-15T10:00:00Z".parse().unwrap()

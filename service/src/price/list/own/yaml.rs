@@ -3,11 +3,12 @@
 
 use super::{
     super::{ENTRIES, ListPrice},
-    Placed,
     fault::{self, fault},
     file::{File, PriceFile},
+    sink::Sink,
 };
 use crate::{Error, Result, error::FieldError};
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_saphyr::{DuplicateKeyPolicy, Error as Fault, Options};
 
 /// Values of a file; a price has some twenty.
@@ -15,10 +16,20 @@ const NODES: usize = ENTRIES * 64;
 /// Bytes of all values together, with what aliases repeat.
 const BYTES: usize = 50 * 1024 * 1024;
 
-pub(super) fn read(text: &str) -> Result<Vec<Placed>> {
+/// A price as short as it can be written, until all have been read: the reader of YAML passes none on by itself.
+struct Short(Box<str>);
+
+impl<'de> Deserialize<'de> for Short {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let price = ListPrice::deserialize(deserializer)?;
+        serde_json::to_string(&price).map(|text| Self(text.into())).map_err(D::Error::custom)
+    }
+}
+
+pub(super) fn read<K: FnMut(ListPrice)>(text: &str, sink: &mut Sink<K>) -> Result<()> {
     let mut faulty = None;
     let file = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |reader| {
-        serde_path_to_error::deserialize::<_, File<ListPrice>>(reader).map_err(|error| {
+        serde_path_to_error::deserialize::<_, File<Short>>(reader).map_err(|error| {
             let path = error.path().clone();
             let error = error.into_inner();
             faulty = Some(fault(&path, "", &error.to_string()));
@@ -29,9 +40,13 @@ pub(super) fn read(text: &str) -> Result<Vec<Placed>> {
         Some(fault) if is_value(&error) => fault::refusal(vec![in_line(&error, fault)]),
         _ => Error::malformed("", "invalid_yaml", format!("the file is not YAML: {error}")),
     })?;
-    let under = if file.bare { "" } else { "/prices" };
-    let placed = |(n, price)| Placed { pointer: format!("{under}/{n}"), price };
-    Ok(file.prices.into_iter().enumerate().map(placed).collect())
+    if file.bare {
+        sink.is_bare();
+    }
+    for Short(text) in file.prices {
+        sink.take(serde_json::from_str(&text).map_err(Error::internal)?)?;
+    }
+    Ok(())
 }
 
 fn options() -> Options {
