@@ -4,6 +4,7 @@
 mod layers;
 mod links;
 mod parse;
+mod server;
 
 use api::state::HttpSettings;
 use chrono::TimeDelta;
@@ -17,6 +18,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use layers::Flags;
 use layers::Layers;
+pub use server::ServerSettings;
 
 /// One setting: `database-url` is the flag `--database-url`, the variable `TOLLKEEPER_DATABASE_URL` and the file's key
 /// `database_url`.
@@ -35,7 +37,7 @@ const fn secret(name: &'static str, about: &'static str) -> Setting {
     Setting { name, secret: true, about }
 }
 
-const SETTINGS: [Setting; 25] = [
+const SETTINGS: [Setting; 35] = [
     secret("database-url", "sqlite://<file> or postgres://…"),
     open("listen", "Address of the API; port 0 takes a free one"),
     open(
@@ -55,7 +57,17 @@ const SETTINGS: [Setting; 25] = [
     open("cors-origins", "Origins that browsers may call from"),
     open("admin-rate", "Admin requests a second and principal; 0 = no limit"),
     open("request-timeout-seconds", "Longest time a request may take"),
-    open("shutdown-grace-seconds", "How long running requests may finish after SIGTERM"),
+    open("max-connections", "Connections of clients at a time"),
+    open("max-header-bytes", "Size of the head of a request"),
+    open("max-concurrent-streams", "Requests at a time over one connection of HTTP/2"),
+    open("max-imports", "Price lists that are imported at a time"),
+    open("header-timeout-seconds", "Longest time until the head of a request is complete"),
+    open("body-timeout-seconds", "Longest time for each 16 KiB of a body, either way"),
+    open("idle-timeout-seconds", "How long a connection is kept open between two requests"),
+    open("tls-cert", "The certificate to serve with, and those up to its authority, in PEM"),
+    open("tls-key", "The private key of tls-cert, in PEM"),
+    open("shutdown-delay-seconds", "How long requests are served after SIGTERM while not ready any more"),
+    open("shutdown-grace-seconds", "How long running requests may finish after that"),
     open("password-workers", "Passwords checked at a time"),
     secret("price-feed-url", "A price list that the installation's prices are kept up to date from"),
     open("price-feed-format", "litellm or tollkeeper"),
@@ -65,6 +77,14 @@ const SETTINGS: [Setting; 25] = [
     open("upstream-ca-file", "Certificates, in PEM, that upstreams are trusted by beside the machine's own"),
     open("state-dir", "Where the setup token is left when the database is no file"),
 ];
+
+/// Long enough for two checks a second apart to fail, and for the addresses of a Kubernetes service to change; together
+/// with the grace and the last flush it is what Kubernetes waits for by default.
+const SHUTDOWN_DELAY: Duration = Duration::from_secs(5);
+/// See [`SHUTDOWN_DELAY`].
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(20);
+/// Passwords checked at a time by default, however many processors there are.
+const MOST_WORKERS: usize = 8;
 
 /// How long the answer of the price feed may take.
 const FEED_PATIENCE: Duration = Duration::from_secs(15);
@@ -145,7 +165,11 @@ pub struct Config {
     pub bootstrap: Option<(String, Password)>,
     /// Settings of the HTTP layer.
     pub http: HttpSettings,
-    /// How long running requests may finish after SIGTERM.
+    /// Settings of the connections that it accepts.
+    pub server: ServerSettings,
+    /// How long requests are served after SIGTERM while the server is not ready any more.
+    pub shutdown_delay: Duration,
+    /// How long running requests may finish after that.
     pub shutdown_grace: Duration,
     /// Passwords checked at a time.
     pub password_workers: usize,
@@ -180,7 +204,7 @@ impl Config {
     pub fn issuer(&self, address: SocketAddr) -> String {
         match (&self.public_url, &self.database) {
             (Some(url), _) => url.clone(),
-            (None, Database::Sqlite { .. }) => format!("http://{address}"),
+            (None, Database::Sqlite { .. }) => format!("{}://{address}", self.server.scheme()),
             (None, Database::Postgres { .. }) => "http://localhost:8080".to_owned(),
         }
     }
@@ -194,6 +218,8 @@ impl Config {
             trusted_proxies: from.take("trusted-proxies", parse::networks).unwrap_or_default(),
             cors_origins: from.take("cors-origins", parse::origins).unwrap_or_default(),
             request_timeout: seconds(&mut from, "request-timeout-seconds", http.request_timeout),
+            body_timeout: seconds(&mut from, "body-timeout-seconds", http.body_timeout),
+            max_imports: from.take("max-imports", parse::count(1, 64)).unwrap_or(http.max_imports),
             metrics_here: metrics_listen.is_none(),
         };
         let config = Self {
@@ -209,10 +235,14 @@ impl Config {
             public_url: from.take("public-url", parse::origin),
             secrets: secrets(&mut from, &database),
             bootstrap: bootstrap(&mut from),
-            shutdown_grace: seconds(&mut from, "shutdown-grace-seconds", Duration::from_secs(25)),
+            server: server::read(&mut from, http.body_timeout),
+            shutdown_delay: from
+                .take("shutdown-delay-seconds", parse::number(0, 3600))
+                .map_or(SHUTDOWN_DELAY, |seconds| Duration::from_secs(seconds.into())),
+            shutdown_grace: seconds(&mut from, "shutdown-grace-seconds", SHUTDOWN_GRACE),
             password_workers: from
-                .take("password-workers", parse::number(1, 256))
-                .map_or_else(default_workers, |workers| workers as usize),
+                .take("password-workers", parse::count(1, 256))
+                .unwrap_or_else(default_workers),
             price_feed: price_feed(&mut from),
             upstream: upstream(&mut from),
             state_dir: from.take("state-dir", parse::path).unwrap_or_else(std::env::temp_dir),
@@ -230,8 +260,9 @@ fn environment() -> Vec<(String, Option<String>)> {
         .collect()
 }
 
+/// Each keeps 19 MiB once it has been in use.
 fn default_workers() -> usize {
-    std::thread::available_parallelism().map_or(2, std::num::NonZero::get)
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(MOST_WORKERS)
 }
 
 fn seconds(from: &mut Layers, name: &'static str, default: Duration) -> Duration {

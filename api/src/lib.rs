@@ -17,6 +17,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
 };
+use problem::Problem;
 use state::AppState;
 use std::time::Duration;
 use tower_http::{
@@ -27,6 +28,9 @@ use utoipa_axum::router::OpenApiRouter;
 
 /// The largest body that a route takes unless it says otherwise: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// The largest body that is taken from whoever has not signed in: 128 KiB.
+pub const SIGN_IN_LIMIT: usize = 128 * 1024;
 
 /// The largest file that an import takes: 50 MiB.
 pub const UPLOAD_LIMIT: usize = 50 * 1024 * 1024;
@@ -42,9 +46,19 @@ pub fn app(state: AppState) -> Router {
     router
         .merge(document::routes(&document).layer(cors))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(from_fn_with_state(state.clone(), middleware::body::keep_coming))
         .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
         .layer(from_fn(problem::finish))
         .layer(CompressionLayer::new())
+        .layer(from_fn_with_state(state, middleware::request::identify))
+}
+
+/// What is served when there are too many connections: how the server is, and that it has too much to do.
+pub fn overflow(state: AppState) -> Router {
+    routes::health::probes()
+        .fallback(async || Problem::from(service::Error::Overloaded))
+        .with_state(state.clone())
+        .layer(from_fn(problem::finish))
         .layer(from_fn_with_state(state, middleware::request::identify))
 }
 

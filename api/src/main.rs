@@ -5,6 +5,7 @@ mod config;
 mod keyring;
 mod schema;
 mod serve;
+mod tls;
 
 use clap::{Parser, Subcommand};
 use commands::{admin, backup, doctor, health, migrate, partitions, rotate_key};

@@ -1,9 +1,20 @@
 //! `tollkeeper serve`: from nothing to a server that answers, and back without losing a request.
 
+mod activity;
 mod background;
+mod certificate;
+mod connection;
+mod connections;
+mod descriptors;
 mod greeting;
+mod listener;
 mod logging;
 mod recorder;
+mod shutdown;
+mod stream;
+
+pub use activity::Timeouts;
+pub use connection::Limits;
 
 use crate::{
     commands,
@@ -12,10 +23,13 @@ use crate::{
 };
 use anyhow::{Context, ensure};
 use api::state::AppState;
-use axum::{Router, serve::ListenerExt};
+use certificate::Certificate;
+use connection::Site;
+use connections::Connections;
 use entity::id::OrganizationId;
+use listener::Listener;
 use service::{
-    Ctx, System, activity,
+    Ctx, System, activity as last_use,
     catalogue::{self, Catalogue, Outcome},
     checks,
     db::Db,
@@ -24,16 +38,19 @@ use service::{
     scope::Scope,
     vault,
 };
+use shutdown::{Grace, Phase, Signals};
 use std::{
     net::SocketAddr,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How long the last flush may take.
 const LAST_FLUSH: Duration = Duration::from_secs(5);
+/// Connections of the operator's own listener.
+const OWN_CONNECTIONS: usize = 64;
 
 /// How long the connections to the database may take to close.
 const LAST_CLOSE: Duration = Duration::from_secs(5);
@@ -49,13 +66,10 @@ pub struct Options {
 /// Runs it until a signal ends it.
 pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
     logging::start(&config);
+    let tls = config.server.tls.as_ref().map(certificate::watch).transpose()?;
     let _lock = schema::lock_file(&config)?;
-    let listener = bind(config.listen).await?;
-    let own = match config.metrics_listen {
-        Some(address) => Some(bind(address).await?),
-        None => None,
-    };
-    let address = listener.local_addr()?;
+    let sockets = Sockets::bind(&config).await?;
+    let address = sockets.api.local_addr()?;
     let system = prepare(&config, options, address).await?;
     let state = state(&config, system.clone())?;
     let presence = join(&state).await?;
@@ -63,16 +77,15 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let background = background::start(&state, &presence, &stop);
-    let own = own.map(|listener| serve(listener, api::routes::health::own(state.clone()), &stop));
-    let server = serve(listener, api::app(state.clone()), &stop);
-    signal().await?;
-    tracing::info!("stopping: running requests finish");
-    state.draining.store(true, Ordering::Relaxed);
+    let (phases, phase) = watch::channel(Phase::Serving);
+    let served = listen(&config, &state, phase, sockets, tls);
+    let grace = Grace { delay: config.shutdown_delay, grace: config.shutdown_grace };
+    let drain = || state.draining.store(true, Ordering::Relaxed);
+    shutdown::wait(&mut Signals::new()?, &phases, grace, drain, served).await;
     stop.cancel();
-    finish(server, own, config.shutdown_grace).await;
     background.close();
     background.wait().await;
-    if !matches!(timeout(LAST_FLUSH, activity::flush(&system)).await, Ok(Ok(()))) {
+    if !matches!(timeout(LAST_FLUSH, last_use::flush(&system)).await, Ok(Ok(()))) {
         tracing::warn!("the last uses of some secrets could not be written");
     }
     let _ = timeout(LAST_FLUSH, presence.leave(&system)).await;
@@ -82,6 +95,51 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Starts to serve on both addresses; what is returned ends when the last connection of the API has.
+fn listen(
+    config: &Config,
+    state: &AppState,
+    phase: watch::Receiver<Phase>,
+    sockets: Sockets,
+    tls: Option<Certificate>,
+) -> impl Future<Output = ()> + use<> {
+    let descriptors = descriptors::raise();
+    let most = descriptors::connections(config.server.max_connections, descriptors, config.max_connections);
+    let (app, overflow) = (api::app(state.clone()), api::overflow(state.clone()));
+    let site = Site::new(app, overflow, config.server.limits(), Connections::new(most), phase.clone());
+    let served = tokio::spawn(Listener::new(sockets.api, tls, site).run());
+    if let Some(own) = sockets.own {
+        let router = api::routes::health::own(state.clone());
+        let connections = Connections::new(OWN_CONNECTIONS);
+        let site = Site::new(router.clone(), router, config.server.limits(), connections, phase);
+        // Nobody waits for its connections: whatever it is asked is answered at once.
+        tokio::spawn(Listener::new(own, None, site).run());
+    }
+    async move {
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the listener failed");
+        }
+    }
+}
+
+/// Where it listens.
+struct Sockets {
+    api: TcpListener,
+    /// The operator's own.
+    own: Option<TcpListener>,
+}
+
+impl Sockets {
+    async fn bind(config: &Config) -> anyhow::Result<Self> {
+        let api = bind(config.listen).await?;
+        let own = match config.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Self { api, own })
+    }
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -139,46 +197,4 @@ fn state(config: &Config, system: Arc<System>) -> anyhow::Result<AppState> {
     let metrics = Some(recorder::install(&system)?);
     let feed = config.price_feed.clone().map(Feed::new).transpose()?.unwrap_or_default();
     Ok(AppState { metrics, feed, ..AppState::new(system, config.http.clone()) })
-}
-
-fn serve(listener: TcpListener, router: Router, stop: &CancellationToken) -> JoinHandle<()> {
-    // Small replies must not wait for the acknowledgement of the one before.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the listener failed");
-        }
-    })
-}
-
-/// Lets running requests finish; who takes longer than the grace, or sends another signal, is cut off.
-async fn finish(server: JoinHandle<()>, own: Option<JoinHandle<()>>, grace: Duration) {
-    tokio::select! {
-        outcome = timeout(grace, server) => if outcome.is_err() {
-            tracing::warn!("requests that took longer than the grace are cut off");
-        },
-        _ = signal() => tracing::warn!("a second signal: running requests are cut off"),
-    }
-    if let Some(own) = own {
-        own.abort();
-    }
-}
-
-/// SIGTERM or SIGINT.
-async fn signal() -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await?;
-    Ok(())
 }

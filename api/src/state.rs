@@ -1,6 +1,6 @@
 //! [`AppState`]: what every handler can reach.
 
-use crate::middleware::throttle::Throttle;
+use crate::{extract::upload::Uploads, middleware::throttle::Throttle};
 use ipnet::IpNet;
 use service::{System, meter::Meter, price::feed::Feed};
 use std::{
@@ -19,6 +19,10 @@ pub struct HttpSettings {
     pub cors_origins: Vec<String>,
     /// Longest time a request may take.
     pub request_timeout: Duration,
+    /// Longest time for each 16 KiB of a body.
+    pub body_timeout: Duration,
+    /// Files that are taken at a time.
+    pub max_imports: usize,
     /// Whether `/metrics` is served here, to operators (it has a listener of its own otherwise).
     pub metrics_here: bool,
 }
@@ -30,6 +34,8 @@ impl Default for HttpSettings {
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
             request_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(15),
+            max_imports: 2,
             metrics_here: true,
         }
     }
@@ -46,6 +52,8 @@ pub struct AppState {
     pub feed: Feed,
     /// Admin requests of each principal.
     pub throttle: Arc<Throttle>,
+    /// Files that are being taken.
+    pub uploads: Uploads,
     /// Settings.
     pub settings: Arc<HttpSettings>,
     /// Renders the metrics, if they are recorded.
@@ -63,6 +71,7 @@ impl AppState {
             meter: Meter::start(system.clone()),
             feed: Feed::default(),
             throttle: Arc::new(Throttle::new(settings.admin_rate)),
+            uploads: Uploads::new(settings.max_imports),
             settings: Arc::new(settings),
             metrics: None,
             needed_migration: migration::newest().into(),

@@ -114,6 +114,8 @@ impl Installation {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TOLLKEEPER_")) {
             command.env_remove(name);
         }
+        // Nobody balances between the servers of most tests.
+        command.env("TOLLKEEPER_SHUTDOWN_DELAY_SECONDS", "0");
         command.args(arguments).envs(self.settings.iter().cloned());
         command.current_dir(self.directory.path()).stdin(Stdio::null());
         command
@@ -133,7 +135,8 @@ impl Installation {
     /// The same with other arguments; they are to serve, on a free port.
     pub async fn serve_with(&self, arguments: &[&str]) -> Server {
         let server = self.spawn(arguments).await;
-        let client = reqwest::Client::new();
+        // Its certificate, if it has one, is that of a test.
+        let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
             let reply = client.get(server.url("/health/ready")).send().await;
@@ -252,6 +255,21 @@ impl Server {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Its host and port.
+    pub fn address(&self) -> String {
+        self.base.split_once("://").map(|(_, address)| address.to_owned()).unwrap()
+    }
+
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to read its certificate again.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
     }
 
     /// Sends SIGTERM and goes on.

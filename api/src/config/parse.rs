@@ -51,6 +51,11 @@ pub(super) fn connections(database: &Database) -> impl FnOnce(&str) -> Parsed<u3
     }
 }
 
+/// A number of things.
+pub(super) fn count(least: u32, most: u32) -> impl FnOnce(&str) -> Parsed<usize> {
+    move |text| usize::try_from(number(least, most)(text)?).map_err(|error| error.to_string())
+}
+
 fn list<T>(text: &str, parse: impl Fn(&str) -> Parsed<T>) -> Parsed<Vec<T>> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(parse).collect()
 }

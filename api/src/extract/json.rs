@@ -2,7 +2,7 @@
 //! `Idempotency-Key` from its stored reply before the handler runs.
 
 use super::objects::Objects;
-use crate::{problem::Problem, state::AppState};
+use crate::{middleware::body::is_too_slow, problem::Problem, state::AppState};
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request},
@@ -63,14 +63,26 @@ impl IntoResponse for Refusal {
 /// The body, unless it is too large.
 pub(super) async fn bytes(request: Request, state: &AppState) -> Result<Bytes, Problem> {
     Bytes::from_request(request, state).await.map_err(|rejection| {
-        let status = rejection.into_response().status();
-        if status == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = "the body is larger than this operation takes";
-            Problem::new(status, "payload_too_large", detail)
-        } else {
-            Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read")
+        if is_too_slow(&rejection) {
+            return too_slow();
         }
+        let status = rejection.into_response().status();
+        if status == StatusCode::PAYLOAD_TOO_LARGE { too_large() } else { unreadable() }
     })
+}
+
+pub(super) fn too_large() -> Problem {
+    let detail = "the body is larger than this operation takes";
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", detail)
+}
+
+pub(super) fn too_slow() -> Problem {
+    let detail = "the body arrived too slowly; send it without pauses";
+    Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", detail)
+}
+
+pub(super) fn unreadable() -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_request", "the body could not be read")
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -1,4 +1,5 @@
 //! What happens around every handler.
 
+pub mod body;
 pub mod request;
 pub mod throttle;

@@ -33,10 +33,14 @@ pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(live)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
+/// What load balancers ask.
+pub fn probes() -> Router<AppState> {
+    Router::new().route("/health/live", get(live)).route("/health/ready", get(ready))
+}
+
 /// What the operator's own listener serves: the same, without asking who wants to know.
 pub fn own(state: AppState) -> Router {
-    let router = Router::new().route("/health/live", get(live)).route("/health/ready", get(ready));
-    router.route("/metrics", get(own_metrics)).with_state(state)
+    probes().route("/metrics", get(own_metrics)).with_state(state)
 }
 
 /// How the server is.

@@ -1,6 +1,7 @@
 //! The routes, one file a resource.
 
 use crate::state::AppState;
+use axum::extract::DefaultBodyLimit;
 use utoipa_axum::router::OpenApiRouter;
 
 mod admin_tokens;
@@ -37,7 +38,7 @@ mod users;
 /// The routes that programs and people call.
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .merge(auth::router())
+        .merge(auth::router().layer(DefaultBodyLimit::max(crate::SIGN_IN_LIMIT)))
         .merge(organizations::router())
         .merge(members::router())
         .merge(invitations::router())

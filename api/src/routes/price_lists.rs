@@ -1,14 +1,14 @@
 //! `…/prices/import` and `…/prices/export`: price lists, of an organization and of the installation.
 
 use crate::{
-    extract::{Allow, Json, Query, Upload, upload::unsupported},
+    extract::{
+        Allow, Json, Query, Upload,
+        upload::{self, unsupported},
+    },
     problem::Result,
     state::AppState,
 };
-use axum::{
-    body::Bytes,
-    http::{HeaderName, header},
-};
+use axum::http::{HeaderName, header};
 use serde::Deserialize;
 use service::{
     authz::{Permission, permit},
@@ -66,7 +66,7 @@ fn file(encoding: Encoding, body: Vec<u8>) -> File {
 }
 
 /// The list that was sent. Facts of models are taken from it by whoever may write models.
-fn price_list<P>(allow: &Allow<P>, query: &ImportQuery, upload: Upload) -> Result<PriceList<Bytes>> {
+fn price_list<P>(allow: &Allow<P>, query: &ImportQuery, upload: Upload) -> Result<PriceList<upload::File>> {
     let Upload { file, encoding } = upload;
     if query.format == ListFormat::Litellm && encoding != Encoding::Json {
         return Err(unsupported("LiteLLM's list is JSON"));
@@ -97,6 +97,8 @@ async fn import_prices(
     upload: Upload,
 ) -> Result<Json<ImportReport>> {
     let list = price_list(&allow, &query, upload)?;
+    // The file keeps its turn until its report is made.
+    let _turn = list.file.turn();
     Ok(Json(list::import(&allow, list, query.dry_run).await?))
 }
 
@@ -127,6 +129,8 @@ async fn import_platform_prices(
     upload: Upload,
 ) -> Result<Json<ImportReport>> {
     let list = price_list(&allow, &query, upload)?;
+    // The file keeps its turn until its report is made.
+    let _turn = list.file.turn();
     Ok(Json(list::import(&allow, list, query.dry_run).await?))
 }
 

@@ -52,7 +52,7 @@ async fn setup(config: &Config, system: &Arc<System>, address: SocketAddr) -> an
 }
 
 fn text(config: &Config, address: SocketAddr, setup: &Setup) -> String {
-    let base = base(address);
+    let base = base(config, address);
     let database = match &config.database {
         Database::Sqlite { file, .. } => file.display().to_string(),
         Database::Postgres { .. } => "Postgres".to_owned(),
@@ -87,10 +87,11 @@ fn text(config: &Config, address: SocketAddr, setup: &Setup) -> String {
 }
 
 /// The address as a person on this machine types it.
-fn base(address: SocketAddr) -> String {
+fn base(config: &Config, address: SocketAddr) -> String {
+    let scheme = config.server.scheme();
     if address.ip().is_unspecified() {
-        format!("http://localhost:{}", address.port())
+        format!("{scheme}://localhost:{}", address.port())
     } else {
-        format!("http://{address}")
+        format!("{scheme}://{address}")
     }
 }

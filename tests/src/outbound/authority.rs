@@ -2,7 +2,7 @@
 
 use chrono::{Datelike, TimeDelta, Utc};
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
 use rustls::{
@@ -73,6 +73,24 @@ impl Authority {
 
     /// Valid between two days, counted from today: what looks at certificates has the time of this machine.
     fn issue_for(&self, names: &[&str], from: i64, until: i64) -> Identity {
+        let (certificate, key) = self.sign(names, from, until);
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Arc::new(config)
+    }
+
+    /// A certificate for these names and addresses and its key, as files hold them.
+    pub fn issue_pem(&self, names: &[&str]) -> (String, String) {
+        let (certificate, key) = self.sign(names, -30, 300);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn sign(&self, names: &[&str], from: i64, until: i64) -> (Certificate, KeyPair) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let day = |days| {
             let date = Utc::now().date_naive() + TimeDelta::days(days);
@@ -82,14 +100,6 @@ impl Authority {
         let mut params = CertificateParams::new(names).unwrap();
         (params.not_before, params.not_after) = (day(from), day(until));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        Arc::new(config)
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 }
