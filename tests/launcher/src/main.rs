@@ -9,6 +9,7 @@ mod account;
 mod cluster;
 mod gateways;
 mod guard;
+mod haproxy;
 mod pgbouncer;
 mod postgres;
 mod proxies;
@@ -55,6 +56,7 @@ fn test(filters: &[String], long: bool) -> Result<u8> {
 fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> Result<u8> {
     let bin = postgres::find_or_install()?;
     gateways::ensure()?;
+    haproxy::ensure()?;
     pgbouncer::ensure()?;
     proxies::ensure()?;
     let guard = guard::Guard::start(&bin, fsync)?;
