@@ -16,6 +16,7 @@ pub mod admin_token;
 pub mod audit;
 pub mod auth;
 pub mod authz;
+pub mod blocking;
 pub mod bootstrap;
 pub mod catalogue;
 mod ceiling;

@@ -4,7 +4,7 @@
 
 mod memory;
 
-use crate::{Error, Result, error::FieldError};
+use crate::{Error, Result, blocking, error::FieldError};
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{
@@ -85,13 +85,12 @@ impl Passwords {
         let turn = tokio::time::timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
         let turn = turn.map_err(|_| Error::Overloaded)?.map_err(Error::internal)?;
         let memory = self.memory.clone();
-        tokio::task::spawn_blocking(move || {
+        blocking::run(move || {
             let result = work(&memory);
             drop(turn);
             result
         })
         .await
-        .map_err(Error::internal)
     }
 
     /// The hash to store.

@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use service::{
-    Ctx,
+    Ctx, blocking,
     error::FieldError,
     idempotency::{self, Ticket},
     validate::escaped,
@@ -216,8 +216,7 @@ impl Call {
         let Self { ctx: Some(ctx), key: Some(key), method, uri } = self else { return Ok(()) };
         let (asker, body) = (ctx.clone(), body.clone());
         // A large file takes a while to digest.
-        let ticket = tokio::task::spawn_blocking(move || ticket(&asker, &key, (&method, &uri), &body));
-        let ticket = ticket.await.map_err(service::Error::internal)??;
+        let ticket = blocking::run(move || ticket(&asker, &key, (&method, &uri), &body)).await??;
         if let Some(stored) = idempotency::recall(&ctx, &ticket).await? {
             let mut response = reply(status, stored);
             let name = HeaderName::from_static("idempotent-replayed");

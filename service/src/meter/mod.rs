@@ -57,7 +57,7 @@ pub use post::usage as usage_of;
 pub use question::{Asker, Call, Gateway, Proof, Purpose, Question, Size};
 pub use queue::Job;
 pub use sql::{Sql, Within, bucket, dimensions};
-pub use task::{Answer, Request, Task};
+pub use task::{Answer, Request, SPAN, Task};
 
 use crate::{Error, Result, System};
 use command::Command;
@@ -79,6 +79,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
+use tracing::Span;
 
 /// Tasks over one Postgres; on SQLite there is one writer.
 const SHARDS: usize = 3;
@@ -183,6 +184,9 @@ impl Meter {
     /// Carries out a command.
     pub async fn run(&self, task: Task) -> Result<Answer> {
         let home = self.home(&task).await?;
+        if home != OrganizationId::PLATFORM {
+            Span::current().record("organization", tracing::field::display(home));
+        }
         let queue = self.queue(home)?;
         let (reply, answer) = oneshot::channel();
         queue.put(Job { request: Request::new(task, home), reply, since: Instant::now() })?;

@@ -7,6 +7,7 @@ use super::{
     queue::{Job, Queue},
     round::{Means, Round},
     sql::Sql,
+    task::SPAN,
 };
 use crate::{System, db, secrets::Secrets};
 use entity::id::OrganizationId;
@@ -17,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{task::JoinSet, time::sleep};
+use tracing::Instrument;
 
 /// Requests of one batch.
 const BATCH: usize = 256;
@@ -62,9 +64,14 @@ impl Shard {
             }
             metrics::gauge!("tollkeeper_meter_queue")
                 .set(u32::try_from(self.queue.len()).unwrap_or(u32::MAX));
+            // Its lines, and those of its statements, are found by the ids of all of its requests.
+            let span = tracing::error_span!(target: SPAN, "batch", requests = jobs.len());
+            for job in &jobs {
+                span.follows_from(&job.request.span);
+            }
             let round = Round { store: store.clone(), means: Live(self.system.clone()), cache };
             let back;
-            (cache, back) = tokio::spawn(round.run(jobs)).await.unwrap_or_default();
+            (cache, back) = tokio::spawn(round.run(jobs).instrument(span)).await.unwrap_or_default();
             self.load(back, &mut loads);
         }
     }

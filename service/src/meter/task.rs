@@ -9,6 +9,10 @@ use entity::{
     id::{OrganizationId, ReservationId},
     reservation, usage_event,
 };
+use tracing::Span;
+
+/// The target of the spans that carry the ids of requests: one around each request, and one around each batch.
+pub const SPAN: &str = "tollkeeper";
 
 /// What the meter is asked.
 #[derive(Debug, Clone)]
@@ -70,13 +74,15 @@ pub struct Request {
     pub again: bool,
     /// Whether it has been put back already, so that what it depends on was loaded without the lock.
     pub prepared: bool,
+    /// What it is logged with: the span of whoever asked.
+    pub span: Span,
 }
 
 impl Request {
     /// A task that concerns an organization.
     pub fn new(task: Task, home: OrganizationId) -> Self {
         let id = if let Task::Do(command) = &task { command.named() } else { None };
-        Self { task, home, id, again: false, prepared: false }
+        Self { task, home, id, again: false, prepared: false, span: Span::current() }
     }
 
     /// The reservation to look for: what the client names, and what may have been carried out before.

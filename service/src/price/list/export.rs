@@ -2,7 +2,7 @@
 //! prices.
 
 use super::{Encoding, ListPrice, import::MOST, own};
-use crate::{Ctx, Error, Result};
+use crate::{Ctx, Result, blocking};
 use chrono::{DateTime, Utc};
 use entity::{
     id::PriceId,
@@ -15,11 +15,11 @@ use std::collections::HashSet;
 pub async fn export(ctx: &Ctx, encoding: Encoding, history: bool) -> Result<Vec<u8>> {
     let now = ctx.now().await?;
     let rows = ctx.repository::<Entity>().all(Column::ConnectionId.is_null(), MOST).await?;
-    let file = tokio::task::spawn_blocking(move || {
+    blocking::run(move || {
         let rows = if history { sorted(rows) } else { standing(sorted(rows), now) };
         own::write(rows.into_iter().map(ListPrice::from).collect(), encoding)
-    });
-    file.await.map_err(Error::internal)?
+    })
+    .await?
 }
 
 /// By key, and in the order of time.

@@ -10,7 +10,7 @@ use super::{
     report::{ImportReport, ListFormat},
 };
 use crate::{
-    Ctx, Error, Result, Unit,
+    Ctx, Result, Unit, blocking,
     error::ConflictExt,
     price::{create::default_currency, term},
 };
@@ -65,8 +65,7 @@ where
 {
     let (now, currency) = (ctx.now().await?, default_currency(ctx).await?);
     let with_models = list.with_models;
-    let list = tokio::task::spawn_blocking(move || understand(&list, now, &currency));
-    let list = list.await.map_err(Error::internal)??;
+    let list = blocking::run(move || understand(&list, now, &currency)).await??;
     if dry_run { preview(ctx, list, with_models, now).await } else { apply(ctx, list, with_models).await }
 }
 
