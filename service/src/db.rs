@@ -1,19 +1,23 @@
 //! [`Db`]: connections. On SQLite one writer, first come first served, and a pool of readers; on Postgres a pool for
 //! each, so that a unit of work that reads on the side can never wait for a connection that another unit holds.
 
+mod address;
 mod guard;
 mod partitions;
 mod pool;
+mod pool_use;
 mod postgres;
 mod reach;
 mod readiness;
 mod sqlite;
 
+pub use address::{check_postgres_address, is_address};
 pub use guard::Unwritable;
 pub(crate) use guard::is_lasting;
 pub(crate) use partitions::lacks_partition;
 pub use partitions::{MONTHS_AHEAD, Partitions, make_partitions, make_partitions_until, partitions};
 pub use pool::Pool;
+pub use pool_use::PoolUse;
 pub use postgres::{LEAST_CONNECTIONS, missing_settings};
 pub use readiness::{Readiness, read_only};
 pub use sqlite::sqlite_file;
