@@ -14,7 +14,7 @@ use service::{
     secrets::Versions,
     upstream::UpstreamSettings,
 };
-use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 pub use layers::Flags;
 use layers::Layers;
@@ -37,7 +37,7 @@ const fn secret(name: &'static str, about: &'static str) -> Setting {
     Setting { name, secret: true, about }
 }
 
-const SETTINGS: [Setting; 35] = [
+const SETTINGS: [Setting; 36] = [
     secret("database-url", "sqlite://<file> or postgres://…"),
     open("listen", "Address of the API; port 0 takes a free one"),
     open(
@@ -46,6 +46,7 @@ const SETTINGS: [Setting; 35] = [
     ),
     open("log", "What is logged, as info or service=debug,info"),
     open("log-format", "text or json"),
+    open("access-log", "A line for each request at the level info: on, without_address or off"),
     open("public-url", "The address by which clients know this installation; the issuer of access tokens"),
     secret("encryption-key", "Encrypts what must be read back: base64 of 32 bytes, or version:base64,…"),
     secret("key-pepper", "Keys the digests of tokens: base64 of 32 bytes, or version:base64,…"),
@@ -132,6 +133,26 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// What can be told of the format before the configuration has been read, and if it cannot be: what is refused then is told
+    /// in the format that was meant.
+    pub fn early(arguments: &[OsString]) -> Self {
+        let arguments = || arguments.iter().filter_map(|argument| argument.to_str());
+        let after = |flag: &str| {
+            let mut rest = arguments().skip_while(|argument| *argument != flag).skip(1);
+            let joined = arguments().find_map(|argument| argument.strip_prefix(flag)?.strip_prefix('='));
+            rest.next().or(joined).map(str::to_owned)
+        };
+        let environment = || {
+            let found = environment().into_iter().find(|(name, _)| name == "TOLLKEEPER_LOG_FORMAT");
+            found?.1.filter(|text| !text.is_empty())
+        };
+        let file = || Layers::log_format(&std::fs::read_to_string(after("--config")?).ok()?);
+        let text = after("--log-format").or_else(environment).or_else(file);
+        text.and_then(|text| parse::log_format(&text).ok()).unwrap_or(Self::Text)
+    }
+}
+
 /// The configured secrets; on `SQLite` a missing one is kept beside the database.
 #[derive(Debug, Clone, Default)]
 pub struct GivenSecrets {
@@ -183,7 +204,7 @@ pub struct Config {
 
 /// Everything that is wrong with the configuration.
 #[derive(Debug)]
-pub struct Faults(Vec<String>);
+pub struct Faults(pub Vec<String>);
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,6 +242,7 @@ impl Config {
             body_timeout: seconds(&mut from, "body-timeout-seconds", http.body_timeout),
             max_imports: from.take("max-imports", parse::count(1, 64)).unwrap_or(http.max_imports),
             metrics_here: metrics_listen.is_none(),
+            access_log: from.take("access-log", parse::access_log).unwrap_or(http.access_log),
         };
         let config = Self {
             max_connections: from

@@ -47,7 +47,7 @@ pub fn app(state: AppState) -> Router {
         .merge(document::routes(&document).layer(cors))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(from_fn_with_state(state.clone(), middleware::body::keep_coming))
-        .layer(CatchPanicLayer::custom(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response()))
+        .layer(CatchPanicLayer::custom(|_| Problem::of_panic().into_response()))
         .layer(from_fn(problem::finish))
         .layer(CompressionLayer::new())
         .layer(from_fn_with_state(state, middleware::request::identify))

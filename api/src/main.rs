@@ -6,11 +6,14 @@ mod keyring;
 mod schema;
 mod serve;
 mod tls;
+mod usage;
 
 use clap::{Parser, Subcommand};
 use commands::{admin, backup, doctor, health, migrate, partitions, rotate_key};
-use config::{Config, Flags};
-use std::process::ExitCode;
+use config::{Config, Faults, Flags, LogFormat};
+use serde_json::Map;
+use serve::logging;
+use std::{ffi::OsString, process::ExitCode};
 
 /// Keys, limits and money in front of an organization's LLM providers.
 #[derive(Parser)]
@@ -61,7 +64,22 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Err(error) = run(Cli::parse()).await else { return ExitCode::SUCCESS };
-    eprintln!("tollkeeper: {error:#}");
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let format = LogFormat::early(&arguments);
+    logging::catch_panics(format);
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage::explain(&error, format),
+    };
+    let Err(error) = run(cli).await else { return ExitCode::SUCCESS };
+    let mut fields = Map::new();
+    let message = match error.downcast_ref::<Faults>() {
+        Some(Faults(faults)) if format == LogFormat::Json => {
+            fields.insert("faults".to_owned(), faults.as_slice().into());
+            "the configuration is not usable".to_owned()
+        }
+        _ => format!("{error:#}"),
+    };
+    logging::complain(format, &message, &fields);
     ExitCode::FAILURE
 }

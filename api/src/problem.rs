@@ -73,6 +73,9 @@ pub struct Problem {
     /// What is behind a 5xx: logged, never sent.
     #[serde(skip)]
     pub cause: Option<String>,
+    /// Whether it is in the log already: each failure is there once.
+    #[serde(skip)]
+    pub logged: bool,
 }
 
 impl Problem {
@@ -90,6 +93,29 @@ impl Problem {
             bound_connection_count: None,
             retry_after: None,
             cause: None,
+            logged: false,
+        }
+    }
+
+    /// What a panic is answered with. The hook of the panic has logged it, with its place.
+    pub(crate) fn of_panic() -> Self {
+        Self { logged: true, ..Self::of_status(StatusCode::INTERNAL_SERVER_ERROR) }
+    }
+
+    /// Logs a failure of the server. An error is what an operator has to look into; too much at once, a database or an upstream
+    /// that does not answer, and time that has run out pass, or are told by whoever watches those.
+    pub(crate) fn log(&self) {
+        if self.status < 500 || self.logged {
+            return;
+        }
+        let (code, cause) = (self.code, self.cause.as_deref().unwrap_or(&self.detail));
+        match code {
+            // It is going as the operator wished, and the log says so.
+            "draining" => tracing::debug!(code, cause, "request refused"),
+            _ if self.status == 500 || code.starts_with("encryption_key_") => {
+                tracing::error!(code, cause, "request failed");
+            }
+            _ => tracing::warn!(code, cause, "request failed"),
         }
     }
 
@@ -218,10 +244,7 @@ pub async fn finish(request: Request, next: Next) -> Response {
     };
     problem.instance = path;
     problem.request_id = id;
-    if problem.status >= 500 {
-        let cause = problem.cause.as_deref().unwrap_or(&problem.detail);
-        tracing::error!(request_id = problem.request_id, code = problem.code, cause, "request failed");
-    }
+    problem.log();
     write(response, &problem)
 }
 

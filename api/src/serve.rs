@@ -8,7 +8,7 @@ mod connections;
 mod descriptors;
 mod greeting;
 mod listener;
-mod logging;
+pub mod logging;
 mod recorder;
 mod shutdown;
 mod stream;

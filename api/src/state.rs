@@ -8,6 +8,17 @@ use std::{
     time::Duration,
 };
 
+/// Whether each request has a line in the log at the level info.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessLog {
+    /// It has.
+    On,
+    /// It has, and the client's address, which is personal, is not in it.
+    WithoutAddress,
+    /// Only at the level debug.
+    Off,
+}
+
 /// Settings of the HTTP layer.
 #[derive(Debug, Clone)]
 pub struct HttpSettings {
@@ -25,6 +36,8 @@ pub struct HttpSettings {
     pub max_imports: usize,
     /// Whether `/metrics` is served here, to operators (it has a listener of its own otherwise).
     pub metrics_here: bool,
+    /// Whether each request is logged.
+    pub access_log: AccessLog,
 }
 
 impl Default for HttpSettings {
@@ -37,6 +50,7 @@ impl Default for HttpSettings {
             body_timeout: Duration::from_secs(15),
             max_imports: 2,
             metrics_here: true,
+            access_log: AccessLog::On,
         }
     }
 }

@@ -51,6 +51,7 @@ mod limits_faults;
 mod limits_life;
 mod limits_reach;
 mod limits_windows;
+mod log_lines;
 mod mappings;
 mod members;
 mod metering;

@@ -167,7 +167,9 @@ impl Installation {
             sleep(Duration::from_millis(10)).await;
             let greeting = server.greeting();
             let base = greeting.lines().next().and_then(|line| line.split_once("listening on "));
-            server.base = base.map(|(_, base)| base.trim().to_owned()).unwrap_or_default();
+            // In JSON more follows behind a quotation mark.
+            let base = base.and_then(|(_, base)| base.split('"').next());
+            server.base = base.map(|base| base.trim().to_owned()).unwrap_or_default();
         }
         server
     }

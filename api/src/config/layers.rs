@@ -123,6 +123,12 @@ impl Layers {
         }
     }
 
+    /// The format of the log in a file, as far as the file can be read.
+    pub(super) fn log_format(text: &str) -> Option<String> {
+        let (table, _) = toml::de::DeTable::parse_recoverable(text);
+        Some(table.get_ref().get("log_format")?.get_ref().as_str()?.to_owned())
+    }
+
     fn put(&mut self, layer: &'static str, origin: String, name: &str, text: String) {
         let by_name = |name: &str| SETTINGS.iter().find(|setting| setting.name == name);
         let pointed = || name.strip_suffix("-file").and_then(by_name).filter(|setting| setting.secret);

@@ -1,6 +1,7 @@
 //! Texts into what they mean. A fault says what is expected and never repeats the text, which may be a secret.
 
 use super::{Database, LogFormat};
+use api::state::AccessLog;
 use ipnet::IpNet;
 use service::{password::Password, price::list::ListFormat, upstream::read_roots};
 use std::{
@@ -108,6 +109,15 @@ pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
         "text" => Ok(LogFormat::Text),
         "json" => Ok(LogFormat::Json),
         _ => Err("expected text or json".into()),
+    }
+}
+
+pub(super) fn access_log(text: &str) -> Parsed<AccessLog> {
+    match text {
+        "on" => Ok(AccessLog::On),
+        "without_address" => Ok(AccessLog::WithoutAddress),
+        "off" => Ok(AccessLog::Off),
+        _ => Err("expected on, without_address or off".into()),
     }
 }
 

@@ -72,6 +72,18 @@ fn a_broken_file_is_told_by_line_without_its_text() {
 }
 
 #[test]
+fn the_format_of_what_is_refused_is_known_early() {
+    let early = |words: &[&str]| LogFormat::early(&words.iter().map(Into::into).collect::<Vec<_>>());
+    assert_eq!(early(&["tollkeeper", "--log-format", "json", "--nonsense"]), LogFormat::Json);
+    assert_eq!(early(&["tollkeeper", "--log-format=json"]), LogFormat::Json);
+    assert_eq!(early(&["tollkeeper", "--log-format", "loud"]), LogFormat::Text);
+    let file = std::env::temp_dir().join(format!("tollkeeper-early-{}.toml", std::process::id()));
+    std::fs::write(&file, "log_format = \"json\"\nkey_pepper = hunter2\n").unwrap();
+    assert_eq!(early(&["tollkeeper", "--config", file.to_str().unwrap()]), LogFormat::Json);
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn postgres_needs_its_secrets() {
     let faults = load(None, &[("TOLLKEEPER_DATABASE_URL", "postgres://u:hunter2@h/d")], &[]).err().unwrap();
     assert_eq!(faults.len(), 3);

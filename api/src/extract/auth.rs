@@ -1,11 +1,16 @@
 //! [`Allow`]: a route runs only for who has the permission in its type. It yields the [`Ctx`] with the caller's scope.
 
-use crate::{problem::Problem, state::AppState};
+use crate::{
+    middleware::request::{note_actor, note_organization},
+    problem::Problem,
+    state::AppState,
+};
 use axum::{
     RequestPartsExt,
     extract::{FromRequestParts, RawPathParams},
     http::{HeaderMap, header, request::Parts},
 };
+use entity::id::OrganizationId;
 use service::{
     Ctx, Error,
     access::{self, Identity},
@@ -51,6 +56,7 @@ fn anonymous() -> Problem {
 async fn identify(parts: &Parts, state: &AppState) -> Result<Identity, Problem> {
     let token = bearer(&parts.headers).ok_or_else(anonymous)?;
     let identity = access::authenticate(&state.system, token).await?;
+    note_actor(identity.actor.kind, &identity.actor.id);
     state.throttle.admit(&identity.actor.id)?;
     Ok(identity)
 }
@@ -76,6 +82,9 @@ impl<P: Permit> FromRequestParts<AppState> for Allow<P> {
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
         let identity = identify(parts, state).await?;
         let scope = enter(parts, state, &identity, P::PERMISSION).await?;
+        if scope.organization != OrganizationId::PLATFORM {
+            note_organization(scope.organization);
+        }
         let ctx = Ctx {
             system: state.system.clone(),
             scope,

@@ -6,6 +6,7 @@ use crate::{
         auth::{bearer, request_info},
         json::Json,
     },
+    middleware::request::note_actor,
     problem::Problem,
     state::AppState,
     verdict,
@@ -13,6 +14,10 @@ use crate::{
 use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{HeaderMap, request::Parts},
+};
+use entity::{
+    id::{GatewayTokenId, KeyId},
+    status::ActorKind,
 };
 use serde::de::DeserializeOwned;
 use service::{
@@ -96,6 +101,7 @@ pub fn gateway(
     let text = token.ok_or_else(|| anonymous("send a gateway token"))?;
     match Token::parse(text) {
         Some(token) if token.kind() == TokenKind::Gateway => {
+            note_actor(ActorKind::GatewayToken, GatewayTokenId::new(token.id()));
             Ok(Gateway { token, purpose, client_ip: info.client_ip })
         }
         _ if of_a_person(state, text) || Token::parse_kind(text, TokenKind::VirtualKey).is_some() => {
@@ -136,6 +142,9 @@ impl FromRequestParts<AppState> for VirtualKey {
         let text = presented(&parts.headers).ok_or_else(|| anonymous("send a virtual key"))?;
         if of_a_person(state, text) || Token::parse_kind(text, TokenKind::Gateway).is_some() {
             return Err(Error::Forbidden("only a virtual key asks about itself".into()).into());
+        }
+        if let Some(token) = Token::parse_kind(text, TokenKind::VirtualKey) {
+            note_actor(ActorKind::VirtualKey, KeyId::new(token.id()));
         }
         Ok(Self { key: Presented::from(text), info: request_info(parts) })
     }

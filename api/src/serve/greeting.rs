@@ -1,9 +1,11 @@
 //! The first words of a server, on standard output: where it is, and what to do next.
 
 use crate::{
-    config::{Config, Database},
+    config::{Config, Database, LogFormat},
     keyring,
+    serve::logging,
 };
+use serde_json::{Map, Value};
 use service::{System, token::Token};
 use std::{
     fmt::Write,
@@ -26,7 +28,10 @@ enum Setup {
 /// Prints them. At the first start they say how to sign in.
 pub async fn print(config: &Config, system: &Arc<System>, address: SocketAddr) -> anyhow::Result<()> {
     let setup = setup(config, system, address).await?;
-    let text = text(config, address, &setup);
+    let text = match config.log_format {
+        LogFormat::Text => text(config, address, &setup),
+        LogFormat::Json => line(address, &setup),
+    };
     let mut out = std::io::stdout();
     // A closed standard output is no reason not to serve.
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -43,12 +48,23 @@ async fn setup(config: &Config, system: &Arc<System>, address: SocketAddr) -> an
         let _ = std::fs::remove_file(&path);
         return Ok(Setup::Done);
     };
-    if std::io::stdout().is_terminal() {
+    if std::io::stdout().is_terminal() && config.log_format == LogFormat::Text {
         return Ok(Setup::Shown(token));
     }
     keyring::write_private(&path, &format!("{}\n", token.expose()))?;
     tracing::info!(path = %path.display(), "nobody has signed in yet: the one-time setup token is in this file");
     Ok(Setup::Left(path))
+}
+
+/// Where the log is read by machines, standard output mostly ends up beside it.
+fn line(address: SocketAddr, setup: &Setup) -> String {
+    let base = base(address);
+    let mut fields = Map::from_iter([("documentation".to_owned(), Value::from(format!("{base}/docs")))]);
+    if let Setup::Left(path) = setup {
+        fields.insert("setup_token_file".to_owned(), path.display().to_string().into());
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    logging::announcement(&format!("Tollkeeper {version} is listening on {base}"), &fields)
 }
 
 fn text(config: &Config, address: SocketAddr, setup: &Setup) -> String {

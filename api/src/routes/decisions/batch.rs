@@ -125,7 +125,13 @@ fn in_order<N, A, B, R: From<Result<B>>>(
         let answer = answers.next().unwrap_or(Err(Error::Overloaded)).map_err(failure)?;
         Ok(show(&call, answer))
     };
-    read.into_iter().map(result).map(R::from).collect()
+    let results: Vec<Result<B>> = read.into_iter().map(result).collect();
+    // Calls of one batch fail together, if the database does: one line in the log is enough.
+    if let Some(problem) = results.iter().filter_map(|result| result.as_ref().err()).find(|p| p.status >= 500)
+    {
+        problem.log();
+    }
+    results.into_iter().map(R::from).collect()
 }
 
 /// Decide about many calls
