@@ -12,6 +12,7 @@ mod catalogue_figures;
 mod check;
 mod check_gateways;
 mod clock_jumps;
+mod configuration_secrets;
 mod connection_discovery;
 mod connection_icons;
 mod connection_verify;

@@ -1,11 +1,12 @@
 //! Where settings come from. The first layer that has a setting wins; what no layer may contain is a fault.
 
-use super::{Faults, SETTINGS, Setting, links};
+use super::{Faults, SETTINGS, Setting, links, parse};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
+use toml::de::DeValue;
 
 const PREFIX: &str = "TOLLKEEPER_";
 /// Variables with our prefix that are not ours: the test suite's.
@@ -91,6 +92,10 @@ impl Layers {
             Some(text) if text.is_empty() => {}
             Some(text) => {
                 let name = name.to_lowercase().replace('_', "-");
+                if !may_be_a_name(&name, '-') {
+                    let fault = "a variable beginning with TOLLKEEPER_ is no setting (environment)";
+                    return self.faults.push(fault.into());
+                }
                 self.put("environment", format!("{variable} (environment)"), &name, text);
             }
             None => self.faults.push(format!("{variable} (environment): not UTF-8")),
@@ -100,21 +105,27 @@ impl Layers {
     fn file(&mut self, path: &Path) {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) => return self.faults.push(format!("--config {}: {error}", path.display())),
+            Err(error) => return self.faults.push(format!("--config: {}", parse::unreadable(&error))),
         };
-        let table = match text.parse::<toml::Table>() {
-            Ok(table) => table,
+        let path = path.display();
+        let table = match toml::de::DeTable::parse(&text) {
+            Ok(table) => table.into_inner(),
             // The parser's own report quotes the line, which may hold a secret.
             Err(error) => {
-                let before = error.span().and_then(|at| text.get(..at.start));
-                let line = before.map_or(1, |before| before.lines().count().max(1));
-                let message = error.message();
-                return self.faults.push(format!("{}, line {line}: {message}", path.display()));
+                let place = place(&text, error.span().map_or(0, |at| at.start));
+                let fault = "this is not TOML; a line is name = \"text\", with the text in quotes";
+                return self.faults.push(format!("{path}, {place}: {fault}"));
             }
         };
         for (key, value) in table {
-            let origin = format!("{key} ({})", path.display());
-            match scalar(value) {
+            let place = place(&text, key.span().start);
+            let key = key.into_inner();
+            if !may_be_a_name(&key, '_') {
+                self.faults.push(format!("{path}, {place}: no such setting"));
+                continue;
+            }
+            let origin = format!("{key} ({path}, {place})");
+            match scalar(value.into_inner()) {
                 Some(text) => self.put("file", origin, &key.replace('_', "-"), text),
                 None => {
                     self.faults.push(format!("{origin}: expected a string, a number or a list of strings"));
@@ -144,7 +155,7 @@ impl Layers {
             }
             return;
         }
-        let text = if pointed { contents(&text) } else { Ok(text) };
+        let text = if pointed { parse::contents(&text) } else { Ok(text) };
         match text {
             Ok(text) => {
                 self.values.insert(setting.name, Value { text, origin, layer });
@@ -183,17 +194,25 @@ fn variable(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('-', "_").to_uppercase())
 }
 
-fn contents(path: &str) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+/// Where something stands in a file.
+fn place(text: &str, at: usize) -> String {
+    let before = text.get(..at).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    format!("line {line}, column {column}")
 }
 
-fn scalar(value: toml::Value) -> Option<String> {
+/// Whether a name that nobody knows may be repeated: a mistyped name looks like one, and a secret in its place does not.
+fn may_be_a_name(name: &str, separator: char) -> bool {
+    name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || c == separator)
+}
+
+fn scalar(value: DeValue<'_>) -> Option<String> {
     match value {
-        toml::Value::String(text) => Some(text),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Array(items) => {
-            let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+        DeValue::String(text) => Some(text.into_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
             texts.map(|texts| texts.join(","))
         }
         _ => None,

@@ -5,6 +5,7 @@ use api::state::AccessLog;
 use ipnet::IpNet;
 use service::{password::Password, price::list::ListFormat, upstream::read_roots};
 use std::{
+    io,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
 };
@@ -21,9 +22,10 @@ pub(super) fn default_database() -> Database {
 pub(super) fn database(text: &str) -> Parsed<Database> {
     let url = text.to_owned();
     if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-        return Ok(Database::Postgres { url });
+        return service::db::check_postgres_address(text).map(|()| Database::Postgres { url });
     }
-    let file = text.starts_with("sqlite:").then(|| service::db::sqlite_file(text)).flatten();
+    let sqlite = text.starts_with("sqlite:") && service::db::is_address(text);
+    let file = sqlite.then(|| service::db::sqlite_file(text)).flatten();
     let file = file.ok_or("expected sqlite://<file> or postgres://…; a database in memory is not served")?;
     Ok(Database::Sqlite { url, file })
 }
@@ -73,13 +75,35 @@ pub(super) fn ports(text: &str) -> Parsed<Vec<u16>> {
     list(text, |part| part.parse().map_err(|_| "expected ports, as 443, separated by commas".into()))
 }
 
+/// A file that a setting names cannot be read. What stands for its name may be a secret in the wrong place.
+pub(super) fn unreadable(error: &io::Error) -> String {
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "it may not be read by this process".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
+        io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
+        kind => kind.to_string(),
+    };
+    format!("the file cannot be read: {why}")
+}
+
+/// The text in a file that a setting names, without the line break at its end.
+pub(super) fn contents(path: &str) -> Parsed<String> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
+    let text = text.trim_start_matches('\u{feff}').trim_end_matches(['\r', '\n']);
+    if text.trim().is_empty() {
+        return Err("the file is empty".into());
+    }
+    Ok(text.to_owned())
+}
+
 /// A file of certificates in PEM; what is in it.
 pub(super) fn authorities(path: &str) -> Parsed<String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(&error))?;
     match read_roots(&text) {
-        Ok(roots) if roots.is_empty() => Err(format!("{path} is empty")),
+        Ok(roots) if roots.is_empty() => Err("the file is empty".into()),
         Ok(_) => Ok(text),
-        Err(fault) => Err(format!("{path} {fault}")),
+        Err(fault) => Err(format!("the file {fault}")),
     }
 }
 
@@ -101,7 +125,12 @@ pub(super) fn origins(text: &str) -> Parsed<Vec<String>> {
 }
 
 pub(super) fn filter(text: &str) -> Parsed<String> {
-    EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+    if EnvFilter::try_new(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    let wrong = text.split(',').position(|part| EnvFilter::try_new(part).is_err());
+    let part = wrong.map_or_else(String::new, |at| format!("; part {} is neither", at + 1));
+    Err(format!("expected levels and targets, as info or service=debug,info{part}"))
 }
 
 pub(super) fn log_format(text: &str) -> Parsed<LogFormat> {
