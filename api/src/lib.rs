@@ -3,10 +3,12 @@
 
 pub mod document;
 pub mod extract;
+pub mod metric;
 pub mod middleware;
 pub mod problem;
 pub mod ratelimit;
 pub mod routes;
+mod scrape;
 pub mod state;
 pub mod verdict;
 

@@ -56,6 +56,7 @@ mod log_lines;
 mod mappings;
 mod members;
 mod metering;
+mod metrics_page;
 mod model_aliases;
 mod models;
 mod newer;

@@ -127,6 +127,6 @@ async fn own_metrics(State(state): State<AppState>) -> Response {
 }
 
 fn render(state: &AppState) -> Option<Response> {
-    let text = state.metrics.as_ref()?.render();
+    let text = crate::scrape::page(state)?;
     Some(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }

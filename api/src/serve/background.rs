@@ -7,7 +7,7 @@ use service::{
     db, housekeeping,
     presence::{self, Presence},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,6 +19,9 @@ const TRIAL: Duration = Duration::from_secs(5);
 const PARTITIONS: Duration = Duration::from_hours(1);
 /// How often it is looked whether it is time to ask the price feed.
 const FEED: Duration = Duration::from_mins(1);
+
+/// How often it is measured how long one waits for a connection.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// Starts the jobs; they end with `stop`.
 pub fn start(state: &AppState, presence: &Presence, stop: &CancellationToken) -> TaskTracker {
@@ -35,6 +38,8 @@ pub fn start(state: &AppState, presence: &Presence, stop: &CancellationToken) ->
     tracker.spawn(every(presence::BEAT, stop.clone(), move || beat(serving.clone(), presence.clone())));
     let feeding = state.clone();
     tracker.spawn(every(FEED, stop.clone(), move || feed(feeding.clone())));
+    let probing = state.clone();
+    tracker.spawn(every(PROBE, stop.clone(), move || probe(probing.clone())));
     tracker
 }
 
@@ -51,6 +56,17 @@ async fn every<F: Future<Output = ()>>(period: Duration, stop: CancellationToken
             () = stop.cancelled() => return,
             () = job() => {}
         }
+    }
+}
+
+/// Takes a connection of each pool and gives it back, as any request would.
+async fn probe(state: AppState) {
+    for pool in state.system.db.pools() {
+        let started = Instant::now();
+        // A pool that has none within its time counts with that time.
+        let _ = pool.acquire().await;
+        metrics::histogram!("tollkeeper_database_acquire_seconds", "pool" => pool.name)
+            .record(started.elapsed());
     }
 }
 

@@ -12,6 +12,7 @@ mod guard;
 mod haproxy;
 mod pgbouncer;
 mod postgres;
+mod promtool;
 mod proxies;
 
 use std::{
@@ -58,6 +59,7 @@ fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> R
     gateways::ensure()?;
     haproxy::ensure()?;
     pgbouncer::ensure()?;
+    promtool::ensure()?;
     proxies::ensure()?;
     let guard = guard::Guard::start(&bin, fsync)?;
     let cargo = || {
