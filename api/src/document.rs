@@ -1,12 +1,19 @@
 //! The OpenAPI document: what the routes say of themselves, completed by what holds on every endpoint, so that no route
 //! has to repeat it and none can forget it.
 
+mod denials;
+mod router;
+
+pub use router::OpenApiRouter;
+
 use crate::problem::Problem;
 use axum::{Json, Router, response::IntoResponse, routing::get};
+use serde_json::Value;
 use utoipa::{
     OpenApi as _,
     openapi::{
         Content, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
+        Schema,
         path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -46,12 +53,43 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
         components.add_security_scheme(name, SecurityScheme::Http(scheme));
     }
+    components.schemas.values_mut().for_each(forget_null_defaults);
+    components.schemas.insert(denials::CLIENT_ERROR.into(), denials::client_error());
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in methods(item) {
             complete_operation(path, &method, operation);
         }
     }
     document
+}
+
+/// `#[serde(default)]` on a whole request makes `utoipa` tell `null` of each field that is `None` when absent. To the
+/// server, absent is not `null`: a client that fills defaults in would clear what it does not mention.
+fn forget_null_defaults(schema: &mut RefOr<Schema>) {
+    let RefOr::T(schema) = schema else { return };
+    let default = match schema {
+        Schema::Object(object) => {
+            object.properties.values_mut().for_each(forget_null_defaults);
+            &mut object.default
+        }
+        Schema::Array(array) => &mut array.default,
+        Schema::OneOf(one) => {
+            one.items.iter_mut().for_each(forget_null_defaults);
+            &mut one.default
+        }
+        Schema::AllOf(all) => {
+            all.items.iter_mut().for_each(forget_null_defaults);
+            &mut all.default
+        }
+        Schema::AnyOf(any) => {
+            any.items.iter_mut().for_each(forget_null_defaults);
+            &mut any.default
+        }
+        _ => return,
+    };
+    if default.as_ref().is_some_and(Value::is_null) {
+        *default = None;
+    }
 }
 
 const SCHEMES: [(&str, &str); 3] = [
@@ -114,6 +152,9 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         let about = "Makes the call safe to repeat for 24 hours: the same call gets the same reply.";
         parameter(operation, ("Idempotency-Key", about), ParameterIn::Header, false);
     }
+    if path == denials::PATH {
+        denials::describe(operation);
+    }
     for (applies, status, about) in problems(&traits) {
         if applies {
             problem(operation, status, about);
@@ -155,7 +196,7 @@ fn is_none(scheme: &SecurityRequirement) -> bool {
 }
 
 /// The problems that an operation can answer because of what it is, each with the codes it carries.
-fn problems(t: &Traits) -> [(bool, u16, &'static str); 15] {
+fn problems(t: &Traits) -> [(bool, u16, &'static str); 16] {
     let takes_body = t.posts || t.edits;
     [
         (
@@ -182,6 +223,11 @@ fn problems(t: &Traits) -> [(bool, u16, &'static str); 15] {
             t.posts && t.versioned(),
             409,
             "`secret_expired`: the stored reply carried a secret that is no longer shown.",
+        ),
+        (
+            t.posts && t.versioned(),
+            422,
+            "`idempotency_key_reused`: the key was used for another call, or with another body.",
         ),
         (t.edits && t.versioned(), 412, "`version_conflict`: `If-Match` is stale."),
         (takes_body, 413, "`payload_too_large`."),

@@ -19,14 +19,14 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     response::IntoResponse,
 };
+use document::OpenApiRouter;
 use problem::Problem;
 use state::AppState;
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer,
 };
 use utoipa::openapi::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 
 /// The largest body that a route takes unless it says otherwise: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -67,6 +67,11 @@ pub fn overflow(state: AppState) -> Router {
 /// The contract.
 pub fn openapi() -> OpenApi {
     document::complete(router(&CorsLayer::new(), Duration::MAX).split_for_parts().1)
+}
+
+/// The names that several types give to their schemas, of which the contract would have one.
+pub fn schema_clashes() -> BTreeSet<String> {
+    router(&CorsLayer::new(), Duration::MAX).clashes().clone()
 }
 
 /// Browsers' rules hold for everything but what proxies ask by any method: an `OPTIONS` of theirs is a question like any

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use service::{
     Error,
-    decision::{ErrorFormat, LimitState, Reason},
+    decision::{DenialReason, ErrorFormat, LimitState},
     meter::Code,
 };
 use std::collections::BTreeMap;
@@ -56,7 +56,7 @@ pub fn status(code: Code) -> StatusCode {
 }
 
 /// The reason that decides about the status: the gravest.
-pub fn gravest(reasons: &[Reason]) -> Option<&Reason> {
+pub fn gravest(reasons: &[DenialReason]) -> Option<&DenialReason> {
     reasons.iter().min_by_key(|reason| reason.code)
 }
 
@@ -93,13 +93,13 @@ fn google_error(status: StatusCode, kind: &str, reason: &Reason, wait: Option<u6
 }
 
 /// How long a client has to wait until every limit that denies it lets it through; none if waiting alone does not help.
-fn retry_after(reasons: &[Reason]) -> Option<u64> {
+fn retry_after(reasons: &[DenialReason]) -> Option<u64> {
     reasons.iter().map(|reason| reason.retry_after).try_fold(0, |most, after| Some(after?.max(most)))
 }
 
 /// What the client is told; nothing if nothing stands in the way.
 pub fn client_response(
-    reasons: &[Reason],
+    reasons: &[DenialReason],
     limits: &[LimitState],
     format: ErrorFormat,
 ) -> Option<ClientResponse> {
@@ -143,7 +143,7 @@ pub fn failure(error: Error) -> Problem {
 }
 
 /// The denial as a problem, for a caller that is told of it directly.
-pub fn problem(reasons: &[Reason]) -> Problem {
+pub fn problem(reasons: &[DenialReason]) -> Problem {
     let denied = || Problem::new(StatusCode::FORBIDDEN, "forbidden", "the key may not be used");
     gravest(reasons).map_or_else(denied, |reason| {
         let problem = Problem::new(status(reason.code), reason.code.word(), reason.message.clone());

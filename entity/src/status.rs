@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident),* $(,)? }) => {
-        $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EnumIter, DeriveActiveEnum, Serialize, Deserialize, ToSchema)]
+        $(#[$doc])*
         #[sea_orm(rs_type = "String", db_type = "String(StringLen::N(16))", rename_all = "snake_case")]
         #[serde(rename_all = "snake_case")]
         pub enum $name { $($(#[$vdoc])* $variant),* }
@@ -212,6 +212,7 @@ text_enum! {
 }
 text_enum! {
     /// What became of an authorized call.
+    #[schema(as = SettlementState)]
     ReservationState {
         /// It holds its worst case.
         Held,

@@ -7,6 +7,11 @@ use std::fs;
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
 
 fn main() -> Result<()> {
+    let clashes = api::schema_clashes();
+    ensure!(
+        clashes.is_empty(),
+        "several types are called {clashes:?} in the contract: give each a name of its own with `#[schema(as = …)]`"
+    );
     let document = api::openapi().to_pretty_json()? + "\n";
     match std::env::args().nth(1).as_deref() {
         Some("print") => print!("{document}"),

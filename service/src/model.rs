@@ -160,6 +160,7 @@ pub struct NewModel {
     pub max_output_tokens: Option<i64>,
     /// Whether it is on its way out.
     #[serde(default)]
+    #[schema(default = false)]
     pub deprecated: bool,
     /// When it goes; absent or null = unknown.
     #[serde(default)]

@@ -64,7 +64,7 @@ pub struct NewServiceAccount {
     pub name: String,
     /// What it is for, at most 1000 characters.
     #[serde(default)]
-    #[schema(max_length = 1000)]
+    #[schema(max_length = 1000, default = "")]
     pub description: String,
 }
 

@@ -28,6 +28,7 @@ mod credentials_life;
 mod cursors;
 mod database_files;
 mod decisions;
+mod defaults;
 mod documents;
 mod explain;
 mod failed_commits;

@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
-/// Refusals that carry the answer for the gateway's own client, in the form of that client's provider.
+/// Refusals that are only ever the answer for the gateway's own client, in the form of that client's provider.
 const ANSWERS_FOR_CLIENTS: [(&str, &[&str]); 2] =
-    [("check_get", &["401", "403"]), ("check_post", &["401", "403"])];
+    [("check_get", &["402", "429"]), ("check_post", &["402", "429"])];
 
 /// One operation of the document.
 pub struct Operation {
@@ -243,6 +243,18 @@ fn every_schema_has_a_name_a_description_and_an_example() {
             }
         }
     }
+}
+
+#[test]
+fn every_schema_name_stands_for_one_type() {
+    assert_eq!(api::schema_clashes(), BTreeSet::new());
+}
+
+#[test]
+fn absent_is_not_null() {
+    walk(&document(), &mut |object| {
+        assert!(object.get("default") != Some(&Value::Null), "null is told as the default in {object:?}");
+    });
 }
 
 #[test]

@@ -16,7 +16,7 @@ macro_rules! list_query {
             /// The `next_cursor` of the page before.
             pub cursor: Option<String>,
             /// Newest first (`desc`) unless `asc`.
-            #[param(inline)]
+            #[param(inline, default = "desc")]
             pub order: Option<service::page::Order>,
         }
         impl $name {

@@ -1,6 +1,7 @@
 //! `…/audit-events`: the hash chains, of an organization and of the installation.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{Allow, Json, Query},
     list_query,
     problem::Result,
@@ -14,7 +15,7 @@ use service::{
     page::Page,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

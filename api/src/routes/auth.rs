@@ -1,6 +1,7 @@
 //! `/v1/setup`, `/v1/auth` and `/.well-known/jwks.json`: getting in, staying in, getting out.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Json, Path, Query,
         auth::{Public, Visitor},
@@ -25,7 +26,7 @@ use service::{
     session::{self, Refresh, Session, SessionPage, Tokens},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

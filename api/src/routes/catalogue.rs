@@ -1,6 +1,7 @@
 //! `/v1/catalogue`: the catalogue that ships with the server, and what became of it here.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Json,
         json::{Nothing, Once},
@@ -10,9 +11,9 @@ use crate::{
 };
 use service::{
     authz::permit,
-    catalogue::{self, Applied, CatalogueStatus},
+    catalogue::{self, AppliedCatalogue, CatalogueStatus},
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -33,11 +34,11 @@ async fn get_catalogue(allow: Allow<permit::PlatformCatalogue>) -> Result<Json<C
 /// Every server applies the catalogue it ships with when it starts. Applied again, it brings back what was deleted since;
 /// what was changed, and prices that were ended, are kept as they are.
 #[utoipa::path(post, path = "/v1/catalogue/apply", tag = "catalogue",
-    responses((status = 200, description = "What it changed.", body = Applied),
+    responses((status = 200, description = "What it changed.", body = AppliedCatalogue),
               (status = 409, description = "`catalogue_older`: a server of a newer release has applied a newer one.")))]
 async fn apply_catalogue(
     allow: Allow<permit::PlatformCatalogue>,
     Once(Nothing {}): Act<Nothing>,
-) -> Result<Json<Applied>> {
+) -> Result<Json<AppliedCatalogue>> {
     Ok(Json(catalogue::restore(&allow).await?))
 }

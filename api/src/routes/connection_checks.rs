@@ -2,6 +2,7 @@
 //! they have.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{Act, Allow, Json, Path, Query, json::Once},
     list_query,
     problem::Result,
@@ -18,7 +19,7 @@ use service::{
     page::Page,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `…/connections/{connection}/icon`: the icon that an organization chose for a connection.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{Allow, IfMatch, Json, Path, json::NoContent},
     problem::Result,
     state::AppState,
@@ -16,7 +17,7 @@ use service::{
     connection::{self, ConnectionIcon, NewIcon},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/connections`: provider connections, what is decided about them and how they are.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Nothing, Once},
@@ -17,13 +18,13 @@ use serde::Deserialize;
 use service::{
     authz::permit,
     connection::{
-        self, Connection, ConnectionFilter, ConnectionHealth, ConnectionPage, ConnectionPatch, NewConnection,
-        Reason, TlsVerification,
+        self, Connection, ConnectionFilter, ConnectionHealth, ConnectionPage, ConnectionPatch, DisableReason,
+        NewConnection, TlsVerification,
     },
     page::Page,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -168,12 +169,12 @@ async fn enable_connection(
 ///
 /// Calls that name it are refused when this returns, until it is enabled again. It asks for no version.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/connections/{connection}/disable", tag = "connections",
-    params(ConnectionPath), request_body = Reason,
+    params(ConnectionPath), request_body = DisableReason,
     responses((status = 200, description = "The connection as it is now.", body = Connection)))]
 async fn disable_connection(
     allow: Allow<permit::ConnectionsWrite>,
     Path(path): Path<ConnectionPath>,
-    Once(reason): Act<Reason>,
+    Once(reason): Act<DisableReason>,
 ) -> Result<Json<Connection>> {
     Ok(Json(connection::disable(&allow, path.connection, reason).await?))
 }

@@ -1,6 +1,7 @@
 //! `…/connections/{connection}/credentials`: the secrets of a connection, which go in and never come out.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Once},
@@ -22,7 +23,7 @@ use service::{
     page::Page,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -2,6 +2,7 @@
 //! for decisions.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Once},
@@ -18,7 +19,7 @@ use service::{
     page::Page,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

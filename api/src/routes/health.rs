@@ -1,6 +1,7 @@
 //! `/health/live`, `/health/ready`, `/metrics`: what load balancers and monitoring ask.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{Allow, Json, auth::Public},
     problem::{Problem, Result},
     state::AppState,
@@ -23,7 +24,7 @@ use std::{
     time::{Duration, Instant},
 };
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// A database that takes longer does not count as ready.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -45,7 +46,7 @@ pub fn own(state: AppState) -> Router {
 
 /// How the server is.
 #[derive(Debug, Serialize, ToSchema)]
-struct Health {
+struct ServerHealth {
     /// `live` or `ready`.
     #[schema(example = "ready")]
     status: &'static str,
@@ -59,9 +60,9 @@ struct Health {
 ///
 /// Asks nothing and nobody: a server that does not answer this is to be restarted.
 #[utoipa::path(get, path = "/health/live", tag = "operation", security(()),
-    responses((status = 200, description = "It runs.", body = Health)))]
-async fn live(_: Public) -> Json<Health> {
-    Json(Health { status: "live", warning: None })
+    responses((status = 200, description = "It runs.", body = ServerHealth)))]
+async fn live(_: Public) -> Json<ServerHealth> {
+    Json(ServerHealth { status: "live", warning: None })
 }
 
 /// Whether the server takes requests
@@ -69,13 +70,13 @@ async fn live(_: Public) -> Json<Health> {
 /// It does if the database answers and takes writes, its schema is recent enough, and the server is not about to stop. On SQLite it
 /// also tries, at most once a second, whether what is written is kept.
 #[utoipa::path(get, path = "/health/ready", tag = "operation", security(()),
-    responses((status = 200, description = "It does.", body = Health),
+    responses((status = 200, description = "It does.", body = ServerHealth),
               (status = 503, description = "`draining`: it is about to stop. `schema_behind`: `tollkeeper migrate up` is needed. \
                    `database_read_only`: the database is a standby, or takes no writes for another reason. `partitions_missing`: \
                    `tollkeeper partitions` is needed. `database_unavailable`: the database does not answer. On SQLite nothing can \
                    be written: `database_full`, `database_read_only`, `database_failing`, `database_damaged`; \
                    `database_replaced`: its file was deleted or replaced while it is served.")))]
-async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Json<Health>> {
+async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Json<ServerHealth>> {
     if state.draining.load(Ordering::Relaxed) {
         return Err(unready("draining", "the server is about to stop"));
     }
@@ -87,9 +88,9 @@ async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Jso
 }
 
 /// What was found of the database, as a load balancer is told; none if it did not answer.
-fn told(found: Option<Readiness>) -> Result<Json<Health>> {
+fn told(found: Option<Readiness>) -> Result<Json<ServerHealth>> {
     match found {
-        Some(Readiness::Ready(warning)) => Ok(Json(Health { status: "ready", warning })),
+        Some(Readiness::Ready(warning)) => Ok(Json(ServerHealth { status: "ready", warning })),
         Some(Readiness::SchemaBehind) => {
             Err(unready("schema_behind", "the schema is older than this server needs"))
         }

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/invitations`: how people come into the organization.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Once},
@@ -17,7 +18,7 @@ use service::{
     page::Page,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/members`: who belongs to the organization, and as what.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, IfMatch, Json, Path, Query,
         json::{NoContent, Nothing, Once},
@@ -20,7 +21,7 @@ use service::{
     page::Page,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,8 +1,7 @@
 //! The routes, one file a resource.
 
-use crate::state::AppState;
+use crate::{document::OpenApiRouter, state::AppState};
 use axum::extract::DefaultBodyLimit;
-use utoipa_axum::router::OpenApiRouter;
 
 mod admin_tokens;
 mod audit_events;

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/models`, and `/v1/models` for the operator: what providers offer.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Once},
@@ -18,7 +19,7 @@ use service::{
     price::Level,
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/organizations`: the tenants.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Create, IfMatch, Json, Query,
         json::{Created, Nothing, Once},
@@ -15,7 +16,7 @@ use service::{
     organization::{self, NewOrganization, Organization, OrganizationPage, OrganizationPatch},
     page::Page,
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -30,6 +31,7 @@ list_query! {
     /// Which organizations to list.
     OrganizationQuery {
         /// `true` lists everybody's, for operators; else one's own are listed.
+        #[param(default = false)]
         all: bool,
     }
 }

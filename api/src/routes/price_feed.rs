@@ -1,6 +1,7 @@
 //! `/v1/price-feed`: the list that the installation's prices are kept up to date from.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Json,
         json::{Nothing, Once},
@@ -10,7 +11,7 @@ use crate::{
 };
 use axum::extract::State;
 use service::{authz::permit, price::feed::PriceFeed};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `…/prices/import` and `…/prices/export`: price lists, of an organization and of the installation.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Json, Query, Upload,
         upload::{self, unsupported},
@@ -15,7 +16,7 @@ use service::{
     price::list::{self, Encoding, ImportReport, ListFormat, PriceFile, PriceList},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file that take files.
 pub fn uploads() -> OpenApiRouter<AppState> {
@@ -33,10 +34,11 @@ pub fn router() -> OpenApiRouter<AppState> {
 struct ImportQuery {
     /// What the file is: LiteLLM's list, as JSON, or our own format, as JSON, YAML or CSV by `Content-Type`.
     #[serde(default)]
-    #[param(inline)]
+    #[param(inline, default = "tollkeeper")]
     format: ListFormat,
     /// Tells what would happen, and changes nothing.
     #[serde(default)]
+    #[param(default = false)]
     dry_run: bool,
 }
 
@@ -46,10 +48,11 @@ struct ImportQuery {
 struct ExportQuery {
     /// How the file is written.
     #[serde(default)]
-    #[param(inline)]
+    #[param(inline, default = "json")]
     format: Encoding,
     /// Prices that are over, too.
     #[serde(default)]
+    #[param(default = false)]
     history: bool,
 }
 

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/prices/resolve` and `/quote`: which price holds, and what a call costs.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{Allow, Json, Query},
     problem::Result,
     state::AppState,
@@ -12,7 +13,7 @@ use service::{
         quote::{self, Quote, UsedCall},
     },
 };
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/prices`, and `/v1/prices` for the operator: what calls cost.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Once},
@@ -21,7 +22,7 @@ use service::{
     price::{self, Level, NewPrice, Price, PriceEnd, PriceFilter, PricePage, PricePatch},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -75,7 +76,7 @@ price_query! {
     PriceQuery {
         /// Whose: the organization's own (`organization`, which is what is listed without it), its connections', or the
         /// platform's.
-        #[param(inline)]
+        #[param(inline, default = "organization")]
         scope: Level,
         /// Only of this connection.
         connection_id: ConnectionId,
@@ -185,6 +186,7 @@ async fn end_price(
 /// It is in force from `effective_from` on, wherever an organization has no price of its own.
 #[utoipa::path(post, path = "/v1/prices", tag = "prices", request_body = NewPrice,
     responses((status = 201, description = "The price.", body = Price),
+              (status = 404, description = "`not_found`: `connection_id` names a connection; a price of the platform is of none."),
               (status = 409, description = "`duplicate`: another price of the same model and provider begins then. \
                                             `overlap`: one of the two begins within the term of the other.")))]
 async fn create_platform_price(

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/providers`, and `/v1/providers` for the operator: the kinds of upstream.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Once},
@@ -18,7 +19,7 @@ use service::{
     provider::{self, NewProvider, Provider, ProviderFilter, ProviderPage, ProviderPatch},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/proxy-pools`: the outbound proxies that connections take.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Nothing, Once},
@@ -22,7 +23,7 @@ use service::{
     },
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/reservations`: authorized calls, and what they hold.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{Act, Allow, Json, Path, Query, json::Once},
     list_query,
     problem::Result,
@@ -15,7 +16,7 @@ use service::{
     reservation::{self, HeldState, Reservation, ReservationFilter, ReservationPage},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -36,7 +37,7 @@ list_query! {
     /// Which reservations to list.
     ReservationQuery {
         /// Only those in this state now; without it all that hold something, `open` and `unresolved`.
-        #[param(inline)]
+        #[param(inline, default = "held")]
         state: HeldState,
         /// Only of this key.
         key_id: KeyId,

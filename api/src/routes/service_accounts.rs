@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/service-accounts`: owners of keys that are no persons.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, NoContent, Nothing, Once},
@@ -21,7 +22,7 @@ use service::{
     },
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

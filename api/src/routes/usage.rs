@@ -1,6 +1,7 @@
 //! `/v1/organizations/{organization}/usage/events`, and the totals of keys, teams and connections: what calls used and cost.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{Allow, Json, Path, Query},
     list_query,
     problem::Result,
@@ -18,7 +19,7 @@ use service::{
     usage::{self, ItemizedUsageEvent, UsageEvent, UsageEventPage, UsageFilter, UsageRange, UsageTotals},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/users`: everybody's accounts, for the operator.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Act, Allow, Create, IfMatch, Json, Path, Query,
         json::{Created, Nothing, Once},
@@ -19,7 +20,7 @@ use service::{
     user::{self, User, UserFilter, UserPage},
 };
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

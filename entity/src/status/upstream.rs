@@ -78,6 +78,7 @@ text_enum! {
 text_enum! {
     /// How a connection is.
     #[derive(Default)]
+    #[schema(as = HealthState)]
     Health {
         /// Nobody has tried it.
         #[default]

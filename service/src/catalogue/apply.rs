@@ -27,7 +27,7 @@ const PRICES: u64 = 10_000_000;
 #[derive(Debug)]
 pub enum Outcome {
     /// The platform has it now.
-    Applied(Applied),
+    Applied(AppliedCatalogue),
     /// The platform had it already.
     Current,
     /// The platform has this later one.
@@ -36,7 +36,7 @@ pub enum Outcome {
 
 /// What applying a catalogue changed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Applied {
+pub struct AppliedCatalogue {
     /// Its version.
     pub catalogue_version: i64,
     /// Of the platform's providers.
@@ -74,7 +74,7 @@ pub async fn apply(ctx: &Ctx, catalogue: &Catalogue) -> Result<Outcome> {
 }
 
 /// Applies the catalogue of this release once more: what was deleted since is there again.
-pub async fn restore(ctx: &Ctx) -> Result<Applied> {
+pub async fn restore(ctx: &Ctx) -> Result<AppliedCatalogue> {
     let catalogue = Catalogue::built_in()?;
     let unit = ctx.begin().await?;
     let state = state::lock(&unit).await?;
@@ -86,12 +86,12 @@ pub async fn restore(ctx: &Ctx) -> Result<Applied> {
     write(unit, &catalogue).await
 }
 
-async fn write(mut unit: Unit<'_>, catalogue: &Catalogue) -> Result<Applied> {
+async fn write(mut unit: Unit<'_>, catalogue: &Catalogue) -> Result<AppliedCatalogue> {
     state::save(&unit, catalogue).await?;
     let providers = providers(&mut unit, catalogue).await?;
     let models = models(&mut unit, catalogue).await?;
     let prices = prices(&mut unit, catalogue).await?;
-    let applied = Applied { catalogue_version: catalogue.version, providers, models, prices };
+    let applied = AppliedCatalogue { catalogue_version: catalogue.version, providers, models, prices };
     unit.audit("catalogue.apply", "catalogue", json!(applied));
     unit.commit(applied).await
 }

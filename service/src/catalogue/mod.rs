@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
-pub use apply::{Applied, Changes, Outcome, apply, restore};
+pub use apply::{AppliedCatalogue, Changes, Outcome, apply, restore};
 
 /// What ships with this release. `cargo run -p catalogue -- write` makes it.
 const BUILT_IN: &str = include_str!("catalogue.json");

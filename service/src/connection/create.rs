@@ -49,6 +49,7 @@ pub struct NewConnection {
     pub format: Option<Protocol>,
     /// Whether what is stated counts (`pinned`, which needs a format), or what is detected.
     #[serde(default)]
+    #[schema(default = "auto")]
     pub format_mode: FormatMode,
     /// The protocols it speaks, the preferred one first, each once.
     #[serde(default)]
@@ -78,6 +79,7 @@ pub struct NewConnection {
     pub proxy_pool_id: Option<ProxyPoolId>,
     /// How it is paid for.
     #[serde(default)]
+    #[schema(default = "metered")]
     pub billing_type: BillingType,
     /// Lower comes first; absent or null = behind the provider's others.
     #[serde(default)]
@@ -86,6 +88,7 @@ pub struct NewConnection {
     pub priority: Option<i32>,
     /// Where it runs: in a network of one's own (`local`) it needs no credential.
     #[serde(default)]
+    #[schema(default = "cloud")]
     pub location: Location,
     /// Labels.
     #[serde(default)]

@@ -19,7 +19,7 @@ const REASON: usize = 1024;
 /// Why something is done.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Reason {
+pub struct DisableReason {
     /// For people, at most 1024 characters.
     #[schema(max_length = 1024, example = "the provider has an outage")]
     pub reason: Option<String>,
@@ -53,7 +53,7 @@ async fn done(
 }
 
 /// Refuses calls that name a connection until it is enabled again.
-pub async fn disable(ctx: &Ctx, id: ConnectionId, why: Reason) -> Result<Connection> {
+pub async fn disable(ctx: &Ctx, id: ConnectionId, why: DisableReason) -> Result<Connection> {
     let unit = ctx.begin().await?;
     unit.read::<Entity>().lock(id).await?;
     let mut faults = Faults::default();

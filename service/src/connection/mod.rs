@@ -34,7 +34,7 @@ pub use headers::headers;
 pub use health::{ConnectionHealth, health};
 pub use icon::{ConnectionIcon, IconImage, NewIcon, icon, remove_icon, set_icon};
 pub(crate) use lifecycle::reason;
-pub use lifecycle::{Reason, TlsVerification, clear_errors, disable, enable, verify_tls};
+pub use lifecycle::{DisableReason, TlsVerification, clear_errors, disable, enable, verify_tls};
 pub use models::{ConnectionModel, ConnectionModelFilter, ConnectionModelPage, list_models};
 pub use read::{ConnectionFilter, get, list};
 pub use search::{Attempt, Patience};

@@ -57,6 +57,7 @@ pub struct NewVerification {
     pub format: Option<Protocol>,
     /// Whether nothing else than what is stated is tried (`pinned`, which needs a format).
     #[serde(default)]
+    #[schema(default = "auto")]
     pub format_mode: FormatMode,
     /// The protocols it speaks, the preferred one first, each once.
     #[serde(default)]

@@ -40,7 +40,7 @@ pub struct Bill {
     #[schema(required)]
     pub tier: Option<TierChosen>,
     /// What the sum of the lines is multiplied by.
-    pub multipliers: Vec<Applied>,
+    pub multipliers: Vec<AppliedMultiplier>,
     /// What was used and has no rate at this price: the cost does not hold it.
     pub unpriced: Vec<Component>,
 }
@@ -95,7 +95,7 @@ pub enum AppliedFor {
 
 /// A multiplier of the whole cost.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Applied {
+pub struct AppliedMultiplier {
     /// What it is for.
     pub of: AppliedFor,
     /// Which region or speed.
@@ -172,14 +172,14 @@ fn rate(band: &Band, component: Component, service_tier: ServiceTier) -> Option<
 }
 
 /// Those of the region and the speed; one that goes by the word of both counts once.
-fn multipliers(terms: &Terms, manner: &Manner) -> Vec<Applied> {
+fn multipliers(terms: &Terms, manner: &Manner) -> Vec<AppliedMultiplier> {
     let region = manner.region.as_ref();
     let speed = manner.speed.as_ref().filter(|speed| Some(*speed) != region);
     let named = [(AppliedFor::Region, region), (AppliedFor::Speed, speed)];
     let applied = |(of, name): (AppliedFor, Option<&String>)| {
         let name = name?;
         let factor = Multiplier(*terms.multipliers.get(name)?);
-        Some(Applied { of, name: name.clone(), factor })
+        Some(AppliedMultiplier { of, name: name.clone(), factor })
     };
     named.into_iter().filter_map(applied).collect()
 }

@@ -9,7 +9,7 @@ mod exact;
 mod tests;
 mod usage;
 
-pub use bill::{Applied, AppliedFor, Bill, Line, Manner, RateFrom, TierChosen, bill};
+pub use bill::{AppliedFor, AppliedMultiplier, Bill, Line, Manner, RateFrom, TierChosen, bill};
 pub use bound::{Bounds, bound};
 pub use convert::{Format, Reading, read};
 pub use exact::Exact;

@@ -35,6 +35,7 @@ pub struct NewCredential {
     pub secret: Plain,
     /// Whether to try it on the upstream first, and to add it only if that takes it.
     #[serde(default)]
+    #[schema(default = false)]
     pub test: bool,
 }
 

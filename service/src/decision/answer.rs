@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 
 /// Why a call is refused.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Reason {
+pub struct DenialReason {
     /// Stable code.
     pub code: Code,
     /// What stands in the way, for people.
@@ -148,7 +148,7 @@ pub struct Authorization {
     /// Every limit on the call's path.
     pub limits: Vec<LimitState>,
     /// Everything that stands in the way, not only the first.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<DenialReason>,
 }
 
 /// What one attempt at a call cost.
@@ -211,7 +211,7 @@ pub struct Explanation {
     #[schema(required)]
     pub key: Option<KeyIdentity>,
     /// Everything that stands in the way.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<DenialReason>,
     /// Everything that was looked at.
     pub checks: Vec<Check>,
     /// The rules about models that the key is under; a model may be called if every one of them lets it.
@@ -250,19 +250,20 @@ pub struct OwnKey {
 }
 
 /// Everything that stands in the way, the gravest first.
-pub(super) fn reasons(decision: &Decision) -> Vec<Reason> {
-    let plain = |code, message| Reason { code, message, limit_id: None, retry_after: None, resets_at: None };
+pub(super) fn reasons(decision: &Decision) -> Vec<DenialReason> {
+    let plain =
+        |code, message| DenialReason { code, message, limit_id: None, retry_after: None, resets_at: None };
     let checks =
         decision.checks.iter().filter_map(|check| Some(plain(check.code?, check.detail.to_string())));
     let limits = decision.limits.iter().filter(|verdict| verdict.blocks()).filter_map(|verdict| {
-        Some(Reason {
+        Some(DenialReason {
             limit_id: Some(verdict.limit.id),
             retry_after: verdict.retry_after(decision.at),
             resets_at: verdict.resets_at,
             ..plain(verdict.code()?, verdict.message())
         })
     });
-    let mut reasons: Vec<Reason> = checks.chain(limits).collect();
+    let mut reasons: Vec<DenialReason> = checks.chain(limits).collect();
     reasons.sort_by_key(|reason| reason.code);
     reasons
 }

@@ -44,6 +44,7 @@ macro_rules! attempt {
             pub format: Option<Format>,
             /// How it went.
             #[serde(default)]
+            #[schema(default = "success")]
             pub status: UsageStatus,
             /// What the provider called its failure.
             #[serde(default)]
@@ -168,7 +169,7 @@ attempt! {
 /// What an administrator knows of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ResolutionOutcome {
     /// It happened, and what it used is told.
     Settled,
     /// It did not happen.
@@ -179,7 +180,7 @@ attempt! {
     /// What became of a call of which nothing was heard. What it used is told only if it happened.
     pub struct NewResolution {
         /// Whether it happened.
-        pub outcome: Outcome,
+        pub outcome: ResolutionOutcome,
         /// Instead of the fields of one attempt: all attempts, 1–32, in order.
         #[serde(default)]
         #[schema(min_items = 1, max_items = 32)]
@@ -319,7 +320,7 @@ impl NewResolution {
     pub(super) fn command(&self, by: Asker, organization: OrganizationId, id: ReservationId) -> Result<Task> {
         let naming = Naming { by, organization, reservation: id };
         let mut faults = Faults::default();
-        if self.outcome == Outcome::Voided {
+        if self.outcome == ResolutionOutcome::Voided {
             let told = !self.told().is_nothing() || self.attempts.is_some();
             faults.when(told, "/outcome", "exclusive", "a call that did not happen has used nothing");
             faults.finish()?;

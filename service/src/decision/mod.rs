@@ -10,10 +10,10 @@ mod request;
 mod resolve;
 
 pub use answer::{
-    Authorization, Basis, Explanation, Extension, KeyIdentity, ModelPrice, OwnKey, Reason, SettledAttempt,
-    Settlement, WorstCase,
+    Authorization, Basis, DenialReason, Explanation, Extension, KeyIdentity, ModelPrice, OwnKey,
+    SettledAttempt, Settlement, WorstCase,
 };
-pub use attempt::{NewAttempt, NewResolution, NewSettlement, NewUsage, Outcome};
+pub use attempt::{NewAttempt, NewResolution, NewSettlement, NewUsage, ResolutionOutcome};
 pub use hold::{NewExtension, NewVoid};
 pub use limits::LimitState;
 pub use request::{ErrorFormat, KeyCall, NewDecision, Presented};
@@ -281,7 +281,7 @@ pub async fn own_key(
     meter: &Meter,
     key: &Presented,
     client_ip: Option<IpAddr>,
-) -> Result<std::result::Result<OwnKey, Vec<Reason>>> {
+) -> Result<std::result::Result<OwnKey, Vec<DenialReason>>> {
     let call = Call { client_ip, ..Call::default() };
     let question = Question { asker: Asker::Key, key: key.proof(), call };
     let decision = meter.ask(question).await?;

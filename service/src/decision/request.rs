@@ -168,6 +168,7 @@ call! {
         pub key: Presented,
         /// In what form a denial's `client_response` is.
         #[serde(default)]
+        #[schema(default = "openai")]
         pub error_format: ErrorFormat,
         /// Names the call, so that asking again holds nothing twice: a UUIDv7 of now, chosen by the gateway. Absent, one is
         /// made.

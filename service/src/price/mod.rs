@@ -154,7 +154,7 @@ tariff! {
         pub currency: Option<String>,
         /// What a team is charged above cost, in hundredths of a percent.
         #[serde(default)]
-        #[schema(minimum = 0, maximum = 1_000_000)]
+        #[schema(minimum = 0, maximum = 1_000_000, default = 0)]
         pub markup_bps: i32,
         /// In force from this moment on; absent or null = now.
         #[serde(default)]

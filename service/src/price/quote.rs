@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Ctx, Error, Result,
-    cost::{self, Applied, Bill, Exact, Format, Line, Manner, Reading, TierChosen, Usage},
+    cost::{self, AppliedMultiplier, Bill, Exact, Format, Line, Manner, Reading, TierChosen, Usage},
     validate::Faults,
 };
 use chrono::{DateTime, Utc};
@@ -86,7 +86,7 @@ pub struct Quote {
     #[schema(required)]
     pub tier: Option<TierChosen>,
     /// What the sum of the lines is multiplied by.
-    pub multipliers: Vec<Applied>,
+    pub multipliers: Vec<AppliedMultiplier>,
     /// What was used, each token in exactly one class.
     pub usage: Usage,
     /// Whose usage object it was taken for.

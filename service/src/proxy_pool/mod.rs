@@ -108,6 +108,7 @@ pub struct NewProxyPool {
     pub entries: Vec<NewProxyEntry>,
     /// Which of its proxies a call takes first.
     #[serde(default)]
+    #[schema(default = "round_robin")]
     pub strategy: ProxyStrategy,
     /// Hosts that are reached without a proxy, at most 256: names, `.example.com` for the names below one, addresses,
     /// networks, `*` for every host; names and addresses also with a port.
@@ -116,9 +117,11 @@ pub struct NewProxyPool {
     pub no_proxy: Texts,
     /// Whether a call fails rather than go without a proxy.
     #[serde(default)]
+    #[schema(default = false)]
     pub strict: bool,
     /// Whether its proxies are used.
     #[serde(default)]
+    #[schema(default = "active")]
     pub status: PoolStatus,
 }
 

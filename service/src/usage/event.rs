@@ -3,7 +3,7 @@
 
 use crate::{
     Error, Result,
-    cost::{self, Applied, Bill, Exact, Line, Manner, TierChosen, Usage},
+    cost::{self, AppliedMultiplier, Bill, Exact, Line, Manner, TierChosen, Usage},
     price::resolve::Prices,
 };
 use chrono::{DateTime, Utc};
@@ -129,7 +129,7 @@ pub struct ItemizedUsageEvent {
     #[schema(required)]
     pub tier: Option<TierChosen>,
     /// What the sum of the lines was multiplied by.
-    pub multipliers: Vec<Applied>,
+    pub multipliers: Vec<AppliedMultiplier>,
     /// What was used and has no rate at the price.
     pub unpriced: Vec<Component>,
 }

@@ -2,6 +2,7 @@
 
 use super::AuthorizeReply;
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Json,
         decision::{Asked, Authorize, Extend, Settle, Usage, Void},
@@ -20,7 +21,7 @@ use service::{
 };
 use std::borrow::Cow;
 use utoipa::ToSchema;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -2,6 +2,7 @@
 //! nginx, `ext_authz` of Envoy, forward-auth of Caddy, Traefik and others).
 
 use crate::{
+    document::OpenApiRouter,
     extract::proxied::{DenyStatus, Described},
     problem::Problem,
     state::AppState,
@@ -13,9 +14,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::any,
 };
-use service::decision::{self, Authorization, ErrorFormat, Reason};
+use service::decision::{self, Authorization, DenialReason, ErrorFormat};
 use utoipa::IntoParams;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file. Any other method works as well, and so does any path below, as proxies append it.
 pub fn router() -> OpenApiRouter<AppState> {
@@ -118,7 +119,7 @@ fn respond(decision: &Authorization, format: ErrorFormat, deny: DenyStatus) -> R
     response
 }
 
-fn denied(denial: ClientResponse, reasons: &[Reason], deny: DenyStatus) -> Response {
+fn denied(denial: ClientResponse, reasons: &[DenialReason], deny: DenyStatus) -> Response {
     let own = StatusCode::from_u16(denial.http_status).unwrap_or(StatusCode::FORBIDDEN);
     let mut response = deny.refuse(own, denial.body.to_string());
     let unauthorized = response.status() == StatusCode::UNAUTHORIZED;

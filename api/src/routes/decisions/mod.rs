@@ -6,6 +6,7 @@ mod check;
 mod settle;
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Allow, Json, Path,
         decision::{Asked, Authorize, Explain, VirtualKey},
@@ -22,7 +23,7 @@ use service::{
     decision::{self, Authorization, ErrorFormat, Explanation, KeyCall, LimitState, NewDecision, OwnKey},
 };
 use utoipa::{IntoParams, ToSchema};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -1,6 +1,7 @@
 //! `/v1/settle`, `/v1/void`, `/v1/extend`, `/v1/usage`: what became of a call.
 
 use crate::{
+    document::OpenApiRouter,
     extract::{
         Json,
         decision::{Asked, Extend, Settle, Usage, Void},
@@ -11,7 +12,7 @@ use crate::{
 };
 use axum::extract::State;
 use service::decision::{self, Extension, NewExtension, NewSettlement, NewUsage, NewVoid, Settlement};
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::routes;
 
 /// The routes of this file.
 pub fn router() -> OpenApiRouter<AppState> {

@@ -3,7 +3,7 @@
 
 use super::{
     Facts, ListPrice, Listed,
-    report::{ImportEntry, Outcome},
+    report::{ImportEntry, ImportOutcome},
 };
 use crate::price::NewPrice;
 use chrono::{DateTime, NaiveDate, Utc};
@@ -159,7 +159,7 @@ impl PriceBook {
         let mut entry = ImportEntry {
             key: listed.key,
             provider: listed.provider,
-            outcome: Outcome::Skipped,
+            outcome: ImportOutcome::Skipped,
             price_id: None,
             reason: None,
             notes: listed.notes,
@@ -167,7 +167,7 @@ impl PriceBook {
         let decided = offer.and_then(|text| {
             let offer = Offer::read(&text, self.now)?;
             let (outcome, id) = self.decide(&offer)?;
-            let row = (outcome != Outcome::Unchanged).then(|| self.make(offer)).transpose()?;
+            let row = (outcome != ImportOutcome::Unchanged).then(|| self.make(offer)).transpose()?;
             Ok((outcome, id, row))
         });
         match decided {
@@ -182,7 +182,7 @@ impl PriceBook {
         }
     }
 
-    fn decide(&self, offer: &Offer) -> Result<(Outcome, Option<PriceId>), String> {
+    fn decide(&self, offer: &Offer) -> Result<(ImportOutcome, Option<PriceId>), String> {
         let begin = offer.begin.unwrap_or(self.now);
         if offer.end.is_some_and(|end| end <= begin) {
             return Err("it would end before it begins".to_owned());
@@ -190,7 +190,7 @@ impl PriceBook {
         let terms = self.terms_of(&offer.key);
         let current = terms.iter().filter(|term| term.holds(begin)).max_by_key(|term| term.begin);
         if let Some(current) = current.filter(|current| offer.is(current)) {
-            return Ok((Outcome::Unchanged, current.id));
+            return Ok((ImportOutcome::Unchanged, current.id));
         }
         if current.is_some_and(|current| current.manual) || self.is_held_by_hand(offer, begin) {
             return Err("a price made by hand holds; it wins".to_owned());
@@ -205,7 +205,7 @@ impl PriceBook {
             ));
         }
         let before = current.filter(|current| current.id.is_some());
-        Ok((if before.is_some() { Outcome::Changed } else { Outcome::Added }, None))
+        Ok((if before.is_some() { ImportOutcome::Changed } else { ImportOutcome::Added }, None))
     }
 
     fn terms_of(&self, key: &Key) -> &[Term] {

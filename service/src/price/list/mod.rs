@@ -12,7 +12,7 @@ mod report;
 pub use export::export;
 pub use import::{PriceList, import};
 pub use own::PriceFile;
-pub use report::{ImportCounts, ImportEntry, ImportReport, ListFormat, Outcome};
+pub use report::{ImportCounts, ImportEntry, ImportOutcome, ImportReport, ListFormat};
 
 use super::{NewPrice, tariff::tariff};
 use crate::{Error, Result, validate::Faults};

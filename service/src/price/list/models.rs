@@ -3,7 +3,7 @@
 use super::{
     Facts,
     diff::Told,
-    report::{ImportCounts, Outcome},
+    report::{ImportCounts, ImportOutcome},
 };
 use crate::{Error, Result, Unit, error::ConflictExt};
 use chrono::NaiveDate;
@@ -41,18 +41,18 @@ pub(super) fn compare<'l>(rows: Vec<Model>, list: impl Iterator<Item = &'l Told>
     for listed in list {
         let Some(facts) = &listed.facts else { continue };
         let outcome = match &listed.provider {
-            None => Outcome::Skipped,
+            None => ImportOutcome::Skipped,
             Some(provider) => match known.remove(&(provider.clone(), listed.key.clone())) {
-                Some(row) if row.origin == Origin::Manual => Outcome::Skipped,
-                Some(row) if told_by(&row) == **facts => Outcome::Unchanged,
+                Some(row) if row.origin == Origin::Manual => ImportOutcome::Skipped,
+                Some(row) if told_by(&row) == **facts => ImportOutcome::Unchanged,
                 Some(row) => {
                     changes.changed.push((row, (**facts).clone()));
-                    Outcome::Changed
+                    ImportOutcome::Changed
                 }
                 None => {
                     let (provider, name) = (provider.clone(), listed.key.clone());
                     changes.added.push(Described { provider, name, facts: (**facts).clone() });
-                    Outcome::Added
+                    ImportOutcome::Added
                 }
             },
         };

@@ -28,7 +28,7 @@ impl ListFormat {
 /// What becomes of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum ImportOutcome {
     /// It had no price.
     Added,
     /// It had another price; a new one takes its place.
@@ -60,12 +60,12 @@ impl ImportCounts {
         self.skipped += other.skipped;
     }
 
-    pub(super) fn count(&mut self, outcome: Outcome) {
+    pub(super) fn count(&mut self, outcome: ImportOutcome) {
         *match outcome {
-            Outcome::Added => &mut self.added,
-            Outcome::Changed => &mut self.changed,
-            Outcome::Unchanged => &mut self.unchanged,
-            Outcome::Skipped => &mut self.skipped,
+            ImportOutcome::Added => &mut self.added,
+            ImportOutcome::Changed => &mut self.changed,
+            ImportOutcome::Unchanged => &mut self.unchanged,
+            ImportOutcome::Skipped => &mut self.skipped,
         } += 1;
     }
 }
@@ -80,7 +80,7 @@ pub struct ImportEntry {
     #[schema(required, example = "azure")]
     pub provider: Option<String>,
     /// What becomes of it.
-    pub outcome: Outcome,
+    pub outcome: ImportOutcome,
     /// Its price: the new one, or the one that stays; null in a dry run for one that would be made.
     #[schema(required)]
     pub price_id: Option<PriceId>,
