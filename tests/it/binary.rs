@@ -5,7 +5,7 @@ use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use tests::{
     Backend,
-    server::{Finished, Installation},
+    server::{Finished, Installation, exchange},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -326,8 +326,8 @@ async fn health_and_metrics_are_told_to_whom_they_concern() {
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
         }
-        let reply = request.send().await.unwrap();
-        (reply.status().as_u16(), reply.text().await.unwrap())
+        let reply = exchange(request).await.unwrap();
+        (reply.status, reply.text)
     };
     assert_eq!(get(server.url("/metrics"), None).await.0, 401);
     let operator = server.sign_in().await;

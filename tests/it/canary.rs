@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use tests::{
     Backend, Database,
-    server::{Installation, Server},
+    server::{Answer, Installation, Server, exchange},
 };
 
 const ORGANIZATION: &str = "/v1/organizations/default";
@@ -49,10 +49,8 @@ impl Run {
     }
 
     async fn send(&mut self, request: reqwest::RequestBuilder) -> (u16, Value) {
-        let reply = request.send().await.unwrap();
-        let (status, headers) = (reply.status().as_u16(), format!("{:?}", reply.headers()));
-        let text = reply.text().await.unwrap();
-        self.readable.push(headers);
+        let Answer { status, headers, text } = exchange(request).await.unwrap();
+        self.readable.push(format!("{headers:?}"));
         let body = serde_json::from_str(&text).unwrap_or_default();
         if status < 300 {
             self.harvest(&body);
@@ -80,9 +78,9 @@ impl Run {
 
     /// A GET whose reply anybody may read who may send it.
     async fn read(&mut self, path: &str, bearer: &str) {
-        let reply = self.http.get(self.server.url(path)).bearer_auth(bearer).send().await.unwrap();
-        assert_eq!(reply.status(), 200, "{path}");
-        self.readable.push(reply.text().await.unwrap());
+        let reply = exchange(self.http.get(self.server.url(path)).bearer_auth(bearer)).await.unwrap();
+        assert_eq!(reply.status, 200, "{path}");
+        self.readable.push(reply.text);
     }
 }
 

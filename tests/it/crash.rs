@@ -13,7 +13,7 @@ use std::{
 use tests::{
     Backend,
     cluster::Cluster,
-    server::{Installation, Server},
+    server::{Installation, Server, answer},
 };
 
 const KEYS: &str = "/v1/organizations/default/keys";
@@ -39,9 +39,7 @@ impl Caller {
         if let Some(key) = idempotency_key {
             request = request.header("idempotency-key", key);
         }
-        let reply = request.send().await.ok()?;
-        let status = reply.status().as_u16();
-        Some((status, reply.json().await.ok()?))
+        answer(request).await
     }
 
     async fn made(&self, path: &str, body: &Value) -> Value {
@@ -61,8 +59,7 @@ impl Caller {
         let (mut names, mut cursor) = (Vec::new(), String::new());
         loop {
             let url = format!("{}{KEYS}?page_size=100{cursor}", self.base);
-            let reply = self.http.get(url).bearer_auth(&self.bearer).send().await.unwrap();
-            let page: Value = reply.json().await.unwrap();
+            let (_, page) = answer(self.http.get(url).bearer_auth(&self.bearer)).await.unwrap();
             names.extend(page["items"].as_array().unwrap().iter().map(|key| text(&key["name"])));
             match page["next_cursor"].as_str() {
                 Some(next) => cursor = format!("&cursor={next}"),
@@ -216,8 +213,7 @@ async fn a_database_that_goes_away_is_a_503_and_comes_back() {
     let authorize = async || gateway.post("/v1/authorize", None, &json!({"key": key})).await;
     let me = async || {
         let url = format!("{}/v1/auth/me", owner.base);
-        let reply = owner.http.get(url).bearer_auth(&owner.bearer).send().await.ok()?;
-        Some((reply.status().as_u16(), reply.json().await.ok()?))
+        answer(owner.http.get(url).bearer_auth(&owner.bearer)).await
     };
     let outage = async {
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -22,7 +22,7 @@ use std::{
 };
 use tests::{
     Backend, Database, TestApp, encryption_keys, encryption_setting, on_both,
-    server::{Installation, OWNER, Server},
+    server::{Installation, OWNER, Server, exchange},
     treasure::{self, Treasure},
 };
 
@@ -157,8 +157,8 @@ impl Killed {
         let one = async || {
             let url = server.url("/v1/organizations/default/teams");
             let request = reqwest::Client::new().post(url).bearer_auth(bearer).json(&body);
-            let reply = request.header("idempotency-key", format!("call {n}")).send().await.unwrap();
-            (reply.status().as_u16(), reply.text().await.unwrap())
+            let reply = exchange(request.header("idempotency-key", format!("call {n}"))).await.unwrap();
+            (reply.status, reply.text)
         };
         let first = one().await;
         assert_eq!(first.0, 201, "{}", first.1);

@@ -153,8 +153,9 @@ impl IntoFuture for Request {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
+            let method = self.inner.method().clone();
             let Ok(response) = self.router.oneshot(self.inner).await;
-            Reply::read(self.path, response).await
+            Reply::read(&method, self.path, response).await
         })
     }
 }

@@ -7,6 +7,7 @@
 mod app;
 mod client;
 pub mod cluster;
+pub mod contract;
 mod database;
 pub mod disk;
 pub mod gateways;

@@ -1,7 +1,8 @@
 //! [`Reply`]: what came back, and what a test expects of it.
 
+use crate::contract::{self, Received};
 use axum::{
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, Method, StatusCode, header},
     response::Response,
 };
 use http_body_util::BodyExt;
@@ -22,9 +23,13 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) async fn read(path: String, response: Response) -> Self {
+    /// Reads a response, which is one that the contract tells of.
+    pub(crate) async fn read(method: &Method, path: String, response: Response) -> Self {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
+        let kind = parts.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap());
+        let status = parts.status.as_u16();
+        contract::check(Received { method, path: &path, status, content_type: kind, body: &bytes });
         Self {
             status: parts.status.as_u16(),
             headers: parts.headers,

@@ -1,6 +1,10 @@
 //! Real servers: the program that `cargo suite` builds, each process on a free port, over a database of its own.
 
-use crate::database::{Backend, Database};
+use crate::{
+    contract::{self, Received},
+    database::{Backend, Database},
+};
+use axum::http::{HeaderMap, header::CONTENT_TYPE};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use std::{
@@ -335,6 +339,35 @@ async fn send(mut request: reqwest::RequestBuilder, bearer: Option<&str>) -> (u1
     if let Some(bearer) = bearer {
         request = request.bearer_auth(bearer);
     }
-    let reply = request.send().await.unwrap();
-    (reply.status().as_u16(), reply.json().await.unwrap_or_default())
+    answer(request).await.expect("an answer")
+}
+
+/// Status and body of the answer; none if the connection was lost.
+pub async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
+    let reply = exchange(request).await?;
+    Some((reply.status, serde_json::from_str(&reply.text).unwrap_or_default()))
+}
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub text: String,
+}
+
+/// The answer, which is one that the contract tells of; none if the connection was lost.
+pub async fn exchange(request: reqwest::RequestBuilder) -> Option<Answer> {
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.ok()?;
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let kind = headers.get(CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap());
+    let body = response.bytes().await.ok()?;
+    contract::check(Received { method: &method, path: &path, status, content_type: kind, body: &body });
+    Some(Answer { status, text: String::from_utf8_lossy(&body).into_owned(), headers })
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
-use tests::server::Server;
+use tests::server::{Server, answer};
 
 /// The longest that an answer may take, whatever dies meanwhile.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -46,8 +46,7 @@ impl Caller {
     /// Makes something while everything is well.
     pub async fn make(&self, path: &str, body: &Value) -> Value {
         let request = self.http.post(format!("{}{path}", self.doors.any())).json(body);
-        let reply = request.bearer_auth(&self.bearer).send().await.unwrap();
-        let (status, body) = (reply.status().as_u16(), reply.json().await.unwrap());
+        let (status, body) = answer(request.bearer_auth(&self.bearer)).await.unwrap();
         assert_eq!(status, 201, "{path}: {body}");
         body
     }
@@ -83,11 +82,4 @@ impl Caller {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-/// Status and body; none if the connection was lost.
-async fn answer(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
-    let reply = request.send().await.ok()?;
-    let status = reply.status().as_u16();
-    Some((status, reply.json().await.ok()?))
 }
