@@ -192,6 +192,8 @@ kinds! {
     GatewayToken, GatewayTokenId, "gt";
     /// A sign-in session.
     Session, SessionId, "ses";
+    /// A device that a person signs in from.
+    Device, DeviceId, "dev";
     /// A refresh token of a session.
     RefreshToken, RefreshTokenId, "rt";
     /// An invitation into an organization.

@@ -14,6 +14,7 @@ pub mod connection_state;
 pub mod credential;
 pub mod credential_activity;
 pub mod data_key;
+pub mod device;
 pub mod discovered_model;
 pub mod endpoint;
 pub mod gateway_token;

@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "login_throttle")]
 pub struct Model {
-    /// SHA-256 of account and address prefix, or of the account alone.
+    /// SHA-256 of what it counts: an account at a network, an account, an address, a network, a known device.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Vec<u8>,
     /// Failures since the last success, or since the day began.

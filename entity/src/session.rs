@@ -1,6 +1,6 @@
 //! Sign-in sessions: families of refresh tokens.
 
-use crate::id::{SessionId, UserId};
+use crate::id::{DeviceId, SessionId, UserId};
 use sea_orm::entity::prelude::*;
 
 /// A row of `session`.
@@ -13,6 +13,8 @@ pub struct Model {
     pub id: SessionId,
     /// Whose it is.
     pub user_id: UserId,
+    /// The device it was opened on; null if that was before devices were kept.
+    pub device_id: Option<DeviceId>,
     /// The address it was opened from.
     pub client_ip: Option<String>,
     /// The program it was opened with.

@@ -7,18 +7,21 @@ use crate::{
     Ctx, Error, Result,
     access::{self, Identity},
     authz::{Grant, Permission},
+    device,
     password::Password,
     session::{self, Session, Tokens},
-    throttle,
+    throttle::{self, Attempt},
+    token::Presented,
     user::{self, User},
     validate::Faults,
 };
 use entity::{
-    id::{OrganizationId, TeamId},
+    id::{DeviceId, OrganizationId, SessionId, TeamId},
     membership, organization,
     status::{Role, Standing, TeamRole},
     user_account,
 };
+use sea_orm::ColumnTrait;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -32,6 +35,9 @@ pub struct Login {
     pub email: String,
     /// Its password.
     pub password: Password,
+    /// What an earlier sign-in on this device gave, if one did; one that has expired does no harm.
+    #[serde(default)]
+    pub device_token: Option<Presented>,
 }
 
 /// A password to change.
@@ -100,11 +106,13 @@ pub async fn login(ctx: &Ctx, login: Login) -> Result<Tokens> {
     let mut faults = Faults::default();
     faults.email("/email", &email);
     faults.finish()?;
-    let attempt = throttle::admit(ctx, &email).await?;
+    let device = device::recognize(ctx, login.device_token.as_ref(), &email).await?;
+    let attempt = throttle::admit(ctx, &email, device.map(DeviceId::uuid)).await?;
     let account = user::by_email(ctx, &email).await?;
     let stored = account.as_ref().and_then(|account| account.password_hash.as_ref());
     let right = ctx.system.passwords.verify(login.password, stored).await?;
     let Some(verified) = account.as_ref().filter(|_| right) else {
+        distrust(ctx, &attempt, device).await?;
         note_failure(ctx, account.as_ref(), "wrong_password").await?;
         return Err(refused());
     };
@@ -121,9 +129,18 @@ pub async fn login(ctx: &Ctx, login: Login) -> Result<Tokens> {
         return Err(refused());
     }
     attempt.forgive(&unit).await?;
-    let tokens = session::open(&unit, &user).await?;
+    let tokens = session::open(&unit, &user, device).await?;
     unit.audit("user.login", user.id, json!({}));
     unit.commit(tokens).await
+}
+
+/// A device that keeps guessing wrong is no longer known: from then on it waits like any other.
+async fn distrust(ctx: &Ctx, attempt: &Attempt, device: Option<DeviceId>) -> Result<()> {
+    let Some(device) = device.filter(|_| attempt.is_distrusted()) else { return Ok(()) };
+    let mut unit = ctx.begin().await?;
+    device::forget(&unit, entity::device::Column::Id.eq(device).into()).await?;
+    unit.audit("device.distrust", device, json!({}));
+    unit.commit(()).await
 }
 
 /// A failed sign-in in the audit log: by id, never by what was typed.
@@ -140,7 +157,8 @@ pub async fn change_password(ctx: &Ctx, identity: &Identity, change: PasswordCha
     faults.password("/new_password", &change.new_password);
     faults.finish()?;
     let account = ctx.repository::<user_account::Entity>().find(identity.user).await?;
-    let attempt = throttle::admit(ctx, &account.email).await?;
+    // Guesses of others do not delay a person who is signed in.
+    let attempt = throttle::admit(ctx, &account.email, identity.session.map(SessionId::uuid)).await?;
     let right = ctx.system.passwords.verify(change.current_password, account.password_hash.as_ref()).await?;
     if !right {
         note_failure(ctx, Some(&account), "wrong_password").await?;
@@ -155,7 +173,7 @@ pub async fn change_password(ctx: &Ctx, identity: &Identity, change: PasswordCha
     }
     attempt.forgive(&unit).await?;
     let user = user::set_password(&mut unit, "set_password", &user, hash).await?;
-    let tokens = session::open(&unit, &user).await?;
+    let tokens = session::open(&unit, &user, None).await?;
     unit.commit(tokens).await
 }
 

@@ -110,7 +110,7 @@ pub async fn set_up(ctx: &Ctx, setup: Setup) -> Result<Tokens> {
     let user = user::register(&mut unit, new).await?;
     let mut unit = unit.within(&home);
     accept::join(&mut unit, &invitation, user.id).await?;
-    let tokens = session::open(&unit, &user).await?;
+    let tokens = session::open(&unit, &user, None).await?;
     unit.audit_in(OrganizationId::PLATFORM, "user.login", user.id, json!({}));
     unit.commit(tokens).await
 }

@@ -4,7 +4,9 @@
 
 use crate::{Result, System, clock::watch};
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{idempotency_record, invitation, login_throttle, password_reset, refresh_token, session};
+use entity::{
+    device, idempotency_record, invitation, login_throttle, password_reset, refresh_token, session,
+};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, Iterable, PrimaryKeyToColumn, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{Expr, Value},
@@ -31,6 +33,7 @@ pub async fn round(system: &System) {
     note("idempotency_record", replies(system, now).await);
     note("refresh_token", refresh_tokens(system, now - SESSIONS_KEPT).await);
     note("session", sessions(system, now - SESSIONS_KEPT).await);
+    note("device", devices(system, now).await);
     note("login_throttle", failures(system, now - FAILURES_KEPT).await);
     note("invitation", invitations(system, now - LINKS_KEPT).await);
     note("password_reset", resets(system, now - LINKS_KEPT).await);
@@ -98,6 +101,10 @@ async fn sessions(system: &System, before: DateTime<Utc>) -> Result<u64> {
     let in_use = refresh_token::Entity::find().select_only().column(refresh_token::Column::SessionId);
     let free = session::Column::Id.not_in_subquery(in_use.into_query());
     sweep::<session::Entity>(system, Condition::all().add(ended(before)).add(free)).await
+}
+
+async fn devices(system: &System, now: DateTime<Utc>) -> Result<u64> {
+    sweep::<device::Entity>(system, Condition::all().add(device::Column::ExpiresAt.lte(now))).await
 }
 
 async fn failures(system: &System, before: DateTime<Utc>) -> Result<u64> {

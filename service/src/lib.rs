@@ -28,6 +28,7 @@ pub mod credential;
 pub mod ctx;
 pub mod db;
 pub mod decision;
+pub mod device;
 pub mod error;
 pub mod gateway_token;
 pub mod head;

@@ -4,6 +4,7 @@
 use crate::{
     Ctx, Error, Result, Unit,
     access::Identity,
+    device,
     jwt::{self, Claims},
     page::{Page, PageRequest},
     repository::View,
@@ -11,7 +12,7 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    id::{RefreshTokenId, SessionId, UserId},
+    id::{DeviceId, RefreshTokenId, SessionId, UserId},
     refresh_token,
     session::{ActiveModel, Column, Entity, Model},
     status::Standing,
@@ -50,6 +51,10 @@ pub struct Tokens {
     /// Exchanged once, at `/v1/auth/refresh`, for the tokens that follow.
     #[schema(value_type = String, example = "tkr_…")]
     pub refresh_token: Shown,
+    /// At a sign-in from a device that is not known yet: what makes it known. Keep it as long as you can and send it with
+    /// each sign-in, so that guesses from elsewhere do not delay that. Null where the device keeps the one it has.
+    #[schema(required, value_type = Option<String>, example = "tkd_…")]
+    pub device_token: Option<Shown>,
 }
 
 /// A session to continue.
@@ -66,6 +71,9 @@ pub struct Refresh {
 pub struct Session {
     /// Its id.
     pub id: SessionId,
+    /// The device it was opened on; null if that was before devices were kept.
+    #[schema(required)]
+    pub device_id: Option<DeviceId>,
     /// The address it was opened from.
     #[schema(required)]
     pub client_ip: Option<String>,
@@ -98,12 +106,18 @@ fn ended() -> Error {
     Error::Unauthenticated("session_ended", "the session has ended, sign in again")
 }
 
-/// Opens a session for a person who has just proved an identity.
+/// Opens a session for a person who has just proved an identity, on a known device or on a new one.
 #[expect(clippy::disallowed_methods, reason = "a session is opened here only, for its own person")]
-pub(crate) async fn open(unit: &Unit<'_>, user: &user_account::Model) -> Result<Tokens> {
+pub(crate) async fn open(
+    unit: &Unit<'_>,
+    user: &user_account::Model,
+    known: Option<DeviceId>,
+) -> Result<Tokens> {
+    let (device, device_token) = device::remember(unit, user.id, known).await?;
     let session = Model {
         id: unit.id(),
         user_id: user.id,
+        device_id: Some(device),
         client_ip: unit.ctx.request.client_ip.map(|ip| ip.to_string()),
         user_agent: unit.ctx.request.user_agent.clone(),
         created_at: unit.now,
@@ -116,7 +130,7 @@ pub(crate) async fn open(unit: &Unit<'_>, user: &user_account::Model) -> Result<
     let id: RefreshTokenId = unit.id();
     let first = token::mint(&unit.ctx.system, TokenKind::Refresh, id.uuid());
     keep(unit, session.id, &first, None).await?;
-    tokens(unit.ctx, user, session.id, &first.token)
+    Ok(Tokens { device_token, ..tokens(unit.ctx, user, session.id, &first.token)? })
 }
 
 fn tokens(ctx: &Ctx, user: &user_account::Model, session: SessionId, refresh: &Token) -> Result<Tokens> {
@@ -127,6 +141,7 @@ fn tokens(ctx: &Ctx, user: &user_account::Model, session: SessionId, refresh: &T
         token_type: "Bearer",
         expires_in: jwt::LIFETIME.num_seconds(),
         refresh_token: refresh.into(),
+        device_token: None,
     })
 }
 
@@ -161,8 +176,9 @@ pub async fn refresh(ctx: &Ctx, request: &Refresh) -> Result<Tokens> {
 
 async fn reused(mut unit: Unit<'_>, session: &Model) -> Error {
     unit.audit("session.reuse", session.id, json!({ "ended": true }));
-    let committed = match end(&unit, Column::Id.eq(session.id).into()).await {
-        Ok(_) => unit.commit(()).await,
+    // Whoever copied the refresh token may have copied the device's as well.
+    let committed = match end_with_device(&unit, session).await {
+        Ok(()) => unit.commit(()).await,
         Err(error) => Err(error),
     };
     committed.err().unwrap_or(Error::Unauthenticated(
@@ -254,9 +270,19 @@ pub(crate) async fn end(unit: &Unit<'_>, which: Condition) -> Result<u64> {
     Ok(ended.rows_affected)
 }
 
-/// Ends every session of a person.
+/// Ends every session of a person, and knows none of the devices any more.
 pub(crate) async fn end_all(unit: &Unit<'_>, user: UserId) -> Result<u64> {
+    device::forget(unit, entity::device::Column::UserId.eq(user).into()).await?;
     end(unit, Column::UserId.eq(user).into()).await
+}
+
+/// Ends a session, and no longer knows the device that it was opened on.
+async fn end_with_device(unit: &Unit<'_>, session: &Model) -> Result<()> {
+    let own = Condition::all()
+        .add(entity::device::Column::UserId.eq(session.user_id))
+        .add(entity::device::Column::Id.eq(session.device_id));
+    device::forget(unit, own).await?;
+    end(unit, Column::Id.eq(session.id).into()).await.map(drop)
 }
 
 /// One page of the caller's sessions that go on.
@@ -281,27 +307,49 @@ pub async fn current(ctx: &Ctx, identity: &Identity) -> Result<Session> {
     Ok(Session { current: true, ..session })
 }
 
-/// Ends the session that the call is made in, at once.
+/// Ends the session that the call is made in, at once. The device stays known: people sign out and in again.
 pub async fn sign_out(ctx: &Ctx, identity: &Identity) -> Result<()> {
     let id = identity.session.ok_or(Error::NotFound("session"))?;
-    end_one(ctx, identity, id).await
-}
-
-/// Ends one of the caller's sessions, at once.
-pub async fn end_one(ctx: &Ctx, identity: &Identity, id: SessionId) -> Result<()> {
     let mut unit = ctx.begin().await?;
-    let own = Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(identity.user));
-    if end(&unit, own).await? == 0 {
+    if end(&unit, own(identity, id)).await? == 0 {
         return Err(Error::NotFound("session"));
     }
     unit.audit("session.end", id, json!({}));
     unit.commit(()).await
 }
 
-/// Ends the caller's other sessions.
+/// Ends one of the caller's sessions, at once, and no longer knows its device: it may be lost.
+pub async fn end_one(ctx: &Ctx, identity: &Identity, id: SessionId) -> Result<()> {
+    let mut unit = ctx.begin().await?;
+    let session = of_caller(&unit, identity, id).await?;
+    if session.revoked_at.is_some() {
+        return Err(Error::NotFound("session"));
+    }
+    end_with_device(&unit, &session).await?;
+    unit.audit("session.end", id, json!({}));
+    unit.commit(()).await
+}
+
+fn own(identity: &Identity, id: SessionId) -> Condition {
+    Condition::all().add(Column::Id.eq(id)).add(Column::UserId.eq(identity.user))
+}
+
+/// One of the caller's sessions, locked.
+#[expect(clippy::disallowed_methods, reason = "the condition names the caller")]
+async fn of_caller(unit: &Unit<'_>, identity: &Identity, id: SessionId) -> Result<Model> {
+    let select = Entity::find().filter(own(identity, id)).lock(LockType::NoKeyUpdate);
+    select.one(&unit.tx).await?.ok_or(Error::NotFound("session"))
+}
+
+/// Ends the caller's other sessions, and knows no other device any more.
 pub async fn end_others(ctx: &Ctx, identity: &Identity) -> Result<()> {
     let mut unit = ctx.begin().await?;
-    let others = Condition::all().add(Column::UserId.eq(identity.user)).add(Column::Id.ne(identity.session));
+    let current = of_caller(&unit, identity, identity.session.ok_or(Error::NotFound("session"))?).await?;
+    let elsewhere = Condition::all()
+        .add(entity::device::Column::UserId.eq(identity.user))
+        .add_option(current.device_id.map(|id| entity::device::Column::Id.ne(id)));
+    device::forget(&unit, elsewhere).await?;
+    let others = Condition::all().add(Column::UserId.eq(identity.user)).add(Column::Id.ne(current.id));
     let count = end(&unit, others).await?;
     unit.audit("session.end_others", identity.user, json!({ "ended": count }));
     unit.commit(()).await

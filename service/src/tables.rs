@@ -5,7 +5,7 @@ use crate::{
     repository::{Offered, Scoped, Versioned},
 };
 use entity::{
-    admin_token, connection_icon, connection_state, credential, discovered_model, gateway_token, id,
+    admin_token, connection_icon, connection_state, credential, device, discovered_model, gateway_token, id,
     invitation, key_secret, limit, limit_window, membership, model, model_alias, model_mapping, organization,
     password_reset, price, provider, provider_connection, proxy_entry, proxy_pool, refresh_token,
     reservation, service_account, session,
@@ -104,6 +104,7 @@ scoped!(invitation, id::InvitationId, id: Id, "invitation", None, Some(invitatio
     personal Email);
 scoped!(password_reset, id::PasswordResetId, id: Id, "password reset", None, None);
 scoped!(session, id::SessionId, id: Id, "session", None, None);
+scoped!(device, id::DeviceId, id: Id, "device", None, None);
 scoped!(refresh_token, id::RefreshTokenId, id: Id, "refresh token", None, None);
 scoped!(provider, id::ProviderId, id: Id, "provider", None, Some(provider::Column::OrganizationId));
 scoped!(model, id::ModelId, id: Id, "model", Some(PolicyKind::Model), Some(model::Column::OrganizationId));

@@ -1,9 +1,10 @@
 //! The sign-in throttle. An attempt is counted, and that is committed, before its password is verified: attempts in
 //! parallel and on several instances weigh as much as attempts in a row. What is refused is refused to one account from
-//! one address prefix, so that nobody can lock an owner out; attempts from elsewhere only make that delay longer.
+//! one network for minutes at most, and never to a device that the account is known to sign in from: that waits for its
+//! own wrong passwords alone. Nothing here depends on whether there is such an account, so that no reply tells it.
 
 use crate::{Ctx, Error, Result, Unit};
-use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::login_throttle::{ActiveModel, Column, Entity, Model};
 use ipnet::IpNet;
 use sea_orm::{
@@ -13,81 +14,147 @@ use sea_orm::{
 };
 use sha2::{Digest, Sha256};
 use std::{net::IpAddr, time::Duration};
+use uuid::Uuid;
 
-/// Failures in a day after which an account is locked for one address prefix until the next day.
-const LOCKED_AT: i32 = 50;
-/// Failures in a day, from everywhere, after which an account's delays are the longest from the first attempt on.
+/// Failures in a day, from everywhere, after which an account's delays are the longest usual ones from the first attempt
+/// on.
 const WATCHED_AT: i32 = 100;
-/// The longest delay between two attempts on one account from one address prefix.
-const LONGEST: TimeDelta = TimeDelta::seconds(10);
-/// One address prefix has an attempt a second on average, whatever the accounts,
-const PACE: TimeDelta = TimeDelta::seconds(1);
-/// and is let run ahead of that by this much.
+/// The longest usual delay, in seconds; only who goes on for long at one network waits longer.
+const LONGEST: i64 = 10;
+/// Failures in a row after which a known device is so no longer.
+const DISTRUSTED_AT: i32 = 25;
+/// How far attempts may be ahead of a pace.
 const BURST: TimeDelta = TimeDelta::seconds(60);
+/// An address has an attempt a second on average, whatever the accounts, and the network around it four: who guesses at
+/// one address slows its neighbours down only with many addresses.
+const PACES: [Pace; 2] = [
+    Pace { of: "address", bits: (32, 64), every: TimeDelta::seconds(1) },
+    Pace { of: "network", bits: (24, 48), every: TimeDelta::milliseconds(250) },
+];
+/// The part of an address, of IPv4 and IPv6, within which the delays of one account hold.
+const NEIGHBOURS: (u8, u8) = (24, 64);
+
+/// What the attempts of a part of the internet are held to.
+struct Pace {
+    of: &'static str,
+    bits: (u8, u8),
+    every: TimeDelta,
+}
+
+impl Pace {
+    fn id(&self, ip: IpAddr) -> [u8; 32] {
+        id(&[self.of, &network(ip, self.bits)])
+    }
+
+    /// When the next attempt is due, if this one is not too early.
+    fn next(&self, row: &Model, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
+        let ahead = Ord::max(row.not_before, now) + self.every;
+        wait(ahead - BURST - now)?;
+        Ok(ahead)
+    }
+}
 
 /// An attempt that has been counted, to be forgiven if the password is right.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    pair: [u8; 32],
-    account: [u8; 32],
+    own: [u8; 32],
+    /// What else it weighs on, unless it is a known device's.
+    account: Option<[u8; 32]>,
+    failures: i32,
 }
 
-/// Counts an attempt on an account, or says when to come back.
-pub(crate) async fn admit(ctx: &Ctx, email: &str) -> Result<Attempt> {
-    let prefix = ctx.request.client_ip.map_or_else(|| "unknown".to_owned(), prefix);
-    let pair = id(&["pair", email, &prefix]);
-    let account = id(&["account", email]);
-    // Who comes too early is turned away by a read, so that a flood of attempts is no flood of writes.
-    if let Some(row) = find(&ctx.system.db.reader, &pair).await? {
-        not_before(&row, ctx.now().await?)?;
+/// Counts an attempt on an account, or says when to come back. `known` is a device that the account is known to sign in
+/// from, or a session of it.
+pub(crate) async fn admit(ctx: &Ctx, email: &str, known: Option<Uuid>) -> Result<Attempt> {
+    match known {
+        Some(known) => admit_known(ctx, id(&["known", &known.to_string()])).await,
+        None => admit_unknown(ctx, email).await,
     }
+}
+
+async fn admit_known(ctx: &Ctx, own: [u8; 32]) -> Result<Attempt> {
+    admit_early(ctx, &own).await?;
+    let unit = ctx.begin().await?;
+    let row = lock(&unit, &own).await?;
+    not_before(&row, unit.now)?;
+    let row = counted(row, unit.now);
+    let until = unit.now + TimeDelta::seconds(Ord::min(pause(row.failures), LONGEST));
+    let failures = row.failures;
+    save(&unit, Model { not_before: until, ..row }).await?;
+    unit.commit(()).await?;
+    Ok(Attempt { own, account: None, failures })
+}
+
+async fn admit_unknown(ctx: &Ctx, email: &str) -> Result<Attempt> {
+    let ip = ctx.request.client_ip;
+    let neighbours = ip.map_or_else(|| "unknown".to_owned(), |ip| network(ip, NEIGHBOURS));
+    let own = id(&["pair", email, &neighbours]);
+    let account = id(&["account", email]);
+    admit_early(ctx, &own).await?;
     let unit = ctx.begin().await?;
     let now = unit.now;
-    if ctx.request.client_ip.is_some() {
-        let row = lock(&unit, &id(&["address", &prefix])).await?;
-        let ahead = Ord::max(row.not_before, now) + PACE;
-        wait(ahead - BURST - now)?;
+    for (pace, ip) in PACES.iter().zip(ip.into_iter().cycle()) {
+        let row = lock(&unit, &pace.id(ip)).await?;
+        let ahead = pace.next(&row, now)?;
         save(&unit, Model { not_before: ahead, ..counted(row, now) }).await?;
     }
     let everywhere = counted(lock(&unit, &account).await?, now);
-    let here = lock(&unit, &pair).await?;
+    let here = lock(&unit, &own).await?;
     not_before(&here, now)?;
     let here = counted(here, now);
-    let until = next(here.failures, everywhere.failures, now);
+    let (until, failures) = (next(here.failures, everywhere.failures, now), here.failures);
     save(&unit, everywhere).await?;
     save(&unit, Model { not_before: until, ..here }).await?;
     unit.commit(()).await?;
-    Ok(Attempt { pair, account })
+    Ok(Attempt { own, account: Some(account), failures })
+}
+
+/// Who comes too early is turned away by a read, so that a flood of attempts is no flood of writes.
+async fn admit_early(ctx: &Ctx, own: &[u8; 32]) -> Result<()> {
+    match find(&ctx.system.db.reader, own).await? {
+        Some(row) => not_before(&row, ctx.now().await?),
+        None => Ok(()),
+    }
 }
 
 impl Attempt {
-    /// The password was right: the account starts afresh from this address prefix, and the attempt was no failure.
+    /// Whether this many failures in a row are more than a person's who has the password.
+    pub(crate) fn is_distrusted(&self) -> bool {
+        self.failures >= DISTRUSTED_AT
+    }
+
+    /// The password was right: delays begin again at nothing, and the attempt was no failure.
     #[expect(clippy::disallowed_methods, reason = "the throttle's rows belong to no scope")]
     pub(crate) async fn forgive(&self, unit: &Unit<'_>) -> Result<()> {
-        Entity::update_many()
-            .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1))
-            .filter(Column::Id.eq(self.account.to_vec()))
-            .filter(Column::Failures.gt(0))
-            .exec(&unit.tx)
-            .await?;
-        Entity::delete_many().filter(Column::Id.eq(self.pair.to_vec())).exec(&unit.tx).await?;
+        if let Some(account) = self.account {
+            Entity::update_many()
+                .col_expr(Column::Failures, Expr::col(Column::Failures).sub(1))
+                .filter(Column::Id.eq(account.to_vec()))
+                .filter(Column::Failures.gt(0))
+                .exec(&unit.tx)
+                .await?;
+        }
+        Entity::delete_many().filter(Column::Id.eq(self.own.to_vec())).exec(&unit.tx).await?;
         Ok(())
     }
 }
 
-/// When an account may be tried again from an address prefix, after so many failures there and everywhere.
+/// When an account may be tried again from a network, after so many failures there and everywhere.
 fn next(here: i32, everywhere: i32, now: DateTime<Utc>) -> DateTime<Utc> {
-    let seconds = match here {
-        LOCKED_AT.. => {
-            let tomorrow = now + TimeDelta::days(1);
-            return tomorrow.duration_trunc(TimeDelta::days(1)).unwrap_or(tomorrow);
-        }
+    let seconds = pause(here);
+    now + TimeDelta::seconds(if everywhere < WATCHED_AT { seconds } else { Ord::max(seconds, LONGEST) })
+}
+
+/// Seconds to wait after so many failures: longer and longer, and never so long that it is a lock.
+fn pause(failures: i32) -> i64 {
+    match failures {
         ..3 => 1,
         3..9 => 3,
         9..25 => 5,
-        25.. => 10,
-    };
-    now + if everywhere < WATCHED_AT { TimeDelta::seconds(seconds) } else { LONGEST }
+        25..50 => LONGEST,
+        50..100 => 60,
+        100.. => 300,
+    }
 }
 
 /// One more attempt; a new day begins at nothing.
@@ -109,9 +176,9 @@ fn wait(left: TimeDelta) -> Result<()> {
     Err(Error::Throttled(Duration::from_secs(seconds.unsigned_abs())))
 }
 
-/// The part of an address that one customer of a provider is likely to have for itself.
-fn prefix(ip: IpAddr) -> String {
-    let bits = if ip.is_ipv4() { 24 } else { 64 };
+/// The network of so many bits, of IPv4 and IPv6, that an address is in.
+fn network(ip: IpAddr, (v4, v6): (u8, u8)) -> String {
+    let bits = if ip.is_ipv4() { v4 } else { v6 };
     IpNet::new(ip, bits).map_or_else(|_| ip.to_string(), |net| net.trunc().to_string())
 }
 

@@ -2,7 +2,7 @@
 //! base62, most significant digit first. The checksum tells a typo from an unknown token without any I/O.
 //!
 //! Regular expression for secret scanners:
-//! `\btk[agirp]?_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b`.
+//! `\btk[adgirp]?_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b`.
 
 use crate::{System, secrets::hmac};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The regular expression that finds tokens of every kind, for secret scanners.
-pub const SCAN_PATTERN: &str = r"\btk[agirp]?_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b";
+pub const SCAN_PATTERN: &str = r"\btk[adgirp]?_[0-9A-Za-z]{22}_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}\b";
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const ID_LEN: usize = 22;
@@ -30,6 +30,8 @@ pub enum TokenKind {
     Gateway,
     /// Continuing a session.
     Refresh,
+    /// Being known at the next sign-in.
+    Device,
     /// Accepting an invitation.
     Invitation,
     /// Resetting a password.
@@ -37,8 +39,15 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    const ALL: [Self; 6] =
-        [Self::VirtualKey, Self::Admin, Self::Gateway, Self::Refresh, Self::Invitation, Self::PasswordReset];
+    const ALL: [Self; 7] = [
+        Self::VirtualKey,
+        Self::Admin,
+        Self::Gateway,
+        Self::Refresh,
+        Self::Device,
+        Self::Invitation,
+        Self::PasswordReset,
+    ];
 
     /// The text before the first underscore.
     pub const fn prefix(self) -> &'static str {
@@ -47,6 +56,7 @@ impl TokenKind {
             Self::Admin => "tka",
             Self::Gateway => "tkg",
             Self::Refresh => "tkr",
+            Self::Device => "tkd",
             Self::Invitation => "tki",
             Self::PasswordReset => "tkp",
         }

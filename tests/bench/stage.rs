@@ -326,6 +326,7 @@ async fn sign_in(system: &System) -> (UserId, String) {
     let row = session::Model {
         id: session,
         user_id: user,
+        device_id: None,
         client_ip: None,
         user_agent: None,
         created_at: now,

@@ -15,7 +15,7 @@ use tests::{
 
 const ORGANIZATION: &str = "/v1/organizations/default";
 /// Words of replies that carry a secret.
-const SECRET_FIELDS: [&str; 4] = ["secret", "token", "access_token", "refresh_token"];
+const SECRET_FIELDS: [&str; 5] = ["secret", "token", "access_token", "refresh_token", "device_token"];
 
 /// A run: what was secret in it, and what people could read.
 struct Run {

@@ -1,7 +1,9 @@
 //! What is expired goes, what is not stays, and a secret in a stored reply goes first.
 
 use chrono::TimeDelta;
-use entity::{idempotency_record, invitation, login_throttle, password_reset, refresh_token, session};
+use entity::{
+    device, idempotency_record, invitation, login_throttle, password_reset, refresh_token, session,
+};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
 use service::housekeeping;
@@ -51,12 +53,14 @@ on_both!(sign_ins_go_when_nothing_can_come_of_them, |app| {
     housekeeping::round(&app.system).await;
     assert_eq!(count::<session::Entity>(&app).await, seeded + 1);
     assert_eq!(count::<refresh_token::Entity>(&app).await, 1);
+    assert_eq!(count::<device::Entity>(&app).await, 1);
     assert!(count::<login_throttle::Entity>(&app).await > 0);
 
     app.clock.advance(TimeDelta::days(365));
     housekeeping::round(&app.system).await;
     assert_eq!(count::<session::Entity>(&app).await, 0);
     assert_eq!(count::<refresh_token::Entity>(&app).await, 0);
+    assert_eq!(count::<device::Entity>(&app).await, 0);
     assert_eq!(count::<login_throttle::Entity>(&app).await, 0);
 });
 

@@ -29,6 +29,7 @@ mod cursors;
 mod database_files;
 mod decisions;
 mod defaults;
+mod devices;
 mod documents;
 mod explain;
 mod failed_commits;

@@ -4,7 +4,7 @@
 use crate::teams::{id, make};
 use entity::{
     admin_token, audit_event, catalogue_state, connection_icon, connection_state, credential,
-    credential_activity, data_key, discovered_model, gateway_token, idempotency_record, instance, invitation,
+    credential_activity, data_key, device, discovered_model, gateway_token, idempotency_record, instance, invitation,
     key_secret, limit, limit_window, login_throttle, membership, model, model_alias, model_mapping, org_head,
     organization, password_reset, policy_log, price, price_feed, provider, provider_connection, proxy_entry,
     proxy_pool, refresh_token, reservation, secret_check, service_account, session, status::TeamRole, team,
@@ -49,6 +49,7 @@ fn tables() -> Vec<Table> {
         table(credential::Entity),
         table(credential_activity::Entity),
         table(data_key::Entity),
+        table(device::Entity),
         table(discovered_model::Entity),
         table(gateway_token::Entity),
         table(idempotency_record::Entity),

@@ -42,28 +42,42 @@ on_both!(delays_grow_to_ten_seconds, |app| {
     }
 });
 
-/// Fifty failures, each as soon as it may be.
-async fn exhaust(app: &TestApp, address: &str) {
-    for _ in 0..50 {
+/// This many failures, each as soon as it may be; how long the last one makes the next one wait.
+async fn exhaust(app: &TestApp, address: &str, failures: u32) -> i64 {
+    let mut left = 0;
+    for _ in 0..failures {
+        app.clock.advance(TimeDelta::seconds(left));
         wrong(app, address).await.problem(401, "invalid_credentials");
-        app.clock.advance(TimeDelta::seconds(10));
+        left = wait(&attempt(app, address, OWNER, PASSWORD).await);
     }
+    left
 }
 
+on_both!(no_delay_is_longer_than_five_minutes, |app| {
+    assert_eq!(exhaust(&app, "198.51.100.7", 50).await, 60);
+    app.clock.advance(TimeDelta::seconds(60));
+    assert_eq!(exhaust(&app, "198.51.100.7", 50).await, 300);
+    app.clock.advance(TimeDelta::seconds(300));
+    assert_eq!(exhaust(&app, "198.51.100.7", 30).await, 300);
+    // One who waits is let in, and begins again at nothing.
+    app.clock.advance(TimeDelta::seconds(300));
+    attempt(&app, "198.51.100.7", OWNER, PASSWORD).await.ok();
+    wrong(&app, "198.51.100.7").await.problem(401, "invalid_credentials");
+    assert_eq!(wait(&wrong(&app, "198.51.100.7").await), 10, "the account is watched");
+});
+
 on_both!(an_attacker_locks_out_only_its_own_neighbours, |app| {
-    exhaust(&app, "198.51.100.7").await;
-    let left = wait(&attempt(&app, "198.51.100.7", OWNER, PASSWORD).await);
-    let midnight = "2027-01-16T00:00:00Z".parse::<chrono::DateTime<chrono::Utc>>().unwrap();
-    assert_eq!(left, (midnight - app.clock.now()).num_seconds());
-    wait(&attempt(&app, "198.51.100.200", OWNER, PASSWORD).await);
+    let left = exhaust(&app, "198.51.100.7", 50).await;
+    assert_eq!(left, 60);
+    assert_eq!(wait(&attempt(&app, "198.51.100.200", OWNER, PASSWORD).await), left);
     // The owner elsewhere, and others at the attacker's address, notice nothing.
     attempt(&app, "198.51.101.7", OWNER, PASSWORD).await.ok();
     attempt(&app, "2001:db8::1", OWNER, PASSWORD).await.ok();
     let _neighbour = app.member().await;
     attempt(&app, "198.51.100.7", "person0@example.com", PASSWORD).await.ok();
     app.owner().get("/v1/auth/me").from("198.51.100.7").await.ok();
-    // A new day begins at nothing.
-    app.clock.advance(midnight - app.clock.now());
+    // A minute later the neighbours get in, too.
+    app.clock.advance(TimeDelta::seconds(left));
     attempt(&app, "198.51.100.7", OWNER, PASSWORD).await.ok();
 });
 
@@ -108,7 +122,21 @@ on_both!(one_address_tries_many_accounts_slowly, |app| {
     app.clock.advance(TimeDelta::seconds(1));
     spray(61).await.problem(401, "invalid_credentials");
     wait(&spray(62).await);
+    // An account that exists waits as long as one that does not, and a neighbour does not wait.
+    assert_eq!(wait(&wrong(&app, "198.51.100.7").await), 1);
+    attempt(&app, "198.51.100.8", OWNER, PASSWORD).await.ok();
     attempt(&app, "203.0.113.5", OWNER, PASSWORD).await.ok();
+});
+
+on_both!(a_whole_network_tries_many_accounts_slowly, |app| {
+    let spray = async |n: i32| {
+        attempt(&app, &format!("198.51.100.{}", n % 200), &format!("guess{n}@example.com"), PASSWORD).await
+    };
+    for n in 0..240 {
+        spray(n).await.problem(401, "invalid_credentials");
+    }
+    assert_eq!(wait(&spray(240).await), 1);
+    attempt(&app, "198.51.101.7", OWNER, PASSWORD).await.ok();
 });
 
 /// Forty attempts at the same time: one is verified.

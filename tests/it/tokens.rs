@@ -8,11 +8,12 @@ use uuid::Uuid;
 
 const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-const KINDS: [(TokenKind, &str); 6] = [
+const KINDS: [(TokenKind, &str); 7] = [
     (TokenKind::VirtualKey, "tk"),
     (TokenKind::Admin, "tka"),
     (TokenKind::Gateway, "tkg"),
     (TokenKind::Refresh, "tkr"),
+    (TokenKind::Device, "tkd"),
     (TokenKind::Invitation, "tki"),
     (TokenKind::PasswordReset, "tkp"),
 ];
@@ -40,7 +41,7 @@ fn sealed(signed: &str) -> String {
     format!("{signed}_{}", base62(crc32(signed).into(), 6))
 }
 
-/// A token kept in its form: `tk[agirp]?_22_43_6`.
+/// A token kept in its form: `tk[adgirp]?_22_43_6`.
 fn well_formed(text: &str) -> bool {
     let parts: Vec<&str> = text.split('_').collect();
     let base62 = |part: &str, width| part.len() == width && part.chars().all(|c| ALPHABET.contains(c));

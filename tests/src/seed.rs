@@ -72,6 +72,7 @@ async fn open_session(system: &System, user: UserId) -> SessionId {
     let row = session::ActiveModel {
         id: Set(id),
         user_id: Set(user),
+        device_id: Set(None),
         client_ip: Set(None),
         user_agent: Set(None),
         created_at: Set(now),

@@ -12,7 +12,7 @@ use crate::{
     state::AppState,
 };
 use axum::extract::State;
-use entity::id::SessionId;
+use entity::id::{DeviceId, SessionId};
 use serde::Deserialize;
 use service::{
     auth::{
@@ -21,6 +21,7 @@ use service::{
     },
     authz::permit,
     bootstrap::{self, Setup},
+    device::{self, Device, DevicePage},
     jwt::JwkSet,
     password_reset::{self, PasswordReset},
     session::{self, Refresh, Session, SessionPage, Tokens},
@@ -39,6 +40,8 @@ pub fn router() -> OpenApiRouter<AppState> {
         .routes(routes!(change_password))
         .routes(routes!(list_sessions, end_other_sessions))
         .routes(routes!(end_session))
+        .routes(routes!(list_devices))
+        .routes(routes!(forget_device))
         .routes(routes!(accept_invitation))
         .routes(routes!(reset_password))
         .routes(routes!(get_jwks))
@@ -56,6 +59,18 @@ list_query! {
     SessionQuery {}
 }
 
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct DevicePath {
+    /// The device.
+    device: DeviceId,
+}
+
+list_query! {
+    /// Which page of the devices.
+    DeviceQuery {}
+}
+
 /// Set the installation up
 ///
 /// Makes the first operator, who owns the organization `default`, with the one-time token of the first start, and signs in.
@@ -70,7 +85,13 @@ async fn set_up(Public(ctx): Public, Json(setup): Json<Setup>) -> Result<Json<To
 /// Sign in
 ///
 /// An unknown address and a wrong password get the same answer in the same time. Each attempt on an account delays the
-/// next one from the same address; success ends the delay.
+/// next one from the same network, by seconds at first and by five minutes at most; success ends the delay. A network's
+/// attempts on all accounts are paced, too.
+///
+/// A device that the account was signed in from before sends its `device_token` and waits for its own wrong passwords
+/// alone. Browsers and programs keep it in the same way: beside the account, longer than the session. It is known for 30
+/// days after its latest sign-in, until the password changes, until its session is ended by another one, or until it has
+/// sent 25 wrong passwords in a row. It opens nothing without the password.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "auth", request_body = Login, security(()),
     responses((status = 200, description = "Signed in.", body = Tokens),
               (status = 401, description = "`invalid_credentials`: the address or the password is wrong."),
@@ -92,7 +113,7 @@ async fn refresh(Public(ctx): Public, Json(request): Json<Refresh>) -> Result<Js
 
 /// Sign out
 ///
-/// The session ends at once, its access tokens with it.
+/// The session ends at once, its access tokens with it. The device stays known.
 #[utoipa::path(post, path = "/v1/auth/logout", tag = "auth",
     responses((status = 204, description = "Signed out.")))]
 async fn logout(allow: Allow<permit::Account>, Json(Nothing {}): Json<Nothing>) -> Result<NoContent> {
@@ -111,7 +132,7 @@ async fn get_me(allow: Allow<permit::Account>) -> Result<Json<Me>> {
 
 /// Change one's password
 ///
-/// Every session of the account ends; the reply opens a new one.
+/// Every session of the account ends, and every device is forgotten; the reply opens a new session on a new device.
 #[utoipa::path(post, path = "/v1/auth/password", tag = "auth", request_body = PasswordChange,
     responses((status = 200, description = "Signed in with the new password.", body = Tokens)))]
 async fn change_password(
@@ -135,7 +156,7 @@ async fn list_sessions(
 
 /// End one's other sessions
 ///
-/// All but the one of this call, at once.
+/// All but the one of this call, at once. Other devices than its own are forgotten.
 #[utoipa::path(delete, path = "/v1/auth/sessions", tag = "auth",
     responses((status = 204, description = "This session is the only one.")))]
 async fn end_other_sessions(allow: Allow<permit::Account>) -> Result<NoContent> {
@@ -145,11 +166,33 @@ async fn end_other_sessions(allow: Allow<permit::Account>) -> Result<NoContent> 
 
 /// End one of one's sessions
 ///
-/// At once: its access tokens and its refresh token are refused from now on.
+/// At once: its access tokens and its refresh token are refused from now on, and its device is forgotten.
 #[utoipa::path(delete, path = "/v1/auth/sessions/{session}", tag = "auth", params(SessionPath),
     responses((status = 204, description = "The session has ended.")))]
 async fn end_session(allow: Allow<permit::Account>, Path(path): Path<SessionPath>) -> Result<NoContent> {
     session::end_one(&allow, &allow.identity, path.session).await?;
+    Ok(NoContent)
+}
+
+/// List one's devices
+///
+/// Those that one has signed in from and that are still known.
+#[utoipa::path(get, path = "/v1/auth/devices", tag = "auth", params(DeviceQuery),
+    responses((status = 200, description = "One page.", body = DevicePage)))]
+async fn list_devices(
+    allow: Allow<permit::Account>,
+    Query(query): Query<DeviceQuery>,
+) -> Result<Json<service::page::Page<Device>>> {
+    Ok(Json(device::list(&allow, &allow.identity, &query.page()).await?))
+}
+
+/// Forget one of one's devices
+///
+/// At once: sign-ins from it are throttled like others, and its sessions end.
+#[utoipa::path(delete, path = "/v1/auth/devices/{device}", tag = "auth", params(DevicePath),
+    responses((status = 204, description = "The device is forgotten.")))]
+async fn forget_device(allow: Allow<permit::Account>, Path(path): Path<DevicePath>) -> Result<NoContent> {
+    device::forget_one(&allow, &allow.identity, path.device).await?;
     Ok(NoContent)
 }
 
@@ -170,7 +213,8 @@ async fn accept_invitation(visitor: Visitor, Json(acceptance): Json<Acceptance>)
 
 /// Set a forgotten password
 ///
-/// With the one-time token of a link that the operator made. Every session of the account ends.
+/// With the one-time token of a link that the operator made. Every session of the account ends, and every device is
+/// forgotten.
 #[utoipa::path(post, path = "/v1/auth/reset", tag = "auth", request_body = PasswordReset, security(()),
     responses((status = 204, description = "The new password counts."),
               (status = 401, description = "`token_invalid`, `token_expired`: not a good link.")))]

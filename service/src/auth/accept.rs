@@ -114,7 +114,7 @@ async fn with_new_account(
     let user = user::register(&mut unit, new).await?;
     let mut unit = unit.within(&home);
     join(&mut unit, &invitation, user.id).await?;
-    let tokens = session::open(&unit, &user).await?;
+    let tokens = session::open(&unit, &user, None).await?;
     unit.commit(accepted(&invitation, user.id, Some(tokens))).await
 }
 

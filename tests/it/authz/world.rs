@@ -49,6 +49,10 @@ impl World {
         let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
         let limit = make("limits", limit).await;
         let sessions = owner.get("/v1/auth/sessions").await.ok();
+        let me = owner.get("/v1/auth/me").await.ok();
+        let login = json!({"email": me["user"]["email"], "password": tests::PASSWORD});
+        app.anonymous().post("/v1/auth/login", login).await.ok();
+        let devices = owner.get("/v1/auth/devices").await.ok();
         let ids = [
             ("org", organization),
             ("user", person.user_id.clone()),
@@ -71,6 +75,7 @@ impl World {
             ("cred", upstream.credential),
             ("map", upstream.mapping),
             ("ses", text(&sessions["items"][0], "id")),
+            ("dev", text(&devices["items"][0], "id")),
         ];
         Self {
             ids: ids.into_iter().map(|(prefix, id)| (prefix.to_owned(), id)).collect(),
