@@ -76,6 +76,8 @@ pub struct AppState {
     pub needed_migration: Arc<str>,
     /// Set while the server finishes what runs and takes nothing new.
     pub draining: Arc<AtomicBool>,
+    /// Set once a proxy has been seen that is not trusted.
+    pub proxy_noticed: Arc<AtomicBool>,
 }
 
 impl AppState {
@@ -90,6 +92,7 @@ impl AppState {
             metrics: None,
             needed_migration: migration::newest().into(),
             draining: Arc::default(),
+            proxy_noticed: Arc::default(),
             system,
         }
     }

@@ -4,6 +4,8 @@
 use crate::{
     Ctx, Error, Result, Unit,
     access::Identity,
+    clock::Clock,
+    db::Db,
     device,
     jwt::{self, Claims},
     page::{Page, PageRequest},
@@ -26,6 +28,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::{collections::HashSet, net::IpAddr};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -35,6 +38,9 @@ const LIFETIME: TimeDelta = TimeDelta::days(30);
 const IDLE: TimeDelta = TimeDelta::days(7);
 /// How long a token that was just exchanged may be exchanged again, for the same successor.
 const OVERLAP: TimeDelta = TimeDelta::seconds(10);
+
+/// People and addresses that are enough to tell a load balancer from people.
+const SEEN: u64 = 1_000;
 
 /// What a sign-in gives.
 #[derive(Debug, Serialize, ToSchema)]
@@ -283,6 +289,29 @@ async fn end_with_device(unit: &Unit<'_>, session: &Model) -> Result<()> {
         .add(entity::device::Column::Id.eq(session.device_id));
     device::forget(unit, own).await?;
     end(unit, Column::Id.eq(session.id).into()).await.map(drop)
+}
+
+/// The private address that everybody has signed in from this week, and how many people that were, if it was one address
+/// and several people: a load balancer's, more likely than not.
+#[expect(clippy::disallowed_methods, reason = "counts the people of the installation and shows none")]
+pub async fn only_address(db: &Db) -> Result<Option<(IpAddr, usize)>> {
+    let since = Clock::System.local() - IDLE;
+    let select = Entity::find().select_only().column(Column::UserId).column(Column::ClientIp).distinct();
+    let seen: Vec<(UserId, Option<String>)> =
+        select.filter(Column::CreatedAt.gt(since)).limit(SEEN).into_tuple().all(&db.reader).await?;
+    let addresses: HashSet<&str> = seen.iter().filter_map(|(_, address)| address.as_deref()).collect();
+    let only = addresses.into_iter().next().filter(|_| seen.len() > 1);
+    let only = only.filter(|only| seen.iter().all(|(_, address)| address.as_deref() == Some(*only)));
+    let address = only.and_then(|only| only.parse().ok()).filter(is_inside);
+    Ok(address.map(|address| (address, seen.len())))
+}
+
+/// Whether an address is one of a network of one's own.
+fn is_inside(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_private() || v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local(),
+    }
 }
 
 /// One page of the caller's sessions that go on.

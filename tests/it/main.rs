@@ -33,6 +33,7 @@ mod devices;
 mod documents;
 mod explain;
 mod failed_commits;
+mod forwarded;
 mod full_disk;
 mod full_disk_sweep;
 mod gateway_tokens;

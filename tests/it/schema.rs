@@ -4,11 +4,12 @@
 use crate::teams::{id, make};
 use entity::{
     admin_token, audit_event, catalogue_state, connection_icon, connection_state, credential,
-    credential_activity, data_key, device, discovered_model, gateway_token, idempotency_record, instance, invitation,
-    key_secret, limit, limit_window, login_throttle, membership, model, model_alias, model_mapping, org_head,
-    organization, password_reset, policy_log, price, price_feed, provider, provider_connection, proxy_entry,
-    proxy_pool, refresh_token, reservation, secret_check, service_account, session, status::TeamRole, team,
-    team_member, usage_event, usage_latency, usage_rollup, user_account, virtual_key,
+    credential_activity, data_key, device, discovered_model, gateway_token, idempotency_record, instance,
+    invitation, key_secret, limit, limit_window, login_throttle, membership, model, model_alias,
+    model_mapping, org_head, organization, password_reset, policy_log, price, price_feed, provider,
+    provider_connection, proxy_entry, proxy_pool, refresh_token, reservation, secret_check, service_account,
+    session, status::TeamRole, team, team_member, usage_event, usage_latency, usage_rollup, user_account,
+    virtual_key,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use migration::{Migrator, MigratorTrait};

@@ -85,6 +85,12 @@ impl Installation {
         self.settings.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone())
     }
 
+    /// Leaves `TOLLKEEPER_<name>` as it is by default for what starts from now on.
+    pub fn unset(&mut self, name: &str) {
+        let name = format!("TOLLKEEPER_{name}");
+        self.settings.retain(|(other, _)| *other != name);
+    }
+
     /// With the owner [`OWNER`] from the first start on, and without the limits that tests would run into.
     #[must_use]
     pub fn with_owner(mut self) -> Self {

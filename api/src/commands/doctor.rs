@@ -72,6 +72,7 @@ async fn examine(config: &Config, db: &Db, report: &mut Report) {
     if whole {
         report.note("clock history", history(db).await);
     }
+    report.note("sign-ins", proxies(config, db).await);
     match config.database {
         Database::Sqlite { .. } => {
             report.note("journal_mode", pragma::<String>(db, "journal_mode", &"wal".into()).await);
@@ -145,6 +146,19 @@ async fn data_keys(config: &Config, db: &Db) -> Result<String, String> {
         return Ok(format!("{all}; `tollkeeper rotate-key` wraps them with version {active}"));
     }
     Ok(if all.is_empty() { "none yet".into() } else { all })
+}
+
+/// A balancer that is not trusted makes all people one address, and then wrong passwords of one delay the others.
+async fn proxies(config: &Config, db: &Db) -> Result<String, String> {
+    let seen = service::session::only_address(db).await.map_err(|error| error.to_string())?;
+    let Some((address, people)) = seen.filter(|_| config.http.trusted_proxies.is_empty()) else {
+        return Ok("from the addresses of the people, as far as can be seen".into());
+    };
+    let text = format!("all {people} people who signed in this week came from {address}");
+    if address.is_loopback() {
+        return Ok(format!("{text}: behind a proxy, set TOLLKEEPER_TRUSTED_PROXIES"));
+    }
+    Err(format!("{text}: set TOLLKEEPER_TRUSTED_PROXIES if that is your load balancer"))
 }
 
 async fn pragma<T: TryGetable + PartialEq + std::fmt::Display>(

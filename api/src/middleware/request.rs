@@ -1,7 +1,10 @@
 //! What is known of a request before anything else: its id, the client's address, the client program. Also its line in the
 //! log, its metrics, and the headers that every reply carries.
 
-use crate::state::{AccessLog, AppState};
+use crate::{
+    middleware::proxies,
+    state::{AccessLog, AppState},
+};
 use axum::{
     body::HttpBody,
     extract::{ConnectInfo, MatchedPath, Request, State},
@@ -28,6 +31,7 @@ const CLIENT_GONE: u16 = 499;
 /// Notes what is known of the request, runs it, logs it, and puts the common headers on its reply.
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+    proxies::notice(&state, request.headers(), peer);
     let info = RequestInfo {
         id: request_id(request.headers()).unwrap_or_else(|| fresh_id(&state)),
         client_ip: client_ip(&state, request.headers(), peer),
