@@ -78,7 +78,7 @@ fn kind(status: StatusCode, format: ErrorFormat) -> &'static str {
 }
 
 /// An error of Google's APIs: the stable code as `ErrorInfo`, and how long to wait as `RetryInfo`.
-fn google_error(status: StatusCode, kind: &str, reason: &Reason, wait: Option<u64>) -> Value {
+fn google_error(status: StatusCode, kind: &str, reason: &DenialReason, wait: Option<u64>) -> Value {
     let mut details = vec![json!({
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason.code.word().to_uppercase(),

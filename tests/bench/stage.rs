@@ -110,7 +110,7 @@ impl Stage {
         let directory = tempfile::tempdir().expect("a directory");
         let url = database(kind, directory.path()).await;
         let db = Db::connect(&url, 16).await.expect("the database answers");
-        migration::Migrator::up(&db.writer, None).await.expect("the schema");
+        migration::Migrator::up(db.writer.connections(), None).await.expect("the schema");
         let key = |n| Versions::single(Key32::new([n; 32]));
         let secrets = Secrets { encryption: key(1), pepper: key(2), signing: key(3) };
         let settings =

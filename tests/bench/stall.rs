@@ -146,7 +146,7 @@ impl Heavy {
                 Action::Revoke => self.revoke(n).await,
                 Action::List => self.list().await,
                 Action::Export => {
-                    drop(self.ok(self.call(Method::GET, "{base}/prices/export?format=json")).await)
+                    drop(self.ok(self.call(Method::GET, "{base}/prices/export?format=json")).await);
                 }
             }
             self.done.fetch_add(1, Ordering::Relaxed);

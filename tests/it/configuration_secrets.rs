@@ -40,7 +40,7 @@ const URLS: [&str; 23] = [
     "postgres://u:p@127.0.0.1:hunter2canary/d",
     "postgres://u:p@127.0.0.1:1/d?sslmode=hunter2canary",
     "postgres://u:p@127.0.0.1:1/d?hunter2canary=1",
-    "postgres://[hunter2canary@127.0.0.1/d",
+    "postgres://u:p@[hunter2canary/d",
     "postgres:/u:hunter2canary@127.0.0.1/d",
     "postgres//u:hunter2canary@127.0.0.1/d",
     "Postgres://u:hunter2canary@127.0.0.1/d",

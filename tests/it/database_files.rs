@@ -144,6 +144,8 @@ async fn looking_makes_no_file() {
     }
 
     let mut server = installation.serve().await;
+    // By then it also hears signals.
+    server.sign_in().await;
     server.terminate();
     assert!(server.ended().await.success());
     let before = files();

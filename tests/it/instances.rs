@@ -217,7 +217,7 @@ on_both!(the_cost_of_a_change_follows_the_change, |app| {
     all().await;
     assert_eq!(all().await, (60, 0), "three statements a decision, and nothing is read again");
     app.owner().patch(&keys::path(&keys[7]), json!({"name": "renamed"})).await.ok();
-    assert_eq!(all().await, (62, 2), "the key and its secret are read again");
+    assert_eq!(all().await, (63, 2), "the key and its secret are read again, before the lock");
     let team_path = format!("/v1/organizations/default/teams/{team_id}");
     app.owner().patch(&team_path, json!({"name": "renamed"})).await.ok();
     assert_eq!(all().await, (61, 1), "the team is read again");

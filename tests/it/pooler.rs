@@ -53,7 +53,7 @@ on_postgres!(many_callers_share_few_connections_and_nothing_is_lost, |app| {
     // Fewer connections than one instance has, so that each is lent to everybody in turn.
     let pooler = pooler(&app, 3, Settings::Refused);
     let instances = [app.instance_over(&pooler.url()).await, app.instance_over(&pooler.url()).await];
-    let token = app.gateway().await.bearer().unwrap().to_owned();
+    let token = app.gateway().await.bearer().unwrap();
     let limits = json!([{"metric": "requests", "amount": "100000", "window": "total"}]);
     let team = crate::keys::team(&app, "search").await;
     let key = issue(&instances[0], json!({"team_id": team, "limits": limits})).await;

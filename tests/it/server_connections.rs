@@ -202,7 +202,21 @@ async fn http2_is_served_by_prior_knowledge() {
     assert_eq!(reply.status(), 401);
     let reply = sender.send_request(request("/health/live", 101)).await.unwrap();
     assert_eq!(reply.status(), 431);
-    assert_eq!(sender.current_max_send_streams(), 7);
     drop(sender);
     connection.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn http2_clients_are_told_how_many_streams_they_may_open() {
+    let (_installation, server) = server(&[("MAX_CONCURRENT_STREAMS", "7")]).await;
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    // The preface, and SETTINGS without any.
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    assert_eq!(head[3], 4, "SETTINGS come first");
+    let mut settings = vec![0; usize::from(head[2])];
+    stream.read_exact(&mut settings).await.unwrap();
+    let most = settings.chunks(6).find(|setting| setting[..2] == [0, 3]).map(|setting| setting[2..].to_vec());
+    assert_eq!(most, Some(vec![0, 0, 0, 7]));
 }

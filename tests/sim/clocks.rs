@@ -35,14 +35,17 @@ impl World {
     pub fn prune(&mut self, careless: bool) -> Verdict {
         // One that has just started has not seen the jump itself.
         let here = (!self.dice.one_in(3)).then_some(self.drift);
+        let some = TimeDelta::minutes(5);
+        // If as much time has passed as the clock has gone back, it cannot see that at all.
+        let hidden = here.is_none() && (self.now - self.watch.seen_at).abs() <= some;
         let jump = watch::jump(Some(&self.watch), self.now, here);
         self.watch = watch::seen(Some(&self.watch), self.now, jump);
         // Some minutes are no jump, and a clock that has run for a day is believed.
         let drift = std::mem::take(&mut self.drift);
-        if drift.abs() > TimeDelta::minutes(5) {
-            self.shaken = self.now;
-        } else {
+        if drift.abs() <= some {
             self.ahead -= drift;
+        } else if !hidden {
+            self.shaken = self.now;
         }
         if self.now - self.shaken >= TimeDelta::hours(24) {
             self.ahead = TimeDelta::zero();

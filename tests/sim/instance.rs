@@ -45,6 +45,9 @@ pub struct Answered {
     pub answer: Result<Answer>,
 }
 
+/// A batch under way: what is remembered after it, and what is put back.
+type Running = Pin<Box<dyn Future<Output = (Cache, Vec<Job>)> + Send>>;
+
 /// One server.
 pub struct Instance {
     pub n: usize,
@@ -54,7 +57,7 @@ pub struct Instance {
     waiting: Vec<Sent>,
     /// What was put back; it is at the head of the next batch, as it is of what waits.
     back: Vec<Job>,
-    round: Option<Pin<Box<dyn Future<Output = (Cache, Vec<Job>)> + Send>>>,
+    round: Option<Running>,
     cache: Option<Cache>,
 }
 

@@ -44,14 +44,14 @@ impl Pooler {
         } else {
             ""
         };
+        let password = url.password().map(|word| format!(" password='{word}'")).unwrap_or_default();
         let config = format!(
-            "[databases]\n{database} = host={} port={} dbname={database} user={} password='{}'\n\
+            "[databases]\n{database} = host={} port={} dbname={database} user={}{password}\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
              pool_mode = transaction\ndefault_pool_size = {connections}\nmax_client_conn = 500\n{ignored}",
             url.host_str().unwrap(),
             url.port().unwrap_or(5432),
             url.username(),
-            url.password().unwrap_or_default(),
         );
         let file = directory.path().join("pgbouncer.ini");
         std::fs::write(&file, config).unwrap();

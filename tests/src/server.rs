@@ -274,11 +274,6 @@ impl Server {
         self.base.split_once("://").map(|(_, address)| address.to_owned()).unwrap()
     }
 
-    /// Its process.
-    pub fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Asks it to read its certificate again.
     pub fn hang_up(&self) {
         self.signal("-HUP");

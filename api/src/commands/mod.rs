@@ -45,7 +45,7 @@ pub async fn installation(config: &Config) -> anyhow::Result<Arc<System>> {
     if let Database::Sqlite { file, .. } = &config.database
         && !file.exists()
     {
-        bail!("{} does not exist; the first `tollkeeper serve` makes it", file.display());
+        bail!("{} does not exist; `tollkeeper migrate up` or `tollkeeper serve` makes it", file.display());
     }
     let probe = schema::connect(config).await?;
     if !schema::status(&probe).await?.pending().is_empty() {

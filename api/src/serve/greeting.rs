@@ -30,7 +30,7 @@ pub async fn print(config: &Config, system: &Arc<System>, address: SocketAddr) -
     let setup = setup(config, system, address).await?;
     let text = match config.log_format {
         LogFormat::Text => text(config, address, &setup),
-        LogFormat::Json => line(address, &setup),
+        LogFormat::Json => line(config, address, &setup),
     };
     let mut out = std::io::stdout();
     // A closed standard output is no reason not to serve.
@@ -57,8 +57,8 @@ async fn setup(config: &Config, system: &Arc<System>, address: SocketAddr) -> an
 }
 
 /// Where the log is read by machines, standard output mostly ends up beside it.
-fn line(address: SocketAddr, setup: &Setup) -> String {
-    let base = base(address);
+fn line(config: &Config, address: SocketAddr, setup: &Setup) -> String {
+    let base = base(config, address);
     let mut fields = Map::from_iter([("documentation".to_owned(), Value::from(format!("{base}/docs")))]);
     if let Setup::Left(path) = setup {
         fields.insert("setup_token_file".to_owned(), path.display().to_string().into());

@@ -29,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Accepts the connections of one address.
 #[derive(Debug)]
 pub struct Listener {
-    listener: TcpListener,
+    socket: TcpListener,
     tls: Option<Certificate>,
     site: Arc<Site>,
     tasks: TaskTracker,
@@ -37,12 +37,12 @@ pub struct Listener {
 
 impl Listener {
     pub fn new(listener: TcpListener, tls: Option<Certificate>, site: Arc<Site>) -> Self {
-        Self { listener, tls, site, tasks: TaskTracker::new() }
+        Self { socket: listener, tls, site, tasks: TaskTracker::new() }
     }
 
     /// Accepts until the server stops; ends when the last connection has.
     pub async fn run(self) {
-        let Self { listener, tls, site, tasks } = self;
+        let Self { socket: listener, tls, site, tasks } = self;
         let (mut phases, mut pause, mut told) = (site.phase.clone(), PAUSE, None);
         let open = |stream, peer| open(&tasks, &site, tls.as_ref(), stream, peer);
         loop {

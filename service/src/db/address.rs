@@ -50,12 +50,12 @@ fn check(text: &str) -> Checked<()> {
         return Err(("a space, a line break or a control character is not allowed", at));
     }
     let start = text.find("://").map_or(0, |at| at + 3);
-    let end = text[start..].find(['/', '?', '#']).map_or(text.len(), |at| start + at);
+    let end = between(text, start, text.len()).find(['/', '?', '#']).map_or(text.len(), |at| start + at);
     if let Some(at) = text.find('#') {
         return Err(("a # is not allowed as it is", at));
     }
     authority(text, start, end)?;
-    let query = text[end..].find('?').map(|at| end + at);
+    let query = between(text, end, text.len()).find('?').map(|at| end + at);
     database(text, end, query.unwrap_or(text.len()))?;
     if let Some(query) = query {
         parameters(text, query + 1)?;
@@ -66,16 +66,16 @@ fn check(text: &str) -> Checked<()> {
 
 /// `user:password@host:port`, every part of which may be missing.
 fn authority(text: &str, start: usize, end: usize) -> Checked<()> {
-    let host = text[start..end].rfind('@').map_or(start, |at| start + at + 1);
+    let host = between(text, start, end).rfind('@').map_or(start, |at| start + at + 1);
     encoded(text, start, end)?;
-    if text[host..end].starts_with('[') && !text[host..end].contains(']') {
+    if between(text, host, end).starts_with('[') && !between(text, host, end).contains(']') {
         return Err(("the host is not valid", host));
     }
-    let port = match text[host..end].rfind(']') {
+    let port = match between(text, host, end).rfind(']') {
         Some(bracket) => host + bracket + 1,
-        None => text[host..end].find(':').map_or(end, |at| host + at),
+        None => between(text, host, end).find(':').map_or(end, |at| host + at),
     };
-    let Some(number) = text[port..end].strip_prefix(':') else {
+    let Some(number) = between(text, port, end).strip_prefix(':') else {
         return if port == end { Ok(()) } else { Err(("the host is not valid", host)) };
     };
     let fits = number.bytes().all(|byte| byte.is_ascii_digit()) && number.parse::<u16>().is_ok_and(|n| n > 0);
@@ -85,7 +85,7 @@ fn authority(text: &str, start: usize, end: usize) -> Checked<()> {
 /// `/name`.
 fn database(text: &str, start: usize, end: usize) -> Checked<()> {
     encoded(text, start, end)?;
-    let name = &text[(start + 1).min(end)..end];
+    let name = between(text, (start + 1).min(end), end);
     match name.find(['/', '@', ':']) {
         Some(at) => Err(("the database's name contains a special character", start + 1 + at)),
         None => Ok(()),
@@ -95,7 +95,7 @@ fn database(text: &str, start: usize, end: usize) -> Checked<()> {
 fn parameters(text: &str, start: usize) -> Checked<()> {
     encoded(text, start, text.len())?;
     let mut at = start;
-    for pair in text[start..].split('&') {
+    for pair in between(text, start, text.len()).split('&') {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         let known = PARAMETERS.contains(&name) || name == "options" || name.starts_with("options[");
         if !known && !pair.is_empty() {
@@ -121,6 +121,11 @@ fn encoded(text: &str, start: usize, end: usize) -> Checked<()> {
     }
     let decoded = percent_encoding::percent_decode(bytes).decode_utf8();
     decoded.map(drop).map_err(|_| ("what is percent-encoded is not UTF-8", start))
+}
+
+/// A part of the text; its ends are at characters of ASCII.
+fn between(text: &str, start: usize, end: usize) -> &str {
+    text.get(start..end).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -143,7 +143,26 @@ impl Books {
         let known = [OrganizationId::PLATFORM, organization].map(|id| (id, self.version(id)));
         let moment = head::read(&system.db.reader, &system.clock, &BTreeMap::from(known)).await?;
         self.work.heads.fetch_add(1, Ordering::Relaxed);
+        for id in [OrganizationId::PLATFORM, organization] {
+            self.prepare(system, &moment, id).await?;
+        }
         self.at(system, &moment, organization).await
+    }
+
+    /// Reads a book, if it has to be read: one reader an organization, and some at a time.
+    async fn prepare(&self, system: &System, moment: &Moment, organization: OrganizationId) -> Result<()> {
+        let head = moment.heads.iter().find(|head| head.organization == organization);
+        let head = head.ok_or(Error::NotFound("organization"))?;
+        if self.current(moment, head).is_some() {
+            return Ok(());
+        }
+        let turn = organization.uuid().as_u128() % TURNS as u128;
+        let _turn = self.turns[usize::try_from(turn).unwrap_or_default()].lock().await;
+        if self.current(moment, head).is_some() {
+            return Ok(());
+        }
+        let _reader = self.readers.acquire().await.map_err(Error::internal)?;
+        self.kept(system, moment, organization).await.map(drop)
     }
 
     /// The version up to which an organization's log has been followed; who reads heads for others, too, reads on from it.
@@ -151,7 +170,8 @@ impl Books {
         self.kept.get(&organization).map(|kept| kept.version)
     }
 
-    /// The prices that hold for an organization at a moment that was read, with its head and the platform's.
+    /// The prices that hold for an organization at a moment that was read, with its head and the platform's. Whoever asks
+    /// may hold a lock, and never waits for another reader.
     pub(crate) async fn at(
         &self,
         system: &System,
@@ -189,12 +209,6 @@ impl Books {
         if let Some(kept) = self.current(moment, head) {
             return Ok(kept);
         }
-        let turn = organization.uuid().as_u128() % TURNS as u128;
-        let _turn = self.turns[usize::try_from(turn).unwrap_or_default()].lock().await;
-        if let Some(kept) = self.current(moment, head) {
-            return Ok(kept);
-        }
-        let _reader = self.readers.acquire().await.map_err(Error::internal)?;
         let kept = reader::read(system, organization, self.kept.get(&organization), &self.work).await?;
         self.kept.insert(organization, kept.clone());
         Ok(kept)

@@ -33,6 +33,7 @@ struct Offer {
 #[derive(Debug, Clone)]
 pub(super) struct Candidate {
     pub(super) listed: Told,
+    model: Option<String>,
     /// As JSON: a list has a hundred thousand of them, and the price as it is read is some kilobytes.
     pub(super) offer: Result<Box<str>, String>,
 }
@@ -84,21 +85,25 @@ impl Candidate {
         let offer = price.and_then(|mut price| {
             price.currency.get_or_insert_with(|| currency.to_owned());
             let text = serde_json::to_string(&price).map_err(|error| error.to_string())?;
-            NewPrice::from(price).checked(now).map_err(|error| error.to_string())?;
-            Ok(text.into())
+            let row = NewPrice::from(price).checked(now).map_err(|error| error.to_string())?;
+            Ok((text.into(), row.model.as_ref().clone()))
         });
-        Self { listed: Told { key, provider, facts: facts.map(Box::new), notes }, offer }
+        let (offer, model) = match offer {
+            Ok((offer, model)) => (Ok(offer), model),
+            Err(reason) => (Err(reason), None),
+        };
+        Self { listed: Told { key, provider, facts: facts.map(Box::new), notes }, model, offer }
     }
 
     /// The model whose price it asks for; none = the default price, or no price at all.
-    pub(super) fn model(&self) -> Option<String> {
-        self.offer.as_ref().ok().and_then(|offer| offer.row.model.as_ref().clone())
+    pub(super) fn model(&self) -> Option<&str> {
+        self.model.as_deref()
     }
 }
 
 impl Offer {
-    fn read(text: &str, now: DateTime<Utc>) -> Result<Self, String> {
-        let price: ListPrice = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    fn read(json: &str, now: DateTime<Utc>) -> Result<Self, String> {
+        let price: ListPrice = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let (begin, source, sourced_on) = (price.effective_from, price.source.clone(), price.sourced_on);
         let currency = price.currency.clone().unwrap_or_default();
         let row = NewPrice::from(price).checked(now).map_err(|error| error.to_string())?;
@@ -155,7 +160,7 @@ impl PriceBook {
 
     /// What becomes of an entry, and the row to make for it. What is made is there for the entries after it.
     pub(super) fn enter(&mut self, candidate: Candidate) -> (ImportEntry, Option<ActiveModel>) {
-        let Candidate { listed, offer } = candidate;
+        let Candidate { listed, model: _, offer } = candidate;
         let mut entry = ImportEntry {
             key: listed.key,
             provider: listed.provider,

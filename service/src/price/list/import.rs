@@ -148,7 +148,7 @@ fn parts(candidates: Vec<Candidate>) -> Vec<Vec<(usize, Candidate)>> {
         let full = parts.last().is_none_or(|part| part.len() >= PART);
         let next = if full { parts.len() } else { parts.len() - 1 };
         let at = match &candidate.offer {
-            Ok(_) => *of.entry(candidate.model()).or_insert(next),
+            Ok(_) => *of.entry(candidate.model().map(str::to_owned)).or_insert(next),
             Err(_) => next,
         };
         match parts.get_mut(at) {
@@ -198,7 +198,7 @@ async fn apply_part(ctx: &Ctx, list: Understood, with_models: bool) -> Result<Im
 
 /// Prices of the models that a part of a list names.
 fn of_models(candidates: &[Candidate]) -> Condition {
-    let models: BTreeSet<String> = candidates.iter().map(|one| one.model().unwrap_or_default()).collect();
+    let models: BTreeSet<&str> = candidates.iter().map(|one| one.model().unwrap_or_default()).collect();
     Condition::all().add(Expr::cust(term::MODEL).is_in(models))
 }
 
