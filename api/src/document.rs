@@ -1,6 +1,7 @@
 //! The OpenAPI document: what the routes say of themselves, completed by what holds on every endpoint, so that no route
 //! has to repeat it and none can forget it.
 
+mod defaults;
 mod denials;
 mod router;
 
@@ -8,12 +9,10 @@ pub use router::OpenApiRouter;
 
 use crate::problem::Problem;
 use axum::{Json, Router, response::IntoResponse, routing::get};
-use serde_json::Value;
 use utoipa::{
     OpenApi as _,
     openapi::{
         Content, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Required, Response, ResponseBuilder,
-        Schema,
         path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn},
         schema::Type,
         security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
@@ -53,43 +52,15 @@ pub fn complete(mut document: OpenApi) -> OpenApi {
         let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build();
         components.add_security_scheme(name, SecurityScheme::Http(scheme));
     }
-    components.schemas.values_mut().for_each(forget_null_defaults);
+    components.schemas.values_mut().for_each(defaults::forget_null);
     components.schemas.insert(denials::CLIENT_ERROR.into(), denials::client_error());
     for (path, item) in &mut document.paths.paths {
         for (method, operation) in methods(item) {
+            defaults::unite(operation);
             complete_operation(path, &method, operation);
         }
     }
     document
-}
-
-/// `#[serde(default)]` on a whole request makes `utoipa` tell `null` of each field that is `None` when absent. To the
-/// server, absent is not `null`: a client that fills defaults in would clear what it does not mention.
-fn forget_null_defaults(schema: &mut RefOr<Schema>) {
-    let RefOr::T(schema) = schema else { return };
-    let default = match schema {
-        Schema::Object(object) => {
-            object.properties.values_mut().for_each(forget_null_defaults);
-            &mut object.default
-        }
-        Schema::Array(array) => &mut array.default,
-        Schema::OneOf(one) => {
-            one.items.iter_mut().for_each(forget_null_defaults);
-            &mut one.default
-        }
-        Schema::AllOf(all) => {
-            all.items.iter_mut().for_each(forget_null_defaults);
-            &mut all.default
-        }
-        Schema::AnyOf(any) => {
-            any.items.iter_mut().for_each(forget_null_defaults);
-            &mut any.default
-        }
-        _ => return,
-    };
-    if default.as_ref().is_some_and(Value::is_null) {
-        *default = None;
-    }
 }
 
 const SCHEMES: [(&str, &str); 3] = [

@@ -25,13 +25,15 @@ pub struct Metric {
     pub unit: Option<Unit>,
     /// Its labels.
     pub labels: &'static [&'static str],
+    /// Whether it is 0 until it is counted first; what would mean something else then is absent.
+    pub from_start: bool,
     /// What it means.
     pub help: &'static str,
 }
 
 impl Metric {
     const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, kind, unit: None, labels: &[], help }
+        Self { name, kind, unit: None, labels: &[], from_start: true, help }
     }
 
     const fn counter(name: &'static str, help: &'static str) -> Self {
@@ -54,6 +56,10 @@ impl Metric {
         Self { unit: Some(unit), ..self }
     }
 
+    const fn once_known(self) -> Self {
+        Self { from_start: false, ..self }
+    }
+
     const fn by(self, labels: &'static [&'static str]) -> Self {
         Self { labels, ..self }
     }
@@ -66,7 +72,7 @@ impl Metric {
 }
 
 /// All of them. Those of the process, `process_…`, are as every client of Prometheus names them.
-pub const METRICS: [Metric; 27] = [
+pub const METRICS: [Metric; 36] = [
     Metric::gauge("tollkeeper_build_info", "Always 1; the label says which version runs").by(&["version"]),
     Metric::counter(
         "tollkeeper_http_requests_total",
@@ -85,6 +91,18 @@ pub const METRICS: [Metric; 27] = [
         "How long a probe, every five seconds, waited for a free connection of a pool",
     )
     .by(&["pool"]),
+    Metric::gauge(
+        "tollkeeper_database_writable",
+        "1 if what is written is kept; 0 while the disk is full, the database a standby, its file replaced",
+    )
+    .once_known(),
+    Metric::counter("tollkeeper_database_commit_failures_total", "Commits that failed; what they held was not confirmed"),
+    Metric::gauge("tollkeeper_partitions_days", "Days for which the ledgers on Postgres have partitions").once_known(),
+    Metric::gauge("tollkeeper_clock_skew_seconds", "How far the clocks of instance and database are apart")
+        .of(Unit::Seconds),
+    Metric::counter("tollkeeper_clock_steps_total", "Organizations whose clock was found to have been wrong, and went back"),
+    Metric::counter("tollkeeper_clock_jumps_total", "Jumps of the database's clock of more than 5 minutes"),
+    Metric::gauge("tollkeeper_housekeeping_suspended", "1 while nothing is removed by age, since a clock has jumped"),
     Metric::histogram("tollkeeper_meter_batch_size", "Requests of a batch of the meter"),
     Metric::gauge("tollkeeper_meter_queue", "Requests that waited for the meter when the last batch was taken"),
     Metric::seconds(
@@ -96,9 +114,15 @@ pub const METRICS: [Metric; 27] = [
     Metric::seconds("tollkeeper_meter_database_seconds", "One run of a batch, all in all"),
     Metric::counter("tollkeeper_meter_retries_total", "Runs of a batch that failed because of the database, and were run again"),
     Metric::counter("tollkeeper_meter_denials_total", "Reasons of denials; a denial may have several").by(&["code"]),
+    Metric::counter(
+        "tollkeeper_meter_put_back_total",
+        "Requests that waited apart while changed prices were read; everybody else went on",
+    ),
+    Metric::counter("tollkeeper_meter_panics_total", "Requests that were answered 500 because deciding them panicked"),
     Metric::counter("tollkeeper_meter_statements_total", "Statements that the meter has run"),
     Metric::counter("tollkeeper_meter_entries_total", "Rows of policy that the meter has read into memory"),
-    Metric::counter("tollkeeper_price_books_read_total", "Price books that were read into memory"),
+    Metric::counter("tollkeeper_price_books_read_total", "Price books that were read into memory, `whole` or what has changed")
+        .by(&["extent"]),
     Metric::counter("tollkeeper_price_rows_read_total", "Prices that were read into memory"),
     Metric::counter("process_cpu_seconds_total", "Processor time used").of(Unit::Seconds),
     Metric::gauge("process_resident_memory_bytes", "Memory in use").of(Unit::Bytes),
@@ -114,9 +138,9 @@ pub const METRICS: [Metric; 27] = [
 /// Describes them to the recorder of this process. Those without labels are there from the start, with 0, so that their
 /// absence is not taken for their silence.
 pub fn describe() {
-    for Metric { name, kind, unit, labels, help } in METRICS {
+    for Metric { name, kind, unit, labels, from_start, help } in METRICS {
         let unit = unit.unwrap_or(Unit::Count);
-        let ours = labels.is_empty() && !name.starts_with("process_");
+        let ours = from_start && labels.is_empty() && !name.starts_with("process_");
         match kind {
             Kind::Counter => {
                 metrics::describe_counter!(name, unit, help);

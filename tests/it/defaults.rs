@@ -49,7 +49,7 @@ async fn made(owner: &Client) -> Vec<(&'static str, Value)> {
     let team = make("teams", json!({"name": "search"})).await["id"].clone();
     let limit = json!({"metric": "requests", "window": "day", "amount": "9"});
     let key = make("keys", json!({"name": "ci", "team_id": team, "limits": [limit]})).await;
-    let of_key = owner.get(&format!("{}/limits", path(&key))).await.ok()["limits"][0].clone();
+    let of_key = key["limits"][0].clone();
     let mut own = limit.clone();
     (own["subject_kind"], own["subject_id"]) = ("team".into(), team);
     make("providers", json!({"name": "acme", "display_name": "Acme"})).await;

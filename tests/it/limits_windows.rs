@@ -117,11 +117,11 @@ on_both!(what_counts_nothing_has_nothing_to_reset, |app| {
 });
 
 on_both!(a_reset_sees_what_was_decided_before_it_and_by_the_clock_of_decisions, |app| {
-    let (owner, limit) = (app.owner(), make(&app, "requests", "day").await);
-    count(&app, &limit, "2027-01-16T00:00:00Z", (5, 0)).await;
-    // A decision holds the organization; its clock is ahead of this instance's.
+    let (owner, limit) = (app.owner(), make(&app, "requests", "minute").await);
+    count(&app, &limit, "2027-01-15T10:01:00Z", (5, 0)).await;
+    // A decision holds the organization; its clock is ahead of this instance's, by as much as may be.
     let decision = app.system.db.begin().await.unwrap();
-    let ahead: DateTime<Utc> = app.clock.now() + TimeDelta::days(1);
+    let ahead: DateTime<Utc> = app.clock.now() + TimeDelta::minutes(1);
     let head = org_head::ActiveModel { last_t: Set(ahead), ..Default::default() };
     let head = org_head::Entity::update_many().set(head);
     head.filter(org_head::Column::OrganizationId.eq(app.organization)).exec(&decision).await.unwrap();
@@ -131,5 +131,5 @@ on_both!(a_reset_sees_what_was_decided_before_it_and_by_the_clock_of_decisions, 
     decision.execute_unprepared("UPDATE limit_window SET used = 8").await.unwrap();
     decision.commit().await.unwrap();
     let found = reset.await.unwrap().ok();
-    assert_eq!((&found["window_start"], &found["adjusted"]), (&json!("2027-01-16T00:00:00Z"), &json!("8")));
+    assert_eq!((&found["window_start"], &found["adjusted"]), (&json!("2027-01-15T10:01:00Z"), &json!("8")));
 });

@@ -35,7 +35,8 @@ on_both!(the_current_password_is_asked_for_and_throttled, |app| {
     let caller = bearer(&app, &signed_in(&app).await);
     change(&caller, "not the password", NEW).await.invalid(&[("/current_password", "wrong_password")]);
     change(&caller, PASSWORD, NEW).await.problem(429, "throttled");
-    login(&app, OWNER, PASSWORD).await.problem(429, "throttled");
+    // A guess within a session delays that session, and nobody who signs in.
+    login(&app, OWNER, PASSWORD).await.ok();
     app.clock.advance(TimeDelta::seconds(1));
     change(&caller, PASSWORD, NEW).await.ok();
 });

@@ -115,7 +115,8 @@ async fn the_program_runs_through_a_pooler() {
         assert_eq!(server.get("/v1/auth/me", Some(&token)).await.0, 200);
     }
     let report = installation.run(&["doctor"]).await.out;
-    for part in ["settings: arrive with each transaction", "instances: serving: release", "writes: taken"] {
+    for part in ["settings: arrive with each transaction", "instances: serving: release", "writes: are kept"]
+    {
         assert!(report.contains(&format!("ok     {part}")), "{part} is missing in\n{report}");
     }
     drop(servers);

@@ -3,7 +3,7 @@
 
 use crate::teams::{id, make};
 use entity::{
-    admin_token, audit_event, catalogue_state, connection_icon, connection_state, credential,
+    admin_token, audit_event, catalogue_state, clock_watch, connection_icon, connection_state, credential,
     credential_activity, data_key, device, discovered_model, gateway_token, idempotency_record, instance,
     invitation, key_secret, limit, limit_window, login_throttle, membership, model, model_alias,
     model_mapping, org_head, organization, password_reset, policy_log, price, price_feed, provider,
@@ -45,6 +45,7 @@ fn tables() -> Vec<Table> {
         table(admin_token::Entity),
         table(audit_event::Entity),
         table(catalogue_state::Entity),
+        table(clock_watch::Entity),
         table(connection_icon::Entity),
         table(connection_state::Entity),
         table(credential::Entity),

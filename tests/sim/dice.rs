@@ -1,6 +1,7 @@
 //! [`Dice`]: everything that happens by chance, drawn from one seed, so that it happens again.
 
 use rand::{Rng as _, SeedableRng, rngs::StdRng};
+use sea_orm::{DbErr, RuntimeErr, error::ConnAcquireErr};
 use uuid::Uuid;
 
 /// Chance.
@@ -48,5 +49,15 @@ impl Dice {
         let mut random = [0; 10];
         self.0.fill_bytes(&mut random);
         uuid::Builder::from_unix_timestamp_millis(u64::try_from(millis).unwrap_or(0), &random).into_uuid()
+    }
+
+    /// What a lost connection looks like, in one of its forms.
+    pub fn lost_connection(&mut self) -> DbErr {
+        let cause = || RuntimeErr::Internal("the connection is lost".into());
+        match self.below(3) {
+            0 => DbErr::Exec(cause()),
+            1 => DbErr::Query(cause()),
+            _ => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        }
     }
 }

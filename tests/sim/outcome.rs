@@ -90,6 +90,38 @@ impl Outcome {
     }
 }
 
+/// What one attempt used and cost, as far as it is known.
+fn fact(
+    policy: &Policy,
+    organization: OrganizationId,
+    row: &Booked,
+    attempt: &Attempt,
+    origin: UsageOrigin,
+) -> Fact {
+    let model = attempt.model.clone().or_else(|| row.candidates.first().map(|one| one.0.clone()));
+    let pinned = row.candidates.iter().find(|one| Some(&one.0) == model.as_ref()).and_then(|one| one.1);
+    let pinned = pinned.and_then(|id| policy.prices.iter().find(|price| price.id == id));
+    let price = model
+        .as_deref()
+        .and_then(|model| pinned.or_else(|| naive::price(policy, organization, model, row.made)));
+    let count = |component| i64::try_from(attempt.usage.get(component)).unwrap();
+    let tokens = (count(Component::Input), count(Component::Output));
+    let skipped = attempt.status == UsageStatus::Skipped;
+    Fact {
+        attempt: 0,
+        origin,
+        model,
+        currency: price.map(|price| price.currency.clone()),
+        cost: price.map_or(0, |price| tokens.0 * price.rates.0 + tokens.1 * price.rates.1),
+        requests: if skipped { 0 } else { count(Component::Request) },
+        tokens,
+        overrun: false,
+        priced: price.is_some() && !attempt.unclear,
+        estimated: false,
+        unclear: attempt.unclear,
+    }
+}
+
 /// What was used, and what it cost: of each window, and as events.
 pub fn post(
     policy: &Policy,
@@ -98,31 +130,10 @@ pub fn post(
     attempts: &[Attempt],
     origin: UsageOrigin,
 ) -> Vec<Fact> {
-    let mut facts = Vec::new();
-    for (n, attempt) in (0..).zip(attempts) {
-        let model = attempt.model.clone().or_else(|| row.candidates.first().map(|one| one.0.clone()));
-        let pinned = row.candidates.iter().find(|one| Some(&one.0) == model.as_ref()).and_then(|one| one.1);
-        let pinned = pinned.and_then(|id| policy.prices.iter().find(|price| price.id == id));
-        let price = model
-            .as_deref()
-            .and_then(|model| pinned.or_else(|| naive::price(policy, organization, model, row.made)));
-        let count = |component| i64::try_from(attempt.usage.get(component)).unwrap();
-        let tokens = (count(Component::Input), count(Component::Output));
-        let skipped = attempt.status == UsageStatus::Skipped;
-        facts.push(Fact {
-            attempt: n,
-            origin,
-            model,
-            currency: price.map(|price| price.currency.clone()),
-            cost: price.map_or(0, |price| tokens.0 * price.rates.0 + tokens.1 * price.rates.1),
-            requests: if skipped { 0 } else { count(Component::Request) },
-            tokens,
-            overrun: false,
-            priced: price.is_some() && !attempt.unclear,
-            estimated: false,
-            unclear: attempt.unclear,
-        });
-    }
+    let each = (0..).zip(attempts);
+    let mut facts: Vec<Fact> = each
+        .map(|(n, attempt)| Fact { attempt: n, ..fact(policy, organization, row, attempt, origin) })
+        .collect();
     let (cost, tokens) = (row.cost.clone(), row.tokens);
     let guess = |part: &Part, fact: &Fact| {
         let status = attempts[usize::try_from(fact.attempt).unwrap()].status;

@@ -13,7 +13,7 @@ use entity::{
     status::ReservationState,
     usage_event,
 };
-use sea_orm::{DbErr, RuntimeErr, error::ConnAcquireErr};
+use sea_orm::{DbErr, RuntimeErr};
 use service::{
     Error, Result,
     meter::{
@@ -68,16 +68,6 @@ pub struct SimTx {
     writes: Writes,
     flying: bool,
     over: bool,
-}
-
-/// What a lost connection looks like, in one of its forms.
-fn lost(world: &mut World) -> DbErr {
-    let cause = || RuntimeErr::Internal("the connection is lost".into());
-    match world.dice.below(3) {
-        0 => DbErr::Exec(cause()),
-        1 => DbErr::Query(cause()),
-        _ => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
-    }
 }
 
 impl Db {
@@ -169,7 +159,7 @@ impl SimTx {
         Step::default().await;
         let mut world = self.world.get();
         if world.started != self.started {
-            return Err(lost(&mut world));
+            return Err(world.dice.lost_connection());
         }
         let fails = !world.calm && world.dice.one_in(120);
         let end = if fails { " and fails" } else { "" };
@@ -182,7 +172,7 @@ impl SimTx {
         }
         if fails {
             let mended = world.dice.one_in(6).then(|| DbErr::Custom("no partition of relation".into()));
-            return Err(mended.unwrap_or_else(|| lost(&mut world)));
+            return Err(mended.unwrap_or_else(|| world.dice.lost_connection()));
         }
         Ok(())
     }
@@ -213,20 +203,20 @@ impl SimTx {
         let Some(flight) = flight else { return Ok(()) };
         let mut world = self.world.get();
         if world.started != self.started {
-            return Err(lost(&mut world));
+            return Err(world.dice.lost_connection());
         }
         self.over = true;
         match luck {
             0 => {
                 world.note(|| format!("tx {}: the reply is lost, it may be committed later", self.id));
                 world.abandon(self.id, Some(flight));
-                Err(lost(&mut world))
+                Err(world.dice.lost_connection())
             }
             1 => {
                 world.note(|| format!("tx {} is committed, and the reply is lost", self.id));
                 world.apply(flight, false);
                 world.release(self.id);
-                Err(lost(&mut world))
+                Err(world.dice.lost_connection())
             }
             2 => {
                 world.note(|| format!("tx {}: the commit fails, and nothing is kept", self.id));
@@ -303,7 +293,7 @@ impl Transaction for SimTx {
                 let mut world = self.world.get();
                 // Whoever waits too long for a lock is told so.
                 if world.started != self.started || (!world.calm && world.dice.one_in(200)) {
-                    return Err(lost(&mut world));
+                    return Err(world.dice.lost_connection());
                 }
             }
         }

@@ -156,8 +156,9 @@ async fn disable_proxy_pool(
 ///
 /// Its proxies are used again.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/proxy-pools/{pool}/enable", tag = "proxy pools",
-    params(PoolPath),
-    responses((status = 200, description = "The pool as it is now.", body = ProxyPool)))]
+    params(PoolPath, ("If-Match" = Option<String>, Header, description = "The version to enable, from `ETag`.")),
+    responses((status = 200, description = "The pool as it is now.", body = ProxyPool),
+              (status = 412, description = "`version_conflict`: `If-Match` is stale.")))]
 async fn enable_proxy_pool(
     allow: Allow<permit::ProxyPoolsWrite>,
     Path(path): Path<PoolPath>,

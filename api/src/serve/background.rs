@@ -77,8 +77,10 @@ async fn flush(state: AppState) {
 }
 
 async fn try_writing(state: AppState) {
+    let db = &state.system.db;
     // What is found is in the log already, once.
-    let _ = state.system.db.verify_writable().await;
+    let kept = db.verify_writable().await.is_ok() && matches!(db::read_only(&db.reader).await, Ok(None));
+    metrics::gauge!("tollkeeper_database_writable").set(i32::from(kept));
 }
 
 async fn beat(state: AppState, presence: Presence) {

@@ -130,11 +130,15 @@ mod tests {
         let connections = Connections::new(2);
         let places = [connections.enter().unwrap(), connections.enter().unwrap()];
         let running: Vec<_> = places.iter().map(|place| place.activity.begin(false)).collect();
-        let spare: Vec<_> = (0..SPARE).map(|_| connections.enter().unwrap()).collect();
-        assert!(spare[0].activity.spare);
-        let asked: Vec<_> = spare.iter().map(|place| place.activity.begin(false)).collect();
+        let spare = || {
+            let place = connections.enter().unwrap();
+            assert!(place.activity.spare);
+            let running = place.activity.begin(false);
+            (place, running)
+        };
+        let spare: Vec<_> = (0..SPARE).map(|_| spare()).collect();
         assert!(connections.enter().is_none(), "every one is busy");
-        drop((running, asked));
+        drop((running, spare));
         assert!(connections.enter().is_some());
     }
 }

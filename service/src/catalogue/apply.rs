@@ -38,6 +38,7 @@ pub enum Outcome {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AppliedCatalogue {
     /// Its version.
+    #[schema(example = 1)]
     pub catalogue_version: i64,
     /// Of the platform's providers.
     pub providers: Changes,

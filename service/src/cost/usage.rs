@@ -23,6 +23,10 @@ macro_rules! usage {
             pub const fn get(&self, component: Component) -> u64 {
                 match component { $(Component::$component => self.$field,)* }
             }
+            /// How much of a component, as a column holds it.
+            pub fn column(&self, component: Component) -> i64 {
+                i64::try_from(self.get(component)).unwrap_or(i64::MAX)
+            }
             /// The field of a component.
             pub const fn field(component: Component) -> &'static str {
                 match component { $(Component::$component => stringify!($field),)* }

@@ -3,7 +3,7 @@
 use super::{command::Attempt, glob::matches, question::Call};
 use crate::{
     Error, Result,
-    cost::{self, Manner, Usage},
+    cost::{self, Usage},
     price::{
         book::Entry,
         resolve::{Prices, Wanted},
@@ -91,13 +91,9 @@ fn event(
     prices: &Prices,
     origin: UsageOrigin,
 ) -> Result<usage_event::Model> {
-    let requested = attempt.model.clone().or_else(|| Some(row.terms.candidates.first()?.model.clone()));
-    let usage = counted(attempt);
+    let (requested, usage) = (requested(row, attempt), counted(attempt));
     let price = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
-    let (nanos, rated) = charged(price.as_deref(), &usage, &attempt.manner)?;
-    // A price by the request alone needs no more than that there was one.
-    let priced = rated && (!attempt.unclear || price.as_deref().is_some_and(is_by_request));
-    let count = |component: Component| i64::try_from(usage.get(component)).unwrap_or(i64::MAX);
+    let (cost, priced) = charged(price.as_deref(), &usage, attempt)?;
     Ok(usage_event::Model {
         organization_id: row.organization_id,
         id: row.id,
@@ -124,23 +120,23 @@ fn event(
         service_tier: attempt.manner.service_tier,
         region: attempt.manner.region.clone(),
         speed: attempt.manner.speed.clone(),
-        input_tokens: count(Component::Input),
-        cache_read_tokens: count(Component::CacheRead),
-        cache_write_tokens: count(Component::CacheWrite),
-        cache_write_1h_tokens: count(Component::CacheWrite1h),
-        output_tokens: count(Component::Output),
-        reasoning_tokens: count(Component::Reasoning),
-        audio_input_tokens: count(Component::AudioInput),
-        audio_output_tokens: count(Component::AudioOutput),
-        image_input_tokens: count(Component::ImageInput),
-        image_output_tokens: count(Component::ImageOutput),
-        requests: count(Component::Request),
-        images: count(Component::Image),
-        seconds: count(Component::Second),
-        characters: count(Component::Character),
+        input_tokens: usage.column(Component::Input),
+        cache_read_tokens: usage.column(Component::CacheRead),
+        cache_write_tokens: usage.column(Component::CacheWrite),
+        cache_write_1h_tokens: usage.column(Component::CacheWrite1h),
+        output_tokens: usage.column(Component::Output),
+        reasoning_tokens: usage.column(Component::Reasoning),
+        audio_input_tokens: usage.column(Component::AudioInput),
+        audio_output_tokens: usage.column(Component::AudioOutput),
+        image_input_tokens: usage.column(Component::ImageInput),
+        image_output_tokens: usage.column(Component::ImageOutput),
+        requests: usage.column(Component::Request),
+        images: usage.column(Component::Image),
+        seconds: usage.column(Component::Second),
+        characters: usage.column(Component::Character),
         latency_ms: attempt.latency_ms,
         ttft_ms: attempt.ttft_ms,
-        cost: nanos,
+        cost,
         currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
         price_id: price.map(|price| price.id),
         priced,
@@ -150,6 +146,11 @@ fn event(
     })
 }
 
+/// The model that an attempt asked for: its own, or that of the call.
+fn requested(row: &reservation::Model, attempt: &Attempt) -> Option<String> {
+    attempt.model.clone().or_else(|| Some(row.terms.candidates.first()?.model.clone()))
+}
+
 /// Whether a price charges for requests and nothing else, if for anything.
 fn is_by_request(price: &Entry) -> bool {
     let rates = price.terms.bands.iter().flat_map(|band| band.rates.values());
@@ -157,11 +158,12 @@ fn is_by_request(price: &Entry) -> bool {
     charged.map(|(component, _)| component).all(|component| *component == Component::Request)
 }
 
-/// What it costs, and whether everything that was used has a rate.
-fn charged(price: Option<&Entry>, usage: &Usage, manner: &Manner) -> Result<(Nanos, bool)> {
+/// What it costs, and whether that is known: everything that was used has a rate. A price by the request alone needs no more
+/// than that there was one.
+fn charged(price: Option<&Entry>, usage: &Usage, attempt: &Attempt) -> Result<(Nanos, bool)> {
     let Some(price) = price else { return Ok((Nanos::ZERO, false)) };
-    let bill = cost::bill(&price.terms, usage, manner)?;
-    Ok((bill.cost, bill.is_priced()))
+    let bill = cost::bill(&price.terms, usage, &attempt.manner)?;
+    Ok((bill.cost, bill.is_priced() && (!attempt.unclear || is_by_request(price))))
 }
 
 /// What an attempt used; one that was not sent was no request.

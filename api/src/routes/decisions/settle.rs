@@ -80,6 +80,8 @@ async fn extend(
 /// `reservation_id` names, and charged at the prices of that moment. A key that is revoked or expired is counted, too.
 #[utoipa::path(post, path = "/v1/usage", tag = "decisions", security(("gateway" = [])), request_body = NewUsage,
     responses((status = 200, description = "What the call cost.", body = Settlement),
+              (status = 404, description = "`not_found`: the connection is not one of the organization, or the credential not \
+                                            one of the connection."),
               (status = 409, description = "`already_settled`: the `reservation_id` is that of another call. \
                                             `reservation_in_use`: it is that of a call that is open. \
                                             `reservation_voided`: it was voided."),
