@@ -110,6 +110,9 @@ async fn health_answers_while_every_connection_is_busy() {
             break answer;
         }
         assert!(started.elapsed() < LONG, "{answer}");
+        // One that was closed for this is replaced.
+        busy.push(connected(&server, A_HEAD).await);
+        tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert!(refused.contains("connection: close") && refused.contains("retry-after"), "{refused}");
     for path in ["live", "ready"] {

@@ -60,7 +60,7 @@ impl Expect<'_> {
                     (Some(id), _) | (None, Outcome::Settled(id)) => *id,
                     _ => ReservationId::new(uuid::Uuid::nil()),
                 };
-                self.report((question, sent.home), id, attempts, print)
+                self.report((question, sent.home), (id, reservation.is_some()), attempts, print)
             }
         };
         said.unwrap_or_else(|code| Outcome::Fault(code.into()))
@@ -303,7 +303,7 @@ impl Expect<'_> {
     fn report(
         &mut self,
         (question, home): (&Question, OrganizationId),
-        id: ReservationId,
+        (id, chosen): (ReservationId, bool),
         attempts: &[Attempt],
         print: &[u8],
     ) -> Ruling<Outcome> {
@@ -314,10 +314,10 @@ impl Expect<'_> {
             repeats(&row, print)?;
             return Ok(Outcome::Settled(id));
         }
-        if naive::made(id) > now + TimeDelta::minutes(5) {
+        if chosen && naive::made(id) > now + TimeDelta::minutes(5) {
             return Err("in_the_future");
         }
-        if naive::made(id) < LEDGER_BEGINS {
+        if chosen && naive::made(id) < LEDGER_BEGINS {
             return Err("too_old");
         }
         let at = naive::made(id).min(now);

@@ -112,7 +112,7 @@ macro_rules! flaws {
 }
 
 flaws! {
-    no_lock NoLock: I1 | I2 | I3 | I5 | I6 | Time;
+    no_lock NoLock: I1 | I2 | I3 | I5 | I6 | I8 | Time;
     no_dedup NoDedup: I2 | I5 | I6;
     settled_again SettledAgain: I6 | I3 | I7;
     tombstone_missing TombstoneMissing: I6;
