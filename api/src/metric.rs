@@ -97,7 +97,9 @@ pub const METRICS: [Metric; 36] = [
     )
     .once_known(),
     Metric::counter("tollkeeper_database_commit_failures_total", "Commits that failed; what they held was not confirmed"),
-    Metric::gauge("tollkeeper_partitions_days", "Days for which the ledgers on Postgres have partitions").once_known(),
+    Metric::gauge("tollkeeper_partitions_remaining_seconds", "For how long the ledgers on Postgres have partitions")
+        .of(Unit::Seconds)
+        .once_known(),
     Metric::gauge("tollkeeper_clock_skew_seconds", "How far the clocks of instance and database are apart")
         .of(Unit::Seconds),
     Metric::counter("tollkeeper_clock_steps_total", "Organizations whose clock was found to have been wrong, and went back"),

@@ -88,7 +88,7 @@ pub struct ModelAliasPatch {
     pub name: Option<String>,
     /// The model that is meant, or another alias.
     #[serde(deserialize_with = "crate::validate::present")]
-    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[schema(min_length = 1, max_length = 255, nullable = false, example = "gpt-4o-mini")]
     pub target: Option<String>,
     /// Whether it leads anywhere.
     #[serde(deserialize_with = "crate::validate::present")]

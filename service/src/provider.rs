@@ -76,7 +76,7 @@ pub struct NewProvider {
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderPatch {
     /// What people call it, 1–255 characters.
-    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[schema(min_length = 1, max_length = 255, nullable = false, example = "Acme AI")]
     #[serde(deserialize_with = "crate::validate::present")]
     pub display_name: Option<String>,
 }

@@ -74,7 +74,7 @@ pub struct NewServiceAccount {
 #[serde(deny_unknown_fields, default)]
 pub struct ServiceAccountPatch {
     /// Unique in its organization, 1–255 characters.
-    #[schema(min_length = 1, max_length = 255, nullable = false)]
+    #[schema(min_length = 1, max_length = 255, nullable = false, example = "nightly")]
     #[serde(deserialize_with = "crate::validate::present")]
     pub name: Option<String>,
     /// What it is for, at most 1000 characters.

@@ -92,9 +92,10 @@ async fn ready(server: &Server, status: u16, field: &str, word: &Value) {
 async fn days(listen: &str) -> u32 {
     for _ in 0..100 {
         let text = reqwest::get(format!("http://{listen}/metrics")).await.unwrap().text().await.unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("tollkeeper_partitions_days "));
-        if let Some(days) = line {
-            return days.parse().unwrap();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("tollkeeper_partitions_remaining_seconds "));
+        if let Some(seconds) = line {
+            return seconds.parse::<u32>().unwrap() / 86_400;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

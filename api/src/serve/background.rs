@@ -94,7 +94,7 @@ async fn prepare(state: AppState) {
     let made = db::make_partitions(&state.system).await;
     let left = db::partitions(&state.system.db.reader, db::MONTHS_AHEAD).await.ok().flatten();
     if let Some(left) = left {
-        metrics::gauge!("tollkeeper_partitions_days").set(left.days());
+        metrics::gauge!("tollkeeper_partitions_remaining_seconds").set(left.seconds());
     }
     let run_out = left.is_some_and(|left| left.run_out());
     match made {

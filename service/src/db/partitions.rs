@@ -26,7 +26,12 @@ impl Partitions {
         u32::try_from((self.until - self.now).num_days()).unwrap_or(0)
     }
 
-    /// Whether they end so soon that whoever makes them must be woken.
+    /// Seconds that are left.
+    pub fn seconds(&self) -> u32 {
+        u32::try_from((self.until - self.now).num_seconds()).unwrap_or(0)
+    }
+
+    /// Whether they end so soon that the role that makes them must act.
     pub fn run_out(&self) -> bool {
         self.days() < 60
     }
