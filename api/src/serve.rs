@@ -75,13 +75,15 @@ pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
     let presence = join(&state).await?;
     greeting::print(&config, &system, address).await?;
 
+    // From before the first request on: a signal that comes as soon as the server is ready ends it in good order.
+    let mut signals = Signals::new()?;
     let stop = CancellationToken::new();
     let background = background::start(&state, &presence, &stop);
     let (phases, phase) = watch::channel(Phase::Serving);
     let served = listen(&config, &state, phase, sockets, tls);
     let grace = Grace { delay: config.shutdown_delay, grace: config.shutdown_grace };
     let drain = || state.draining.store(true, Ordering::Relaxed);
-    shutdown::wait(&mut Signals::new()?, &phases, grace, drain, served).await;
+    shutdown::wait(&mut signals, &phases, grace, drain, served).await;
     stop.cancel();
     background.close();
     background.wait().await;
