@@ -1,4 +1,4 @@
-//! Known devices: whoever has signed in from one is not kept out by guesses from elsewhere, and it opens nothing by itself.
+//! Known devices: a person who has signed in from one is not kept out by guesses from elsewhere, and it opens nothing by itself.
 
 use crate::{
     auth::{OWNER, bearer, statuses, text},

@@ -11,7 +11,7 @@ async fn opened(database: &Database) -> Db {
     db
 }
 
-/// A transaction after the trouble: others see it, and so does whoever opens the database again.
+/// A transaction after the trouble: others see it, and so does a process that opens the database again.
 async fn is_kept(database: &Database, db: Db) {
     // One that is undone: with a wrong count it would only go back to a savepoint.
     drop(db.begin().await.unwrap());

@@ -175,7 +175,7 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn whoever_has_not_signed_in_sends_little() {
+async fn a_caller_without_a_session_sends_little() {
     let (_installation, server) = server(&[]).await;
     for path in ["/v1/auth/login", "/v1/auth/refresh", "/v1/setup"] {
         let body = serde_json::json!({"email": "x".repeat(api::SIGN_IN_LIMIT)});

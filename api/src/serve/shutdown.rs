@@ -35,7 +35,7 @@ impl Phase {
 /// A signal to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: whoever runs the server wants it to end.
+    /// SIGTERM: the operator or the orchestrator ends the server.
     Terminate,
     /// SIGINT: somebody sits before it and waits.
     Interrupt,

@@ -58,7 +58,7 @@ pub async fn make_partitions(system: &System) -> Result<u64> {
     make_partitions_until(&system.db.writer, now, MONTHS_AHEAD).await
 }
 
-/// The same for as many months as are asked for, by whoever is connected. One role owns the ledgers, and it alone can.
+/// The same for as many months as are asked for, by the connected role. One role owns the ledgers, and it alone can.
 pub async fn make_partitions_until<C: ConnectionTrait>(
     db: &C,
     now: DateTime<Utc>,

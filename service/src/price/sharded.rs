@@ -1,5 +1,5 @@
 //! [`Sharded`]: a map in pieces. A copy shares every piece with its original, and changing one entry copies one piece: so an
-//! edit of a book of 100,000 prices costs some hundred pointers, and whoever resolves with the book of before keeps it.
+//! edit of a book of 100,000 prices costs some hundred pointers, and a caller that resolves with the book of before keeps it.
 
 use std::{
     borrow::Borrow,
