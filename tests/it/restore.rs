@@ -148,6 +148,7 @@ fn shell(script: &str, database: &str, directory: &Path) -> String {
     command.args(["-ec", &script]).current_dir(directory).env("PATH", path);
     command.env("PGHOST", url.host_str().unwrap()).env("PGUSER", url.username());
     command.env("PGPORT", url.port().unwrap_or(5432).to_string());
+    command.env("PGPASSWORD", url.password().unwrap_or_default());
     let output = command.output().unwrap();
     let (out, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{script}\n{out}{errors}");

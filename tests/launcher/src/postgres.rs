@@ -17,7 +17,11 @@ const SHELVES: [(&str, &str); 4] = [
     ("/usr/local/opt", "postgresql"),
 ];
 
-/// The directory of `postgres`, `initdb` and `pg_ctl`.
+/// The programs that tests run.
+const PROGRAMS: [&str; 9] =
+    ["initdb", "pg_ctl", "postgres", "pg_basebackup", "pg_dump", "pg_restore", "createdb", "dropdb", "psql"];
+
+/// The directory of [`PROGRAMS`].
 pub fn find_or_install() -> Result<PathBuf> {
     if let Some(bin) = find() {
         return Ok(bin);
@@ -29,6 +33,10 @@ pub fn find_or_install() -> Result<PathBuf> {
 fn find() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    // A link to one program leads to where the others are.
+    let linked = places.iter().filter_map(|place| place.join("postgres").canonicalize().ok());
+    let linked: Vec<PathBuf> = linked.filter_map(|program| program.parent().map(Path::to_owned)).collect();
+    places.extend(linked);
     places.extend(output(Command::new("pg_config").arg("--bindir")).ok().map(PathBuf::from));
     for (shelf, prefix) in SHELVES {
         let mut releases: Vec<PathBuf> = fs::read_dir(shelf)
@@ -45,7 +53,7 @@ fn find() -> Option<PathBuf> {
 }
 
 fn is_complete(bin: &Path) -> bool {
-    ["initdb", "pg_ctl", "postgres"].iter().all(|program| bin.join(program).is_file())
+    PROGRAMS.iter().all(|program| bin.join(program).is_file())
         && output(Command::new(bin.join("postgres")).arg("--version"))
             .is_ok_and(|text| major(&text).is_some_and(|major| major >= OLDEST))
 }
