@@ -66,7 +66,10 @@ pub struct Options {
 /// Runs it until a signal ends it.
 pub async fn run(config: Config, options: &Options) -> anyhow::Result<()> {
     logging::start(&config);
-    let tls = config.server.tls.as_ref().map(certificate::watch).transpose()?;
+    let tls = match &config.server.tls {
+        Some(files) => Some(certificate::watch(files)?),
+        None => certificate::absent().map(|()| None)?,
+    };
     let _lock = schema::lock_file(&config)?;
     let sockets = Sockets::bind(&config).await?;
     let address = sockets.api.local_addr()?;

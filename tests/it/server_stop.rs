@@ -147,3 +147,17 @@ async fn a_request_that_takes_longer_than_the_grace_is_cut_off() {
     assert!(server.ended().await.success(), "{}", server.log());
     assert!(server.log().contains("longer than the grace"), "{}", server.log());
 }
+
+#[tokio::test]
+async fn a_hang_up_ends_no_server() {
+    let (_installation, mut server) = server("0", "1").await;
+    server.hang_up();
+    let started = Instant::now();
+    while !server.log().contains("SIGHUP does nothing") {
+        assert!(started.elapsed() < LONG, "{}", server.log());
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(server.get("/health/ready", None).await.0, 200);
+    server.terminate();
+    assert!(server.ended().await.success(), "{}", server.log());
+}

@@ -35,6 +35,21 @@ fn reload_at_hangup(files: TlsFiles, sender: watch::Sender<Arc<ServerConfig>>) -
     Ok(())
 }
 
+/// Without TLS there is nothing to read again, and SIGHUP, which would end the process, says so.
+pub fn absent() -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut hangups = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() {
+                tracing::warn!("SIGHUP does nothing: no certificate is set (TOLLKEEPER_TLS_CERT)");
+            }
+        });
+    }
+    Ok(())
+}
+
 fn reload(files: &TlsFiles, sender: &watch::Sender<Arc<ServerConfig>>) {
     match tls::load(files) {
         Ok(config) => {
