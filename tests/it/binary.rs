@@ -231,6 +231,19 @@ async fn of_several_first_starts_with_different_secrets_one_set_wins() {
 }
 
 #[tokio::test]
+async fn a_command_whose_words_nobody_reads_does_its_work() {
+    let installation = Installation::new(Backend::Sqlite).await;
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = installation.command(&["migrate", "up"]);
+    let output = command.stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !errors.contains("panicked"), "{errors}");
+    let status = installation.run(&["migrate", "status"]).await.ok();
+    assert!(status.contains("applied") && !status.contains("pending"), "{status}");
+}
+
+#[tokio::test]
 async fn the_doctor_finds_nothing_and_then_something() {
     let installation = Installation::new(Backend::Sqlite).await;
     assert!(installation.run(&["doctor"]).await.refused().contains("does not exist"));

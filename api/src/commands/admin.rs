@@ -57,8 +57,8 @@ async fn create_user(system: &Arc<System>, invitee: Invitee) -> anyhow::Result<(
     let email = invitee.email.clone();
     let token = user::create_by_operator(system, invitee).await?;
     let body = json!({"token": token.expose(), "name": "<name>", "password": "<15 characters or more>"});
-    println!("{email} opens the account with this, once, within seven days:\n");
-    println!("  POST {}/v1/auth/accept-invitation\n  {body}", system.settings.public_url);
+    say!("{email} opens the account with this, once, within seven days:\n");
+    say!("  POST {}/v1/auth/accept-invitation\n  {body}", system.settings.public_url);
     Ok(())
 }
 
@@ -68,7 +68,7 @@ async fn reset_link(system: &Arc<System>, email: &str) -> anyhow::Result<()> {
     let account = account.with_context(|| format!("{email} has no account"))?;
     let link = serde_json::to_value(password_reset::create(&ctx, account.id).await?)?;
     let body = json!({"token": link["token"], "password": "<15 characters or more>"});
-    println!("{email} sets a new password with this, once, within 24 hours:\n");
-    println!("  POST {}/v1/auth/reset\n  {body}", system.settings.public_url);
+    say!("{email} sets a new password with this, once, within 24 hours:\n");
+    say!("  POST {}/v1/auth/reset\n  {body}", system.settings.public_url);
     Ok(())
 }

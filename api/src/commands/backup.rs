@@ -31,8 +31,8 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
         let _ = std::fs::remove_file(path);
         return Err(error);
     }
-    println!("copied {} to {}", file.display(), path.display());
-    println!("the secrets ({}.secrets) are not in it; keep them apart", file.display());
+    say!("copied {} to {}", file.display(), path.display());
+    say!("the secrets ({}.secrets) are not in it; keep them apart", file.display());
     Ok(())
 }
 

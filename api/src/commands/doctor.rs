@@ -29,10 +29,10 @@ struct Report {
 impl Report {
     fn note(&mut self, what: &str, outcome: Result<String, String>) {
         match outcome {
-            Ok(found) => println!("ok     {what}: {found}"),
+            Ok(found) => say!("ok     {what}: {found}"),
             Err(fault) => {
                 self.wrong += 1;
-                println!("WRONG  {what}: {fault}");
+                say!("WRONG  {what}: {fault}");
             }
         }
     }

@@ -35,18 +35,18 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
             let _lock = schema::lock_file(config)?;
             let applied = schema::up(config).await?;
             for name in applied {
-                println!("applied {name}");
+                say!("applied {name}");
             }
-            println!("the schema is up to date");
+            say!("the schema is up to date");
         }
         Direction::Down { steps, yes } => down(config, steps, yes).await?,
         Direction::Status => {
             let status = schema::found(config).await?;
             for (name, applied) in status.known {
-                println!("{} {name}", if applied { "applied" } else { "pending" });
+                say!("{} {name}", if applied { "applied" } else { "pending" });
             }
             for name in status.newer {
-                println!("newer   {name}");
+                say!("newer   {name}");
             }
         }
     }
@@ -61,7 +61,7 @@ async fn down(config: &Config, steps: u32, yes: bool) -> anyhow::Result<()> {
     let applied = known.into_iter().rev().filter(|(_, applied)| *applied).map(|(name, _)| name);
     let names: Vec<String> = applied.take(steps as usize).collect();
     if names.is_empty() {
-        println!("nothing is applied");
+        say!("nothing is applied");
         return Ok(());
     }
     if !yes {
@@ -69,7 +69,7 @@ async fn down(config: &Config, steps: u32, yes: bool) -> anyhow::Result<()> {
     }
     schema::down(config, steps).await?;
     for name in names {
-        println!("reverted {name}");
+        say!("reverted {name}");
     }
     Ok(())
 }
@@ -79,8 +79,8 @@ fn confirm(names: &[String]) -> anyhow::Result<()> {
     if !stdin().is_terminal() {
         bail!("this deletes what is stored in {}: add --yes to confirm", names.join(", "));
     }
-    println!("This reverts, and deletes everything that is stored in:");
-    names.iter().for_each(|name| println!("  {name}"));
+    say!("This reverts, and deletes everything that is stored in:");
+    names.iter().for_each(|name| say!("  {name}"));
     print!("Type yes to go on: ");
     stdout().flush()?;
     let mut answer = String::new();

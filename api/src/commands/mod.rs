@@ -1,5 +1,12 @@
 //! The commands beside `serve`.
 
+/// Prints a line. Where nobody reads it any more (`doctor | head`), the command goes on: its work is not its words.
+macro_rules! say {
+    ($($text:tt)*) => {
+        drop(std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*))))
+    };
+}
+
 pub mod admin;
 pub mod backup;
 pub mod doctor;

@@ -19,7 +19,7 @@ pub struct Options {
 /// Runs it.
 pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
     if let Some(file) = config.database.beside("") {
-        println!("{} is SQLite, which has no partitions: nothing to do", file.display());
+        say!("{} is SQLite, which has no partitions: nothing to do", file.display());
         return Ok(());
     }
     let db = schema::connect(config).await?;
@@ -33,6 +33,6 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
     let made = make_partitions_until(&db, now, options.months).await?;
     let until = partitions(&db, options.months).await?.map(|partitions| partitions.until);
     let until = until.map(|until| until.format("%Y-%m").to_string()).unwrap_or_default();
-    println!("made {made}; the ledgers have partitions until the beginning of {until}");
+    say!("made {made}; the ledgers have partitions until the beginning of {until}");
     Ok(db.close().await?)
 }

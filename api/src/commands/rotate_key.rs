@@ -32,7 +32,7 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
     };
     let report = rotate::rotate(&system, renewal, &|| Ok(())).await?;
     for sentence in done(&report, renewal).into_iter().chain(left(&report)) {
-        println!("{sentence}");
+        say!("{sentence}");
     }
     if !report.is_complete() {
         bail!("not everything could be done; run it again");
