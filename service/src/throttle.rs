@@ -21,6 +21,8 @@ use uuid::Uuid;
 const WATCHED_AT: i32 = 100;
 /// The longest usual delay, in seconds; only who goes on for long at one network waits longer.
 const LONGEST: i64 = 10;
+/// The longest delay there is, in seconds: what lies further ahead was said by a clock that has gone back since.
+const LONGEST_OF_ALL: i64 = 300;
 /// Failures in a row after which a known device is so no longer.
 const DISTRUSTED_AT: i32 = 25;
 /// How far attempts may be ahead of a pace.
@@ -48,7 +50,9 @@ impl Pace {
 
     /// When the next attempt is due, if this one is not too early.
     fn next(&self, row: &Model, now: DateTime<Utc>) -> Result<DateTime<Utc>> {
-        let ahead = Ord::max(row.not_before, now) + self.every;
+        // Nothing is further ahead than a burst, but for what a clock said that has gone back since.
+        let before = if row.not_before > now + BURST { now } else { row.not_before };
+        let ahead = Ord::max(before, now) + self.every;
         wait(ahead - BURST - now)?;
         Ok(ahead)
     }
@@ -153,18 +157,19 @@ fn pause(failures: i32) -> i64 {
         9..25 => 5,
         25..50 => LONGEST,
         50..100 => 60,
-        100.. => 300,
+        100.. => LONGEST_OF_ALL,
     }
 }
 
 /// One more attempt; a new day begins at nothing.
 fn counted(row: Model, now: DateTime<Utc>) -> Model {
-    let before = if row.updated_at.date_naive() < now.date_naive() { 0 } else { row.failures };
+    let before = if row.updated_at.date_naive() == now.date_naive() { row.failures } else { 0 };
     Model { failures: before.saturating_add(1), updated_at: now, ..row }
 }
 
 fn not_before(row: &Model, now: DateTime<Utc>) -> Result<()> {
-    wait(row.not_before - now)
+    let left = row.not_before - now;
+    if left > TimeDelta::seconds(LONGEST_OF_ALL) { Ok(()) } else { wait(left) }
 }
 
 /// Refuses if there is time left to wait, rounded up, so that who comes back then is let in.

@@ -66,6 +66,17 @@ on_both!(no_delay_is_longer_than_five_minutes, |app| {
     assert_eq!(wait(&wrong(&app, "198.51.100.7").await), 10, "the account is watched");
 });
 
+on_both!(delays_that_a_wrong_clock_set_do_not_outlast_it, |app| {
+    // A year ahead, and back.
+    app.clock.advance(TimeDelta::days(400));
+    exhaust(&app, "198.51.100.7", 100).await;
+    app.clock.advance(-TimeDelta::days(400));
+    wrong(&app, "198.51.100.7").await.problem(401, "invalid_credentials");
+    assert_eq!(wait(&wrong(&app, "198.51.100.7").await), 1, "it begins again at nothing");
+    app.clock.advance(TimeDelta::seconds(1));
+    attempt(&app, "198.51.100.7", OWNER, PASSWORD).await.ok();
+});
+
 on_both!(an_attacker_locks_out_only_its_own_neighbours, |app| {
     let left = exhaust(&app, "198.51.100.7", 50).await;
     assert_eq!(left, 60);
