@@ -48,11 +48,7 @@ impl World {
         let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
         let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});
         let limit = make("limits", limit).await;
-        let sessions = owner.get("/v1/auth/sessions").await.ok();
-        let me = owner.get("/v1/auth/me").await.ok();
-        let login = json!({"email": me["user"]["email"], "password": tests::PASSWORD});
-        app.anonymous().post("/v1/auth/login", login).await.ok();
-        let devices = owner.get("/v1/auth/devices").await.ok();
+        let (session, device) = signed_in(app, owner).await;
         let ids = [
             ("org", organization),
             ("user", person.user_id.clone()),
@@ -74,8 +70,8 @@ impl World {
             ("conn", upstream.connection),
             ("cred", upstream.credential),
             ("map", upstream.mapping),
-            ("ses", text(&sessions["items"][0], "id")),
-            ("dev", text(&devices["items"][0], "id")),
+            ("ses", session),
+            ("dev", device),
         ];
         Self {
             ids: ids.into_iter().map(|(prefix, id)| (prefix.to_owned(), id)).collect(),
@@ -89,6 +85,18 @@ impl World {
     pub fn id(&self, prefix: &str) -> String {
         self.ids.get(prefix).unwrap_or_else(|| panic!("no {prefix}_… in the world of the walk")).clone()
     }
+}
+
+/// A session and a device of somebody.
+async fn signed_in(app: &TestApp, somebody: &Client) -> (String, String) {
+    let me = somebody.get("/v1/auth/me").await.ok();
+    let login = json!({"email": me["user"]["email"], "password": tests::PASSWORD});
+    app.anonymous().post("/v1/auth/login", login).await.ok();
+    let first = async |path: &str| {
+        let rows = somebody.get(path).await.ok();
+        rows["items"][0]["id"].as_str().unwrap().to_owned()
+    };
+    (first("/v1/auth/sessions").await, first("/v1/auth/devices").await)
 }
 
 /// A connection of a team, with what hangs on it.

@@ -20,6 +20,9 @@ use std::{
     process::{Command, ExitCode},
 };
 
+/// Names and usage objects that a property is tried with in the longer mode.
+const LONG_CASES: &str = "20000";
+
 /// What went wrong, for people.
 type Result<T> = std::result::Result<T, String>;
 
@@ -47,7 +50,7 @@ fn main() -> ExitCode {
 fn test(filters: &[String], long: bool) -> Result<u8> {
     on_postgres("off", &["build", "--workspace", "--bins"], |cargo| {
         if long {
-            cargo.env("TOLLKEEPER_TEST_LONG", "1");
+            cargo.env("TOLLKEEPER_TEST_LONG", "1").env("PROPTEST_CASES", LONG_CASES);
         }
         cargo.args(["test", "--workspace", "--"]).args(filters);
     })
