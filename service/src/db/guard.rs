@@ -5,6 +5,7 @@
 //!   "committed" from then on is gone with the process. So before a connection is handed out the count must be zero, and before
 //!   the writing one goes back it must take a BEGIN.
 //! - The files must be those that were opened. What is written to a file that has no name any more is gone with the process, too.
+//!   The file itself never shrinks, since nothing here runs VACUUM: if it has, another was copied over it.
 //! - That nothing can be written is said once, when it begins, and once when it is over.
 
 use super::sqlite::extended_code;
@@ -17,7 +18,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -47,7 +48,7 @@ pub enum Unwritable {
     Damaged,
     /// Not the files that were opened.
     #[error(
-        "the file of the database, its -wal or its -shm was deleted, moved or replaced while it is served: \
+        "the file of the database, its -wal or its -shm was deleted, moved, overwritten or replaced while it is served: \
          stop the server, see that the right file is in place, and start it again"
     )]
     Replaced,
@@ -117,7 +118,11 @@ struct Trouble {
 
 /// The files of the database, as they were when it was opened.
 #[derive(Debug)]
-struct Files(Vec<(PathBuf, Identity)>);
+struct Files {
+    names: Vec<(PathBuf, Identity)>,
+    /// The largest size of the first that was seen, in bytes.
+    size: AtomicU64,
+}
 
 type Identity = (u64, u64);
 
@@ -148,12 +153,28 @@ impl Files {
             .into_iter()
             .map(|suffix| known(beside(suffix)))
             .collect::<io::Result<_>>()
-            .map(Self)
+            .map(|names| Self { names, size: AtomicU64::new(0) })
     }
 
     /// Only looks at names: opening and closing a file of a database would drop the locks that SQLite has on it.
     fn are_there(&self) -> bool {
-        self.0.iter().all(|(path, known)| identity(path).is_ok_and(|now| now == *known))
+        self.names.iter().all(|(path, known)| identity(path).is_ok_and(|now| now == *known))
+            && self.has_grown()
+    }
+
+    /// Whether the database is at least as large as it ever was. If not, what it had is lost: no later size makes up for it.
+    fn has_grown(&self) -> bool {
+        let size =
+            self.names.first().and_then(|(path, _)| fs::metadata(path).ok()).map_or(0, |file| file.len());
+        let grown = self.size.fetch_max(size, Ordering::Relaxed) <= size;
+        if !grown {
+            self.size.store(u64::MAX, Ordering::Relaxed);
+        }
+        grown
+    }
+
+    fn was_overwritten(&self) -> bool {
+        self.size.load(Ordering::Relaxed) == u64::MAX
     }
 }
 
@@ -185,13 +206,14 @@ impl Guard {
         if self.barred.swap(!unmoved, Ordering::Relaxed) != unmoved {
             return None;
         }
-        let (database, _) = self.files.get()?.0.first()?;
+        let (database, _) = self.files.get()?.names.first()?;
         Some(if unmoved { database.clone() } else { database.join("replaced") })
     }
 
     /// Whether the database itself is where it was, and nothing has been rescued yet.
     pub(super) fn may_rescue(&self) -> bool {
-        let database = self.files.get().and_then(|files| files.0.first());
+        let Some(files) = self.files.get().filter(|files| !files.was_overwritten()) else { return false };
+        let database = files.names.first();
         let there = database.is_some_and(|(path, known)| identity(path).is_ok_and(|now| now == *known));
         there && !self.rescued.swap(true, Ordering::Relaxed)
     }
