@@ -40,6 +40,25 @@ pub fn lock_file(config: &Config) -> anyhow::Result<FileLock> {
     }
 }
 
+/// Refuses to open a `SQLite` database beside a server whose log was deleted: this process would begin another log, and share
+/// the server's memory of the one that is gone, which ends the database.
+pub fn refuse_beside_lost_log(config: &Config) -> anyhow::Result<()> {
+    let beside = |suffix| config.database.beside(suffix).filter(|path| path.exists());
+    let (Some(memory), Some(lock)) = (beside("-shm"), beside(".lock")) else { return Ok(()) };
+    if beside("-wal").is_some() {
+        return Ok(());
+    }
+    let file = File::options().write(true).open(&lock);
+    let file = file.with_context(|| format!("cannot open {}", lock.display()))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => bail!(
+            "the log beside {} was deleted while the database is served: stop the server first",
+            memory.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// A connection for changing the schema: one, and without the time limits of requests.
 pub async fn connect(config: &Config) -> anyhow::Result<Pool> {
     if let Database::Sqlite { file, .. } = &config.database {
@@ -92,6 +111,7 @@ pub async fn found(config: &Config) -> anyhow::Result<Status> {
     if matches!(&config.database, Database::Sqlite { file, .. } if !file.exists()) {
         return Ok(Status::of(&[]));
     }
+    refuse_beside_lost_log(config)?;
     let db = connect(config).await?;
     let found = status(&db).await?;
     // The last connection takes the log and the shared memory along.

@@ -64,6 +64,40 @@ async fn a_deleted_log_costs_nothing_that_was_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_command_opens_a_database_whose_log_was_deleted() {
+    let (installation, file) = installation().await;
+    let mut server = installation.serve().await;
+    let (mut witness, open) = settled(&server).await;
+    fs::remove_file(beside(&file, "-wal")).unwrap();
+    confirms_nothing(&server, &mut witness, &open).await;
+    let copy = installation.directory().join("copy.db").display().to_string();
+    for command in [
+        &["doctor"][..],
+        &["migrate", "status"],
+        &["backup", &copy],
+        &["admin", "reset-link", "owner@example.com"],
+    ] {
+        let errors = installation.run(command).await.refused();
+        assert!(errors.contains("was deleted while the database is served"), "{command:?}: {errors}");
+        assert!(!beside(&file, "-wal").exists(), "{command:?} makes a log");
+    }
+    server.terminate();
+    server.ended().await;
+    installation.run(&["doctor"]).await.ok();
+    witness.verify(&installation.serve().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_overwritten_is_not_written() {
+    let (installation, file) = installation().await;
+    let server = installation.serve().await;
+    let (mut witness, open) = settled(&server).await;
+    // The same file with other content, as `cp` does it.
+    fs::write(&file, b"").unwrap();
+    confirms_nothing(&server, &mut witness, &open[..2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_its_shared_memory_nothing_is_confirmed() {
     let (installation, file) = installation().await;
     let mut server = installation.serve().await;

@@ -1,6 +1,9 @@
 //! `tollkeeper backup PATH`: a consistent copy of a `SQLite` database, also while it is served.
 
-use crate::config::{Config, Database};
+use crate::{
+    config::{Config, Database},
+    schema,
+};
 use anyhow::{Context, bail};
 use sea_orm::{ConnectionTrait, Statement};
 use service::db::Db;
@@ -21,6 +24,7 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
     if !file.exists() {
         bail!("{} does not exist", file.display());
     }
+    schema::refuse_beside_lost_log(config)?;
     let path = &options.path;
     let text = path.to_str().context("the path is not UTF-8")?;
     // Made first, empty and private: VACUUM INTO fills an empty file, and refuses any other.

@@ -45,6 +45,7 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         if !file.exists() {
             bail!("{} does not exist; the first `tollkeeper serve` makes it", file.display());
         }
+        schema::refuse_beside_lost_log(config)?;
         report.note("file modes", modes(config));
     }
     match Db::connect(config.database.url(), LEAST_CONNECTIONS).await {

@@ -1,6 +1,9 @@
 //! `tollkeeper migrate up|down|status`.
 
-use crate::{config::Config, schema};
+use crate::{
+    config::{Config, Database},
+    schema,
+};
 use anyhow::bail;
 use std::io::{BufRead, IsTerminal, Write, stdin, stdout};
 
@@ -54,6 +57,11 @@ pub async fn run(config: &Config, options: &Options) -> anyhow::Result<()> {
 }
 
 async fn down(config: &Config, steps: u32, yes: bool) -> anyhow::Result<()> {
+    if let Database::Sqlite { file, .. } = &config.database
+        && !file.exists()
+    {
+        bail!("{} does not exist: there is nothing to revert", file.display());
+    }
     let _lock = schema::lock_file(config)?;
     let db = schema::connect(config).await?;
     let known = schema::status(&db).await?.known;

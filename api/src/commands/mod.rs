@@ -54,6 +54,7 @@ pub async fn installation(config: &Config) -> anyhow::Result<Arc<System>> {
     {
         bail!("{} does not exist; `tollkeeper migrate up` or `tollkeeper serve` makes it", file.display());
     }
+    schema::refuse_beside_lost_log(config)?;
     let probe = schema::connect(config).await?;
     if !schema::status(&probe).await?.pending().is_empty() {
         bail!("the schema is behind; run `tollkeeper migrate up`");
