@@ -10,6 +10,7 @@ mod postgres;
 mod reach;
 mod readiness;
 mod sqlite;
+mod suspicion;
 
 pub use address::{check_postgres_address, is_address};
 pub use guard::Unwritable;
@@ -25,13 +26,14 @@ pub use sqlite::sqlite_file;
 use crate::{Error, Result};
 use guard::Guard;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseTransaction, DbErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseTransaction, DbErr, RuntimeErr,
     SqliteTransactionMode, Statement, TransactionOptions,
 };
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use suspicion::Suspicion;
 use tokio::{sync::Mutex, time::timeout};
 
 /// The connections of one instance.
@@ -46,6 +48,7 @@ pub struct Db {
     /// Keeps the files of a SQLite database the same.
     anchor: Option<Pool>,
     guard: Arc<Guard>,
+    suspicion: Suspicion,
     /// When a write was last tried, and what came of it.
     tried: Arc<Mutex<Option<Tried>>>,
 }
@@ -73,10 +76,12 @@ impl Db {
         if url.starts_with("sqlite:") {
             let sqlite::Pools { anchor, writer, reader } =
                 sqlite::connect(url, max_connections, &guard).await?;
-            Ok(Self { reader, meter: writer.clone(), writer, anchor, guard, tried })
+            let suspicion = Suspicion::default();
+            Ok(Self { reader, meter: writer.clone(), writer, anchor, guard, suspicion, tried })
         } else {
-            let postgres::Pools { writer, reader, meter } = postgres::connect(url, max_connections).await?;
-            Ok(Self { reader, writer, meter, anchor: None, guard, tried })
+            let postgres::Pools { writer, reader, meter, suspicion } =
+                postgres::connect(url, max_connections).await?;
+            Ok(Self { reader, writer, meter, anchor: None, guard, suspicion, tried })
         }
     }
 
@@ -194,10 +199,26 @@ impl Db {
         Ok(self.reader.query_one_raw(select).await?.is_some())
     }
 
+    /// Takes notice of an error: connections that cannot write are not used again.
+    pub(crate) fn notice(&self, error: &DbErr) {
+        if is_read_only(error) {
+            self.suspicion.raise();
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.reader.ping().await.map_err(Error::from)
     }
+}
+
+/// Whether Postgres refused a write because the transaction may only read.
+fn is_read_only(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error
+    else {
+        return false;
+    };
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("25006"))
 }
 
 fn immediate() -> TransactionOptions {

@@ -34,11 +34,14 @@ async fn a_newer_schema_is_told_and_served_from_until_it_contracts() {
             report.contains("ok     schema: of a newer release (m20990101_000001_add_column)"),
             "{report}"
         );
-        drop(server);
         let status = installation.run(&["migrate", "status"]).await.ok();
         assert!(status.contains("newer   m20990101_000001_add_column"), "{status}");
+        assert_eq!(server.get("/health/ready", None).await.0, 200);
 
         apply(&installation, backend, "m20990101_000002_contract_drop_column").await;
+        let (status, body) = server.get("/health/ready", None).await;
+        assert_eq!((status, &body["code"]), (503, &"schema_contracted".into()), "{body}");
+        drop(server);
         let errors = installation.run(&["serve"]).await.refused();
         assert!(errors.contains("m20990101_000002_contract_drop_column took away"), "{errors}");
         let report = installation.run(&["doctor"]).await;

@@ -86,3 +86,28 @@ on_postgres!(a_database_that_is_told_to_take_no_writes_is_not_ready, |app| {
         }
     }
 });
+
+// A session keeps what it is told when it begins: one of that time is not used after it.
+on_postgres!(no_connection_outlives_a_time_without_writes, |app| {
+    let name = app.database().url().rsplit('/').next().unwrap().to_owned();
+    let admin = app.database().connect().await;
+    let set = async |value: &str| {
+        let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {value}");
+        admin.execute_unprepared(&set).await.unwrap();
+    };
+    set("on").await;
+    let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    admin.execute_unprepared(cut).await.unwrap();
+    // Every connection is of that time.
+    let anybody = app.anonymous();
+    for _ in 0..3 {
+        futures_util::future::join_all((0..8).map(|_| async { anybody.get("/health/ready").await })).await;
+    }
+    anybody.get("/health/ready").await.problem(503, "database_read_only");
+    set("off").await;
+    for n in 0..40 {
+        anybody.get("/health/ready").await.ok();
+        let team = json!({"name": format!("team {n}")});
+        app.owner().post("/v1/organizations/default/teams", team).await.created();
+    }
+});

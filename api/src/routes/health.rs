@@ -72,6 +72,7 @@ async fn live(_: Public) -> Json<ServerHealth> {
 #[utoipa::path(get, path = "/health/ready", tag = "operation", security(()),
     responses((status = 200, description = "It does.", body = ServerHealth),
               (status = 503, description = "`draining`: it is about to stop. `schema_behind`: `tollkeeper migrate up` is needed. \
+                   `schema_contracted`: a newer release took away what this one needs. \
                    `database_read_only`: the database is a standby, or takes no writes for another reason. `partitions_missing`: \
                    `tollkeeper partitions` is needed. `database_unavailable`: the database does not answer. On SQLite nothing can \
                    be written: `database_full`, `database_read_only`, `database_failing`, `database_damaged`; \
@@ -81,7 +82,8 @@ async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Jso
         return Err(unready("draining", "the server is about to stop"));
     }
     let asked = Instant::now();
-    let answer = tokio::time::timeout(PATIENCE, ctx.system.db.readiness(&state.needed_migration)).await;
+    let found = ctx.system.db.readiness(&state.needed_migration, migration::CONTRACT);
+    let answer = tokio::time::timeout(PATIENCE, found).await;
     metrics::histogram!("tollkeeper_database_ping_seconds").record(asked.elapsed());
     let ready = told(answer.ok().and_then(std::result::Result::ok))?;
     writable(&ctx.system.db).await.map(|()| ready)
@@ -94,6 +96,10 @@ fn told(found: Option<Readiness>) -> Result<Json<ServerHealth>> {
         Some(Readiness::SchemaBehind) => {
             Err(unready("schema_behind", "the schema is older than this server needs"))
         }
+        Some(Readiness::SchemaContracted) => Err(unready(
+            "schema_contracted",
+            "a newer release took away what this server needs: install the newer release",
+        )),
         Some(Readiness::ReadOnly(why)) => Err(unready("database_read_only", why)),
         Some(Readiness::PartitionsMissing) => Err(unready(
             "partitions_missing",

@@ -1,7 +1,7 @@
 //! How connections to Postgres are made: directly, where the settings of a connection are made with it and statements stay
 //! prepared, or through a pooler, where each transaction brings its settings along ([`Pool`]).
 
-use super::{Db, options, pool::Pool, reach};
+use super::{Db, options, pool::Pool, reach, suspicion::Suspicion};
 use crate::{Error, Result};
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseBackend, Statement};
 use sqlx::{Connection, postgres::PgConnectOptions};
@@ -84,11 +84,12 @@ impl Shares {
 struct Server<'u> {
     url: &'u str,
     pooled: bool,
+    suspicion: Suspicion,
 }
 
 impl<'u> Server<'u> {
     async fn reach(url: &'u str) -> Result<Self> {
-        Ok(Self { url, pooled: reach::is_pooled(url).await? })
+        Ok(Self { url, pooled: reach::is_pooled(url).await?, suspicion: Suspicion::default() })
     }
 
     /// Connections on which everything is set that they are for; otherwise they are refused.
@@ -97,7 +98,7 @@ impl<'u> Server<'u> {
         let options = if self.pooled {
             pooled(self.url, connections)
         } else {
-            direct(self.url, connections, &settings)
+            direct(self.url, connections, &settings, self.suspicion.clone())
         };
         let connected = Database::connect(options).await.map_err(|error| reach::unreachable(&error))?;
         let pool = if self.pooled { Pool::pooled(connected, &settings) } else { Pool::direct(connected) };
@@ -120,6 +121,7 @@ pub(super) struct Pools {
     pub(super) writer: Pool,
     pub(super) reader: Pool,
     pub(super) meter: Pool,
+    pub(super) suspicion: Suspicion,
 }
 
 /// Connects for serving: `max_connections` in all.
@@ -129,7 +131,7 @@ pub(super) async fn connect(url: &str, max_connections: u32) -> Result<Pools> {
     let writer = server.pool(shares.writer, Use::Requests).await?;
     let reader = server.pool(shares.reader, Use::Requests).await?;
     let meter = server.pool(shares.meter, Use::Meter).await?;
-    Ok(Pools { writer, reader, meter })
+    Ok(Pools { writer, reader, meter, suspicion: server.suspicion })
 }
 
 /// Connects for changing the schema: one connection.
@@ -137,12 +139,16 @@ pub(super) async fn connect_for_schema(url: &str) -> Result<Pool> {
     Server::reach(url).await?.pool(1, Use::Schema).await
 }
 
-fn direct(url: &str, connections: u32, settings: &Settings) -> ConnectOptions {
+fn direct(url: &str, connections: u32, settings: &Settings, suspicion: Suspicion) -> ConnectOptions {
     let mut options = options(url, connections);
     let settings = settings.clone();
     let guard = settings.iter().find(|(name, _)| *name == reach::GUARD).map_or("0", |(_, value)| *value);
     options.map_sqlx_postgres_opts(move |options| {
         reach::with_settings(options, &settings).statement_cache_capacity(PREPARED)
+    });
+    options.map_sqlx_postgres_before_acquire(move |connection, _| {
+        let suspicion = suspicion.clone();
+        Box::pin(async move { suspicion.clears(connection).await })
     });
     // A pooler may be put between while the server runs.
     options.map_sqlx_postgres_pool_opts(move |pool| {

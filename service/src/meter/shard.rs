@@ -115,6 +115,7 @@ impl Means for Live {
     }
 
     async fn mend(&self, error: &DbErr) -> bool {
+        self.0.db.notice(error);
         db::lacks_partition(error) && db::make_partitions(&self.0).await.is_ok()
     }
 }
