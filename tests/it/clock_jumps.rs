@@ -63,6 +63,22 @@ on_both!(one_call_by_a_wrong_clock_does_not_freeze_the_others, |app| {
     assert_eq!(verified["valid"], true, "{verified}");
 });
 
+// The clock jumps and is right again between two looks at it.
+on_both!(a_jump_that_decisions_alone_have_seen_is_one, |app| {
+    let calls = Calls::new(&app, json!([])).await;
+    watch::beat(&app.system).await.unwrap();
+    assert!(watch::time_to_destroy(&app.system).await.unwrap().is_some());
+    app.clock.advance(HOURS);
+    calls.open(json!({"model": "m"})).await;
+    app.clock.advance(-HOURS);
+    calls.open(json!({"model": "m"})).await;
+    assert!(watch::time_to_destroy(&app.system).await.unwrap().is_none());
+    watch::beat(&app.system).await.unwrap();
+    assert!(faults(&app).await[0].contains("it jumped by -28800 s"), "{:?}", faults(&app).await);
+    watch::beat(&app.system).await.unwrap();
+    assert!(watch::time_to_destroy(&app.system).await.unwrap().is_none());
+});
+
 on_both!(up_to_a_minute_behind_the_last_decision_is_waited_for, |app| {
     let calls = Calls::new(&app, json!([requests("1", "minute")])).await;
     app.clock.advance(TimeDelta::seconds(60));

@@ -42,6 +42,8 @@ pub struct Watch {
     last: Mutex<Option<(Instant, DateTime<Utc>)>>,
     /// When a step was last logged.
     alarmed: Mutex<Option<Instant>>,
+    /// The largest step that is not in the row yet.
+    stepped: Mutex<Option<TimeDelta>>,
     skewed: AtomicBool,
     suspended: AtomicBool,
 }
@@ -62,6 +64,11 @@ impl Watch {
     pub fn step_back(&self, steps: &[Step]) {
         let Some(Step { organization, from, to }) = steps.first() else { return };
         metrics::counter!("tollkeeper_clock_steps_total").increment(steps.len() as u64);
+        let largest = steps.iter().map(|step| step.to.signed_duration_since(step.from)).min();
+        {
+            let mut stepped = locked(&self.stepped);
+            *stepped = stepped.into_iter().chain(largest).min();
+        }
         let now = Instant::now();
         let before = locked(&self.alarmed).replace(now);
         if before.is_none_or(|before| now.duration_since(before) > EPISODE) {
@@ -119,7 +126,9 @@ pub async fn beat(system: &System) -> Result<()> {
     system.watch.compare(apart);
     let here = system.watch.jump(now);
     let before = read(&system.db).await?;
-    let jump = jump(before.as_ref(), now, here);
+    // A jump and its end between two looks are seen by decisions alone.
+    let stepped = *locked(&system.watch.stepped);
+    let jump = jump(before.as_ref(), now, here).or(stepped.filter(|step| step.abs() > JUMP));
     if let Some(jump) = jump {
         metrics::counter!("tollkeeper_clock_jumps_total").increment(1);
         let seconds = jump.num_seconds();
@@ -128,7 +137,10 @@ pub async fn beat(system: &System) -> Result<()> {
             "the database's clock has jumped, or nothing was running: nothing is removed by age for a day"
         );
     }
-    store(system, seen(None, now, jump)).await
+    store(system, seen(None, now, jump)).await?;
+    let mut waiting = locked(&system.watch.stepped);
+    *waiting = waiting.filter(|step| Some(*step) != stepped);
+    Ok(())
 }
 
 /// How far a clock has jumped that shows this time, by what an instance has seen of it itself, if it has looked before, and by
@@ -169,7 +181,8 @@ pub fn is_steady(row: Option<&Model>, now: DateTime<Utc>) -> bool {
 pub async fn time_to_destroy(system: &System) -> Result<Option<DateTime<Utc>>> {
     let (now, apart) = offset(system).await?;
     let row = read(&system.db).await?;
-    let trusted = apart.abs() <= JUMP && is_steady(row.as_ref(), now);
+    let stepped = locked(&system.watch.stepped).is_some_and(|step| step.abs() > JUMP);
+    let trusted = apart.abs() <= JUMP && !stepped && is_steady(row.as_ref(), now);
     metrics::gauge!("tollkeeper_housekeeping_suspended").set(i32::from(!trusted));
     if !trusted && !system.watch.suspended.swap(true, Ordering::Relaxed) {
         tracing::warn!(
