@@ -158,3 +158,16 @@ on_both!(an_export_is_for_who_may_read_prices, |app| {
         assert_eq!(refused.status, 400, "{query}");
     }
 });
+
+on_both!(exports_of_an_organization_follow_each_other, |app| {
+    furnish(&app).await;
+    let owner = app.owner();
+    let path = format!("{PRICES}/export?format=json");
+    let turn = app.state.uploads.enter(app.organization).await.unwrap();
+    let waiting = async { owner.get(&path).await };
+    tokio::pin!(waiting);
+    let early = tokio::time::timeout(std::time::Duration::from_millis(300), &mut waiting).await;
+    assert!(early.is_err(), "it waits for its turn");
+    drop(turn);
+    waiting.await.ok();
+});

@@ -31,7 +31,7 @@ const TURN: Duration = Duration::from_secs(10);
 /// What is set aside for a file before any of it has arrived, at most.
 const AHEAD: u64 = 64 * 1024 * 1024;
 
-/// The files that are being taken.
+/// The files that are being taken, or made.
 #[derive(Debug, Clone)]
 pub struct Uploads(Arc<Turns>);
 
@@ -58,7 +58,7 @@ impl Uploads {
     }
 
     /// Waits for the turn of a file. The files of one organization wait for each other, so that others find a free turn.
-    async fn enter(&self, organization: OrganizationId) -> Result<Turn, Error> {
+    pub async fn enter(&self, organization: OrganizationId) -> Result<Turn, Error> {
         let own = {
             let mut each = self.0.each.lock().unwrap_or_else(PoisonError::into_inner);
             each.entry(organization).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()

@@ -9,7 +9,10 @@ use crate::{
     problem::Result,
     state::AppState,
 };
-use axum::http::{HeaderName, header};
+use axum::{
+    extract::State,
+    http::{HeaderName, header},
+};
 use serde::Deserialize;
 use service::{
     authz::{Permission, permit},
@@ -112,8 +115,14 @@ async fn import_prices(
 #[utoipa::path(get, path = "/v1/organizations/{organization}/prices/export", tag = "prices", params(ExportQuery),
     responses((status = 200, description = "The file.",
         content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv"))),
+        (status = 409, description = "`too_many`: more prices in force or to come than a file holds."),
         (status = 422, description = "`invalid`: more prices than a file holds, at `?history`.")))]
-async fn export_prices(allow: Allow<permit::PricesRead>, Query(query): Query<ExportQuery>) -> Result<File> {
+async fn export_prices(
+    allow: Allow<permit::PricesRead>,
+    State(state): State<AppState>,
+    Query(query): Query<ExportQuery>,
+) -> Result<File> {
+    let _turn = state.uploads.enter(allow.scope.organization).await?;
     Ok(file(query.format, list::export(&allow, query.format, query.history).await?))
 }
 
@@ -143,10 +152,13 @@ async fn import_platform_prices(
 #[utoipa::path(get, path = "/v1/prices/export", tag = "prices", params(ExportQuery),
     responses((status = 200, description = "The file.",
         content((PriceFile = "application/json"), (String = "application/yaml"), (String = "text/csv"))),
+        (status = 409, description = "`too_many`: more prices in force or to come than a file holds."),
         (status = 422, description = "`invalid`: more prices than a file holds, at `?history`.")))]
 async fn export_platform_prices(
     allow: Allow<permit::PlatformCatalogue>,
+    State(state): State<AppState>,
     Query(query): Query<ExportQuery>,
 ) -> Result<File> {
+    let _turn = state.uploads.enter(allow.scope.organization).await?;
     Ok(file(query.format, list::export(&allow, query.format, query.history).await?))
 }

@@ -1,50 +1,95 @@
 //! Exporting prices: what is in force or will be, or everything there ever was, as a file that imports as the same
 //! prices.
 
-use super::{Encoding, ListPrice, import::MOST, own};
-use crate::{Ctx, Result, blocking};
+use super::{ENTRIES, Encoding, ListPrice, own};
+use crate::{Ctx, Error, Result, blocking};
 use chrono::{DateTime, Utc};
 use entity::{
     id::PriceId,
     price::{Column, Entity, Model},
 };
-use sea_orm::ColumnTrait;
-use std::collections::HashSet;
+use sea_orm::{ColumnTrait, Condition};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
 
-/// The scope's own prices as a file, those of connections left out.
+/// Rows that are read at a time.
+const AT_ONCE: u64 = 1000;
+
+/// The scope's own prices as a file, those of connections left out. No more is kept of them than goes into the file.
 pub async fn export(ctx: &Ctx, encoding: Encoding, history: bool) -> Result<Vec<u8>> {
     let now = ctx.now().await?;
-    let rows = ctx.repository::<Entity>().all(Column::ConnectionId.is_null(), MOST).await?;
-    blocking::run(move || {
-        let rows = if history { sorted(rows) } else { standing(sorted(rows), now) };
-        own::write(rows.into_iter().map(ListPrice::from).collect(), encoding)
-    })
-    .await?
+    let terms = sorted(terms(ctx).await?);
+    let chosen: Vec<PriceId> =
+        if history { terms.iter().map(|term| term.id).collect() } else { standing(&terms, now) };
+    drop(terms);
+    if chosen.len() > ENTRIES {
+        return Err(too_many(history));
+    }
+    let mut prices = Vec::with_capacity(chosen.len());
+    for part in chosen.chunks(AT_ONCE as usize) {
+        let rows = ctx.repository::<Entity>().all(Column::Id.is_in(part.iter().copied()), AT_ONCE).await?;
+        let mut rows: HashMap<PriceId, Model> = rows.into_iter().map(|row| (row.id, row)).collect();
+        prices.extend(part.iter().filter_map(|id| rows.remove(id)).map(ListPrice::from));
+    }
+    blocking::run(move || own::write(prices, encoding)).await?
+}
+
+fn too_many(history: bool) -> Error {
+    if history {
+        let message = format!("there are more than {ENTRIES} prices; leave out those that are over");
+        return Error::invalid("?history", "too_many", message);
+    }
+    let message =
+        format!("there are more than {ENTRIES} prices in force or to come: more than a file may hold");
+    Error::InvalidState("too_many", message.into())
+}
+
+/// What decides whether a price is in the file.
+struct Term {
+    id: PriceId,
+    model: Option<String>,
+    provider: Option<String>,
+    from: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+}
+
+async fn terms(ctx: &Ctx) -> Result<Vec<Term>> {
+    let (mut terms, mut after) = (Vec::new(), PriceId::new(Uuid::nil()));
+    loop {
+        let next = Condition::all().add(Column::ConnectionId.is_null()).add(Column::Id.gt(after));
+        let rows = ctx.repository::<Entity>().all(next, AT_ONCE).await?;
+        let Some(last) = rows.last() else { return Ok(terms) };
+        after = last.id;
+        terms.extend(rows.into_iter().map(|row| Term {
+            id: row.id,
+            model: row.model,
+            provider: row.provider,
+            from: row.effective_from,
+            until: row.effective_until,
+        }));
+    }
 }
 
 /// By key, and in the order of time.
-fn sorted(mut rows: Vec<Model>) -> Vec<Model> {
-    rows.sort_by(|a, b| {
-        (&a.model, &a.provider, a.effective_from).cmp(&(&b.model, &b.provider, b.effective_from))
-    });
-    rows
+fn sorted(mut terms: Vec<Term>) -> Vec<Term> {
+    terms.sort_by(|a, b| (&a.model, &a.provider, a.from).cmp(&(&b.model, &b.provider, b.from)));
+    terms
 }
 
 /// Those that are in force at some moment from `now` on.
-fn standing(rows: Vec<Model>, now: DateTime<Utc>) -> Vec<Model> {
-    let same_key = |a: &Model, b: &Model| (&a.model, &a.provider) == (&b.model, &b.provider);
+fn standing(terms: &[Term], now: DateTime<Utc>) -> Vec<PriceId> {
+    let same_key = |a: &Term, b: &Term| (&a.model, &a.provider) == (&b.model, &b.provider);
     let standing: HashSet<PriceId> =
-        rows.chunk_by(same_key).flat_map(|key| in_force_from(key, now)).collect();
-    rows.into_iter().filter(|row| standing.contains(&row.id)).collect()
+        terms.chunk_by(same_key).flat_map(|key| in_force_from(key, now)).collect();
+    terms.iter().map(|term| term.id).filter(|id| standing.contains(id)).collect()
 }
 
 /// Of one key. What is in force changes only where a term begins or ends.
-fn in_force_from(key: &[Model], now: DateTime<Utc>) -> impl Iterator<Item = PriceId> {
-    let turns = key.iter().flat_map(|row| row.effective_until.into_iter().chain([row.effective_from]));
+fn in_force_from(key: &[Term], now: DateTime<Utc>) -> impl Iterator<Item = PriceId> {
+    let turns = key.iter().flat_map(|term| term.until.into_iter().chain([term.from]));
     turns.filter(move |turn| *turn > now).chain([now]).filter_map(|moment| {
-        let holds =
-            |row: &&Model| row.effective_from <= moment && row.effective_until.is_none_or(|end| moment < end);
-        key.iter().filter(holds).max_by_key(|row| row.effective_from).map(|row| row.id)
+        let holds = |term: &&Term| term.from <= moment && term.until.is_none_or(|end| moment < end);
+        key.iter().filter(holds).max_by_key(|term| term.from).map(|term| term.id)
     })
 }
 
