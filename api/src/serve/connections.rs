@@ -3,26 +3,35 @@
 
 use super::activity::{Activity, Idleness};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 /// Connections beyond the limit, for the question whether the server lives and is ready.
 pub const SPARE: usize = 32;
 /// Connections without a request that are closed at a time: looking for them costs as much for one as for many.
 const AT_ONCE: usize = 16;
+/// How long one of those that were told to close is waited for.
+const LEAVING: Duration = Duration::from_millis(100);
 
 /// The connections of a listener.
 #[derive(Debug)]
 pub struct Connections {
     open: Mutex<Open>,
     limit: usize,
+    left: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     connections: BTreeMap<u64, Arc<Activity>>,
+    /// Those that were told to close, and have not yet.
+    leaving: BTreeSet<u64>,
     next: u64,
 }
 
@@ -37,7 +46,7 @@ pub struct Place {
 
 impl Connections {
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { open: Mutex::default(), limit })
+        Arc::new(Self { open: Mutex::default(), limit, left: Notify::new() })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -51,7 +60,7 @@ impl Connections {
             open.shed();
         }
         let count = open.connections.len();
-        if count >= self.limit + SPARE {
+        if count + open.leaving.len() >= self.limit + SPARE {
             return None;
         }
         let activity = Arc::new(Activity::new(count >= self.limit));
@@ -60,6 +69,16 @@ impl Connections {
         open.connections.insert(id, activity.clone());
         drop(open);
         Some(Place { connections: self.clone(), id, activity })
+    }
+
+    /// Waits, though not for long, until connections that were told to close have: each has a descriptor until then.
+    pub async fn settled(&self) {
+        loop {
+            let left = self.left.notified();
+            if self.open().leaving.len() < AT_ONCE || timeout(LEAVING, left).await.is_err() {
+                return;
+            }
+        }
     }
 
     /// Closes some connections that are idle, so that their descriptors are free again.
@@ -80,6 +99,7 @@ impl Open {
         let fresh = idle.iter().take(AT_ONCE).take_while(|(idleness, ..)| *idleness == Idleness::New).count();
         for (_, _, id) in idle.into_iter().take(fresh.max(1)) {
             if let Some(activity) = self.connections.remove(&id) {
+                self.leaving.insert(id);
                 activity.evict();
             }
         }
@@ -88,7 +108,11 @@ impl Open {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.open().connections.remove(&self.id);
+        let mut open = self.connections.open();
+        open.connections.remove(&self.id);
+        open.leaving.remove(&self.id);
+        drop(open);
+        self.connections.left.notify_one();
     }
 }
 
@@ -123,6 +147,17 @@ mod tests {
         assert!(!third.activity.spare);
         assert_eq!(connections.open().connections.len(), 2);
         places[0].activity.evicted().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_counts_until_it_is_closed() {
+        let connections = Connections::new(2);
+        let open: Vec<_> = (0..2 + SPARE).map(|_| connections.enter().unwrap()).collect();
+        assert!(connections.enter().is_none(), "none of those that were told to close has");
+        drop(open);
+        connections.settled().await;
+        assert!(connections.enter().is_some());
+        assert!(connections.open().leaving.is_empty());
     }
 
     #[tokio::test]

@@ -53,12 +53,13 @@ impl Listener {
                     Ok((stream, peer)) => {
                         pause = PAUSE;
                         open(stream, peer);
+                        site.connections.settled().await;
                     }
                     Err(error) if is_of_connection(&error) => {}
                     Err(error) => {
                         if told.is_none_or(|told: Instant| told.elapsed() >= SILENCE) {
                             told = Some(Instant::now());
-                            tracing::error!(%error, "connections cannot be accepted; idle ones are closed");
+                            tracing::warn!(%error, "connections cannot be accepted; idle ones are closed");
                         }
                         site.connections.shed();
                         sleep(pause).await;
