@@ -28,6 +28,7 @@ const MODEL: &str = "tollkeeper-model";
 const SCOPE: &str = "tollkeeper-scope";
 const URI: &str = "tollkeeper-uri";
 const CLIENT_IP: &str = "tollkeeper-client-ip";
+const DENIED: HeaderName = HeaderName::from_static("tollkeeper-denied");
 const DENY_STATUS: &str = "tollkeeper-deny-status";
 /// What a proxy states. Any other header of the prefix comes from a client that would pass for the proxy.
 const STATED: [&str; 6] = [TOKEN, MODEL, SCOPE, URI, CLIENT_IP, DENY_STATUS];
@@ -282,15 +283,18 @@ impl DenyStatus {
     /// The refusal that a problem is. A failure of ours is never told as a refusal.
     pub fn problem(self, problem: Problem, info: &RequestInfo) -> Response {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
-        if self.0.is_none() || !status.is_client_error() {
+        if !status.is_client_error() {
             return problem.into_response();
         }
         let code = HeaderValue::from_static(problem.code);
+        if self.0.is_none() {
+            return ([(DENIED, code)], problem).into_response();
+        }
         let problem = Problem { instance: ROUTE.into(), request_id: info.id.clone(), ..problem };
         let mut response = self.refuse(status, serde_json::to_string(&problem).unwrap_or_default());
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(HeaderName::from_static("tollkeeper-denied"), code);
+        headers.insert(DENIED, code);
         if response.status() == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
