@@ -36,9 +36,8 @@ pub fn head() -> OpenApi {
 }
 
 /// `/openapi.json` and `/docs`, which work without internet.
-pub fn routes(document: &OpenApi) -> Router {
-    let json = serde_json::to_value(document).unwrap_or_default();
-    let serve = move || std::future::ready(Json(json.clone()).into_response());
+pub fn routes(document: serde_json::Value) -> Router {
+    let serve = move || std::future::ready(Json(document.clone()).into_response());
     Router::new().route("/openapi.json", get(serve)).merge(
         utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")),
     )
@@ -167,7 +166,7 @@ fn is_none(scheme: &SecurityRequirement) -> bool {
 }
 
 /// The problems that an operation can answer because of what it is, each with the codes it carries.
-fn problems(t: &Traits) -> [(bool, u16, &'static str); 16] {
+fn problems(t: &Traits) -> [(bool, u16, &'static str); 17] {
     let takes_body = t.posts || t.edits;
     [
         (
@@ -188,6 +187,7 @@ fn problems(t: &Traits) -> [(bool, u16, &'static str); 16] {
             404,
             "`not_found`: it does not exist, is another organization's, or is outside the caller's reach.",
         ),
+        (takes_body, 408, "`timeout`: the body arrived too slowly."),
         (t.edits && t.versioned(), 409, "`version_conflict`: someone else changed it at the same time."),
         (t.posts && t.versioned(), 409, "`idempotency_in_progress`: the same call is under way."),
         (

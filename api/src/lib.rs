@@ -21,7 +21,7 @@ use axum::{
 };
 use document::OpenApiRouter;
 use problem::Problem;
-use state::AppState;
+use state::{AppState, HttpSettings};
 use std::{collections::BTreeSet, time::Duration};
 use tower_http::{
     catch_panic::CatchPanicLayer, compression::CompressionLayer, cors::CorsLayer, timeout::TimeoutLayer,
@@ -41,18 +41,40 @@ const PATIENCE: u32 = 10;
 
 /// The server.
 pub fn app(state: AppState) -> Router {
-    let cors = cors(&state);
-    let (router, document) =
-        router(&cors, state.settings.request_timeout).with_state(state.clone()).split_for_parts();
-    let document = document::complete(document);
-    router
-        .merge(document::routes(&document).layer(cors))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn_with_state(state.clone(), middleware::body::keep_coming))
-        .layer(CatchPanicLayer::custom(|_| Problem::of_panic().into_response()))
-        .layer(from_fn(problem::finish))
-        .layer(CompressionLayer::new())
-        .layer(from_fn_with_state(state, middleware::request::identify))
+    Routes::new(&state.settings).app(state)
+}
+
+/// The routes and the contract of them, before the state that they serve from. Describing them takes longer than serving
+/// from them, so that one serves any number of states.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    router: Router<AppState>,
+    cors: CorsLayer,
+    document: serde_json::Value,
+}
+
+impl Routes {
+    /// The routes under these settings: the origins that browsers may call from, and how long a request may take.
+    pub fn new(settings: &HttpSettings) -> Self {
+        let cors = cors(&settings.cors_origins);
+        let (router, document) = router(&cors, settings.request_timeout).split_for_parts();
+        let document = serde_json::to_value(document::complete(document)).unwrap_or_default();
+        Self { router, cors, document }
+    }
+
+    /// The server over this state.
+    pub fn app(&self, state: AppState) -> Router {
+        self.router
+            .clone()
+            .with_state(state.clone())
+            .merge(document::routes(self.document.clone()).layer(self.cors.clone()))
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .layer(from_fn_with_state(state.clone(), middleware::body::keep_coming))
+            .layer(CatchPanicLayer::custom(|_| Problem::of_panic().into_response()))
+            .layer(from_fn(problem::finish))
+            .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(state, middleware::request::identify))
+    }
 }
 
 /// What is served when there are too many connections: how the server is, and that it has too much to do.
@@ -76,7 +98,7 @@ pub fn schema_clashes() -> BTreeSet<String> {
 
 /// Browsers' rules hold for everything but what proxies ask by any method: an `OPTIONS` of theirs is a question like any
 /// other, and answering it for them would let the request pass. Files take longer than other bodies, and are larger.
-fn router(cors: &CorsLayer, most: Duration) -> OpenApiRouter<AppState> {
+fn router(cors: &CorsLayer, most: Duration) -> OpenApiRouter {
     let within = |most| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, most);
     let uploads = routes::uploads()
         .layer(DefaultBodyLimit::max(UPLOAD_LIMIT))
@@ -89,8 +111,8 @@ fn router(cors: &CorsLayer, most: Duration) -> OpenApiRouter<AppState> {
 }
 
 /// Browsers of the configured origins may call; by default none.
-fn cors(state: &AppState) -> CorsLayer {
-    let origins = state.settings.cors_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins = origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     let origins: Vec<HeaderValue> = origins.collect();
     if origins.is_empty() {
         return CorsLayer::new();

@@ -5,7 +5,10 @@ use crate::{
     database::{Backend, Database},
     outbound, seed,
 };
-use api::state::{AppState, HttpSettings};
+use api::{
+    Routes,
+    state::{AppState, HttpSettings},
+};
 use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
@@ -30,7 +33,7 @@ use std::{
     fmt,
     panic::{AssertUnwindSafe, resume_unwind},
     sync::{
-        Arc, Mutex,
+        Arc, LazyLock, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -38,6 +41,9 @@ use std::{
 
 /// Connections of one instance.
 const CONNECTIONS: u32 = 8;
+
+/// The routes of all tests but those with settings that shape them.
+static ROUTES: LazyLock<Routes> = LazyLock::new(|| Routes::new(&settings()));
 
 /// Runs one test and cleans up behind it, also if it fails.
 pub async fn run<F>(backend: Backend, test: impl FnOnce(TestApp) -> F)
@@ -120,7 +126,12 @@ impl TestApp {
     }
 
     fn routed(self) -> Self {
-        Self { router: api::app(self.state.clone()), ..self }
+        let common = settings();
+        let own = &self.state.settings;
+        let as_usual =
+            (&own.cors_origins, own.request_timeout) == (&common.cors_origins, common.request_timeout);
+        let router = if as_usual { ROUTES.app(self.state.clone()) } else { api::app(self.state.clone()) };
+        Self { router, ..self }
     }
 
     /// Another instance over the same database, with the same secrets and its own caches and connections.

@@ -77,11 +77,6 @@ impl OpenApiRouter<AppState> {
     {
         Self { inner: self.inner.layer(layer), ..self }
     }
-
-    /// With the state that its handlers take.
-    pub fn with_state(self, state: AppState) -> OpenApiRouter<()> {
-        OpenApiRouter { inner: self.inner.with_state(state), schemas: self.schemas }
-    }
 }
 
 impl<S: Clone + Send + Sync + 'static> OpenApiRouter<S> {
