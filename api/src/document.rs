@@ -119,7 +119,8 @@ fn complete_operation(path: &str, method: &HttpMethod, operation: &mut Operation
         parameter(operation, ("If-Match", about), ParameterIn::Header, traits.must_match);
     }
     if traits.posts && traits.versioned() {
-        let about = "Makes the call safe to repeat for 24 hours: the same call gets the same reply.";
+        let about = "Makes the call safe to repeat for 24 hours: the same call gets the same reply. Bodies are compared as \
+                     JSON values, files byte for byte.";
         parameter(operation, ("Idempotency-Key", about), ParameterIn::Header, false);
     }
     if path == denials::PATH {

@@ -35,6 +35,7 @@ pub mod head;
 pub mod housekeeping;
 pub mod idempotency;
 pub mod invitation;
+pub mod json_text;
 pub mod jwt;
 pub mod key;
 pub mod limit;

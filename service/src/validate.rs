@@ -1,9 +1,10 @@
 //! Validation of requests: every fault of a request is collected and reported at once, each with its field.
 
-use crate::{Error, Result, error::FieldError, password::Password};
+use crate::{Error, Result, error::FieldError, json_text, password::Password};
 use chrono::{DateTime, Datelike, Utc};
 use entity::json::{Metadata, Tags, Texts};
 use ipnet::IpNet;
+use serde::Deserialize;
 
 /// Characters of a name.
 const NAME: usize = 255;
@@ -204,6 +205,23 @@ where
     T: serde::Deserialize<'de>,
 {
     T::deserialize(deserializer).map(Some)
+}
+
+/// Reads an object of the caller's own, of which everything is kept as it was sent.
+pub fn metadata<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Metadata, D::Error> {
+    let raw = <Box<serde_json::value::RawValue>>::deserialize(deserializer)?;
+    let metadata = serde_json::from_str(raw.get()).map_err(serde::de::Error::custom)?;
+    json_text::check_kept(raw.get()).map_err(serde::de::Error::custom)?;
+    Ok(metadata)
+}
+
+/// The same of a field that may be absent but not null.
+pub fn present_metadata<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<Metadata>, D::Error> {
+    metadata(deserializer).map(Some)
 }
 
 /// The column begins with this text, letter for letter on both databases: `LIKE` is what an index can serve, and the

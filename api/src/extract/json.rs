@@ -14,6 +14,7 @@ use service::{
     Ctx, blocking,
     error::FieldError,
     idempotency::{self, Ticket},
+    json_text,
     validate::escaped,
 };
 use sha2::{Digest, Sha256};
@@ -187,7 +188,7 @@ impl<T: DeserializeOwned, const STATUS: u16> FromRequest<AppState> for Once<T, S
         let headers = request.headers().clone();
         let call = Call::of(&request);
         let body = bytes(request, state).await?;
-        call.once(&body, StatusCode::from_u16(STATUS).unwrap_or_default()).await?;
+        call.values().once(&body, StatusCode::from_u16(STATUS).unwrap_or_default()).await?;
         Ok(Self(parse(&headers, &body)?))
     }
 }
@@ -199,6 +200,8 @@ pub(super) struct Call {
     key: Option<HeaderValue>,
     method: Method,
     uri: String,
+    /// Whether bodies are compared as JSON values, and not byte for byte.
+    values: bool,
 }
 
 impl Call {
@@ -208,15 +211,27 @@ impl Call {
             key: request.headers().get("idempotency-key").cloned(),
             method: request.method().clone(),
             uri: request.uri().to_string(),
+            values: false,
         }
+    }
+
+    /// A repetition may write the same JSON in another way: clients do not keep the order of members. Files are left to
+    /// their bytes, since a large one would take many times its size.
+    fn values(self) -> Self {
+        Self { values: true, ..self }
     }
 
     /// Answers from the stored reply, if the call was made before with this body; else notes that it is being made.
     pub(super) async fn once(self, body: &Bytes, status: StatusCode) -> Result<(), Refusal> {
-        let Self { ctx: Some(ctx), key: Some(key), method, uri } = self else { return Ok(()) };
+        let Self { ctx: Some(ctx), key: Some(key), method, uri, values } = self else { return Ok(()) };
         let (asker, body) = (ctx.clone(), body.clone());
         // A large file takes a while to digest.
-        let ticket = blocking::run(move || ticket(&asker, &key, (&method, &uri), &body)).await??;
+        let ticket = blocking::run(move || {
+            // What has no one value (a member twice, no JSON at all) is what its bytes are.
+            let said = if values { said(&body) } else { None };
+            ticket(&asker, &key, (&method, &uri), (&body, said.as_deref().unwrap_or(&body)))
+        });
+        let ticket = ticket.await??;
         if let Some(stored) = idempotency::recall(&ctx, &ticket).await? {
             let mut response = reply(status, stored);
             let name = HeaderName::from_static("idempotent-replayed");
@@ -228,11 +243,17 @@ impl Call {
     }
 }
 
+/// One text for all bodies that say the same. No body says what an empty object does.
+fn said(body: &[u8]) -> Option<Vec<u8>> {
+    json_text::canonical(if body.is_empty() { b"{}" } else { body })
+}
+
+/// `body` as it was sent, and the one text of all that say the same.
 fn ticket(
     ctx: &Ctx,
     key: &HeaderValue,
     (method, uri): (&Method, &str),
-    body: &[u8],
+    (body, said): (&[u8], &[u8]),
 ) -> Result<Ticket, Problem> {
     let printable = |key: &&str| key.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     let good = key.to_str().ok().filter(|key| (1..=255).contains(&key.len())).filter(printable);
@@ -252,7 +273,8 @@ fn ticket(
     };
     Ok(Ticket {
         id: hash([b"principal", ctx.actor.id.as_bytes(), key.as_bytes()]),
-        fingerprint: hash([method.as_str().as_bytes(), uri.as_bytes(), body]),
+        fingerprint: hash([method.as_str().as_bytes(), uri.as_bytes(), said]),
+        as_sent: hash([method.as_str().as_bytes(), uri.as_bytes(), body]),
     })
 }
 

@@ -94,7 +94,7 @@ pub struct NewConnection {
     #[serde(default)]
     pub tags: Tags,
     /// Any JSON object of at most 16 KiB, kept as it is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::validate::metadata")]
     pub metadata: Metadata,
 }
 

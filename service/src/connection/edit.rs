@@ -97,7 +97,7 @@ pub struct ConnectionPatch {
     pub tags: Option<Tags>,
     /// The whole JSON object.
     #[schema(nullable = false)]
-    #[serde(default, deserialize_with = "crate::validate::present")]
+    #[serde(default, deserialize_with = "crate::validate::present_metadata")]
     pub metadata: Option<Metadata>,
 }
 

@@ -62,7 +62,7 @@ pub struct NewKey {
     #[serde(default)]
     pub tags: Tags,
     /// Any JSON object of at most 16 KiB, kept as it is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::validate::metadata")]
     pub metadata: Metadata,
     /// Limits to make on the key, at most 64, together with it: both or neither.
     #[serde(default)]

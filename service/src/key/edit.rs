@@ -46,7 +46,7 @@ pub struct KeyPatch {
     #[schema(nullable = false)]
     pub tags: Option<Tags>,
     /// The whole JSON object.
-    #[serde(deserialize_with = "crate::validate::present")]
+    #[serde(deserialize_with = "crate::validate::present_metadata")]
     #[schema(nullable = false)]
     pub metadata: Option<Metadata>,
 }
