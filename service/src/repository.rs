@@ -88,6 +88,9 @@ pub trait Versioned: Scoped {
     fn version_of(row: &Self::Model) -> i64;
 }
 
+/// A table whose deleted rows can still be read, for their history. Nothing changes them any more.
+pub trait Archived: Scoped {}
+
 /// What is shown of a row: it selects its own columns and no others.
 pub trait View: FromQueryResult + PartialModelTrait + Send + Sync {
     /// The table it is a view of.
@@ -137,12 +140,14 @@ pub struct Repository<'a, E, C> {
     narrowed: Condition,
     /// The platform's rows beside the scope's: none but for tables that are [`Offered`].
     offered: Option<Condition>,
+    /// Whether deleted rows are there, too: of no table but those that are [`Archived`].
+    archived: bool,
     entity: PhantomData<fn() -> E>,
 }
 
 impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
     pub(crate) fn new(conn: &'a C, ctx: &'a Ctx) -> Self {
-        Self { conn, ctx, narrowed: Condition::all(), offered: None, entity: PhantomData }
+        Self { conn, ctx, narrowed: Condition::all(), offered: None, archived: false, entity: PhantomData }
     }
 
     /// The same repository, narrowed to rows that meet a condition (the members of one team).
@@ -155,7 +160,8 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
     /// Every row in scope. All other functions start here.
     #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
     fn select(&self) -> Select<E> {
-        let within = Condition::any().add(scope::<E>(self.ctx)).add_option(self.offered.clone());
+        let own = reach::<E>(self.ctx).add_option((!self.archived).then(E::live));
+        let within = Condition::any().add(own).add_option(self.offered.clone());
         E::find().filter(within).filter(self.narrowed.clone())
     }
 
@@ -271,7 +277,20 @@ fn beyond<E: Scoped>((id, n): (Uuid, u32), ascending: bool) -> Condition {
     Condition::all().add(from).add(Condition::any().add(over).add(next))
 }
 
+impl<E: Archived, C: ConnectionTrait> Repository<'_, E, C> {
+    /// The same repository, in which deleted rows are there, too.
+    #[must_use]
+    pub fn with_archived(self) -> Self {
+        Self { archived: true, ..self }
+    }
+}
+
+/// Rows that a caller can find: in the tenant, in reach and not deleted.
 fn scope<E: Scoped>(ctx: &Ctx) -> Condition {
+    reach::<E>(ctx).add(E::live())
+}
+
+fn reach<E: Scoped>(ctx: &Ctx) -> Condition {
     let tenant = match E::ORGANIZATION {
         Some(column) => column.eq(ctx.scope.organization.uuid()),
         None if ctx.scope.organization == entity::id::OrganizationId::PLATFORM => Expr::cust("1 = 1"),
@@ -281,5 +300,5 @@ fn scope<E: Scoped>(ctx: &Ctx) -> Condition {
         Reach::All => Condition::all(),
         Reach::Limited { teams, user } => E::within(teams, *user),
     };
-    Condition::all().add(tenant).add(E::live()).add(reach)
+    Condition::all().add(tenant).add(reach)
 }

@@ -5,7 +5,7 @@ use crate::{
     Ctx, Error, Result,
     decision::Basis,
     page::{Page, PageRequest},
-    usage::known,
+    usage::{known, known_key},
 };
 use chrono::{DateTime, Utc};
 use entity::{
@@ -15,7 +15,7 @@ use entity::{
     money::Nanos,
     reservation::{Column, Entity, Model},
     status::{Metric, Mode, Period, ReservationState as Stored},
-    team, virtual_key,
+    team,
 };
 use sea_orm::{ColumnTrait, Condition};
 use serde::{Deserialize, Serialize};
@@ -258,7 +258,7 @@ impl ReservationFilter {
         let held = Condition::all().add(Column::State.eq(Stored::Held));
         if let Some(key) = self.key_id {
             let own = held.clone().add(Column::KeyId.eq(key));
-            known::<virtual_key::Entity, Entity>(ctx, key, own).await?;
+            known_key::<Entity>(ctx, key, own).await?;
         }
         if let Some(team) = self.team_id {
             known::<team::Entity, Entity>(ctx, team, held.add(Column::TeamId.eq(team))).await?;

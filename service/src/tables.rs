@@ -2,7 +2,7 @@
 
 use crate::{
     head::PolicyKind,
-    repository::{Offered, Scoped, Versioned},
+    repository::{Archived, Offered, Scoped, Versioned},
 };
 use entity::{
     admin_token, connection_icon, connection_state, credential, device, discovered_model, gateway_token, id,
@@ -177,6 +177,8 @@ fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
 versioned!(limit organization user_account membership team team_member service_account virtual_key admin_token
     gateway_token invitation provider model model_alias price provider_connection credential model_mapping
     proxy_pool);
+
+impl Archived for virtual_key::Entity {}
 
 impl Offered for provider::Entity {
     const OWNER: Self::Column = provider::Column::OrganizationId;

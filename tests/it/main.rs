@@ -46,6 +46,7 @@ mod invitations;
 mod isolation;
 mod jwt;
 mod keys;
+mod keys_archived;
 mod keys_life;
 mod keys_list;
 mod keys_race;

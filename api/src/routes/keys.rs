@@ -75,6 +75,9 @@ list_query! {
         tag: String,
         /// Only those whose name begins so.
         name_prefix: String,
+        /// `true`: deleted keys, too.
+        #[param(default = false)]
+        include_archived: bool,
     }
 }
 
@@ -88,6 +91,7 @@ impl From<KeyQuery> for KeyFilter {
             status: query.status,
             tag: query.tag,
             name_prefix: query.name_prefix,
+            include_archived: query.include_archived,
         }
     }
 }
@@ -113,7 +117,7 @@ async fn create_key(
 
 /// List keys
 ///
-/// The keys within the caller's reach that meet every filter. Deleted keys are not listed.
+/// The keys within the caller's reach that meet every filter. Deleted keys are listed with `include_archived=true`.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/keys", tag = "keys", params(KeyQuery),
     responses((status = 200, description = "One page.", body = KeyPage)))]
 async fn list_keys(allow: Allow<permit::KeysRead>, Query(query): Query<KeyQuery>) -> Result<Json<Page<Key>>> {
@@ -135,8 +139,8 @@ async fn count_keys(
 
 /// Find the key of a leaked secret
 ///
-/// Tells whose a secret is that was found where it should not be, also if the secret has ended or the key is revoked. A
-/// secret of no key within the caller's reach is not found. The question is audited.
+/// Tells whose a secret is that was found where it should not be, also if the secret has ended or the key is revoked or
+/// deleted. A secret of no key within the caller's reach is not found. The question is audited.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/keys/lookup", tag = "keys", request_body = Leak,
     responses((status = 200, description = "The key, and how the secret stands to it.", body = KeyLookup)))]
 async fn lookup_key(allow: Allow<permit::KeysRead>, Once(leak): Act<Leak>) -> Result<Json<KeyLookup>> {
@@ -159,8 +163,8 @@ async fn revoke_keys(
 
 /// Put long expired keys away
 ///
-/// They are revoked and not found any more, and stay for their history. A key that never expires, or that was revoked,
-/// is left as it is.
+/// They are revoked and archived: they stay readable, with their usage, and are listed with `include_archived=true`. A key
+/// that never expires, or that was revoked, is left as it is.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/keys/archive-expired", tag = "keys",
     request_body = ExpiredKeys,
     responses((status = 200, description = "How many.", body = KeysArchived)))]
@@ -173,7 +177,8 @@ async fn archive_expired_keys(
 
 /// Read a key
 ///
-/// With what is around it that stops it, its live secrets and its last use; never a secret itself.
+/// With what is around it that stops it, its live secrets and its last use; never a secret itself. A deleted key has
+/// `archived_at`.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/keys/{key}", tag = "keys", params(KeyPath),
     responses((status = 200, description = "The key.", body = Key)))]
 async fn get_key(allow: Allow<permit::KeysRead>, Path(path): Path<KeyPath>) -> Result<Json<Key>> {
@@ -199,7 +204,8 @@ async fn update_key(
 
 /// Delete a key
 ///
-/// It is revoked and not found any more. Its row stays for its history.
+/// It is revoked and archived: it stays readable, with its limits, usage and secrets' digests, is listed with
+/// `include_archived=true` and found by its secret, and nothing changes it any more.
 #[utoipa::path(delete, path = "/v1/organizations/{organization}/keys/{key}", tag = "keys", params(KeyPath),
     responses((status = 204, description = "Deleted.")))]
 async fn delete_key(

@@ -262,7 +262,7 @@ pub async fn explain(meter: &Meter, gateway: Gateway, new: NewDecision) -> Resul
 
 /// Tells an administrator how a decision about a key would come about; its secret is not needed.
 pub async fn explain_key(ctx: &Ctx, meter: &Meter, key: KeyId, call: KeyCall) -> Result<Explanation> {
-    ctx.repository::<virtual_key::Entity>().find(key).await?;
+    ctx.repository::<virtual_key::Entity>().with_archived().find(key).await?;
     let tags = call.tags.clone();
     let call = call.read()?;
     let asker = Asker::Administrator(ctx.scope.organization);

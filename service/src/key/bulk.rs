@@ -141,12 +141,12 @@ pub struct ExpiredKeys {
 /// How many keys were put away.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct KeysArchived {
-    /// Expired keys that are not found any more.
+    /// Expired keys that are archived now.
     #[schema(example = 3)]
     pub archived: u64,
 }
 
-/// Revokes and puts away every key that expired long enough ago. A key that never expires, or was revoked, stays.
+/// Revokes and archives every key that expired long enough ago. A key that never expires, or was revoked, stays.
 pub async fn archive_expired(ctx: &Ctx, which: ExpiredKeys) -> Result<KeysArchived> {
     let mut faults = Faults::default();
     let seconds = which.expired_for_seconds.unwrap_or(KEPT * 86_400);

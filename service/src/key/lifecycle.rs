@@ -67,7 +67,7 @@ pub async fn transfer(ctx: &Ctx, id: KeyId, version: Option<i64>, to: NewOwner) 
     done(unit, "transfer", id, owner.columns()).await
 }
 
-/// Revokes a key and puts it away: it is not found any more, and its row stays for its history.
+/// Revokes a key and archives it: it stays readable, and nothing changes it any more.
 pub async fn delete(ctx: &Ctx, id: KeyId, version: Option<i64>) -> Result<()> {
     let mut unit = ctx.begin().await?;
     let key = unit.read::<Entity>().lock(id).await?;

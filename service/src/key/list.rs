@@ -1,4 +1,5 @@
-//! Finding keys: one by its id, and pages by what the keys have in common. Keys that were deleted are not found.
+//! Finding keys: one by its id, and pages by what the keys have in common. Keys that were deleted are found by
+//! their ids, and listed if one asks for them.
 
 use super::{
     owner::Owner,
@@ -6,7 +7,9 @@ use super::{
 };
 use crate::{
     Ctx, Error, Result,
+    db::Pool,
     page::{Page, PageRequest},
+    repository::Repository,
     validate::starts_with,
 };
 use chrono::{DateTime, Utc};
@@ -74,6 +77,8 @@ pub struct KeyFilter {
     pub tag: Option<String>,
     /// Only those whose name begins so.
     pub name_prefix: Option<String>,
+    /// `true`: deleted keys, too.
+    pub include_archived: Option<bool>,
 }
 
 /// How many keys there are.
@@ -85,6 +90,12 @@ pub struct KeyCount {
 }
 
 impl KeyFilter {
+    /// The keys within reach that the filter is about.
+    fn keys<'c>(&self, ctx: &'c Ctx) -> Repository<'c, Entity, Pool> {
+        let keys = ctx.repository::<Entity>();
+        if self.include_archived == Some(true) { keys.with_archived() } else { keys }
+    }
+
     /// The filter as a condition. An owner that is not there, or not in reach, is not found.
     pub(super) async fn condition(&self, ctx: &Ctx, now: DateTime<Utc>) -> Result<Condition> {
         let owners = [
@@ -100,23 +111,23 @@ impl KeyFilter {
             condition = condition.add(tagged(ctx.system.db.backend(), tag)?);
         }
         for owner in owners.into_iter().flatten() {
-            known(ctx, owner).await?;
+            self.known(ctx, owner).await?;
             condition = condition.add(owner.keys());
         }
         Ok(condition)
     }
-}
 
-/// Whether a caller can know of an owner: it is in reach, or a key of its is.
-async fn known(ctx: &Ctx, owner: Owner) -> Result<()> {
-    let found = match owner {
-        Owner::Team(id) => ctx.repository::<team::Entity>().find(id).await.map(drop),
-        Owner::User(id) => ctx.repository::<membership::Entity>().find(id).await.map(drop),
-        Owner::ServiceAccount(id) => ctx.repository::<service_account::Entity>().find(id).await.map(drop),
-    };
-    match found {
-        Err(Error::NotFound(_)) if ctx.repository::<Entity>().first(owner.keys()).await?.is_some() => Ok(()),
-        found => found,
+    /// Whether a caller can know of an owner: it is in reach, or a key of its is.
+    async fn known(&self, ctx: &Ctx, owner: Owner) -> Result<()> {
+        let found = match owner {
+            Owner::Team(id) => ctx.repository::<team::Entity>().find(id).await.map(drop),
+            Owner::User(id) => ctx.repository::<membership::Entity>().find(id).await.map(drop),
+            Owner::ServiceAccount(id) => ctx.repository::<service_account::Entity>().find(id).await.map(drop),
+        };
+        match found {
+            Err(Error::NotFound(_)) if self.keys(ctx).first(owner.keys()).await?.is_some() => Ok(()),
+            found => found,
+        }
     }
 }
 
@@ -138,7 +149,7 @@ fn tagged(backend: DatabaseBackend, tag: &str) -> Result<SimpleExpr> {
 pub async fn list(ctx: &Ctx, page: &PageRequest, filter: KeyFilter) -> Result<Page<Key>> {
     let now = ctx.now().await?;
     let condition = filter.condition(ctx, now).await?;
-    let mut found = ctx.repository::<Entity>().list(page, condition).await?;
+    let mut found = filter.keys(ctx).list(page, condition).await?;
     view::complete(ctx, &ctx.system.db.reader, now, &mut found.items).await?;
     Ok(found)
 }
@@ -147,12 +158,12 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: KeyFilter) -> Result<Pa
 pub async fn count(ctx: &Ctx, filter: KeyFilter) -> Result<KeyCount> {
     let now = ctx.now().await?;
     let condition = filter.condition(ctx, now).await?;
-    Ok(KeyCount { count: ctx.repository::<Entity>().count(condition).await? })
+    Ok(KeyCount { count: filter.keys(ctx).count(condition).await? })
 }
 
-/// One key.
+/// One key, also one that was deleted.
 pub async fn get(ctx: &Ctx, id: KeyId) -> Result<Key> {
-    let mut keys = [ctx.repository::<Entity>().view::<Key>(id).await?];
+    let mut keys = [ctx.repository::<Entity>().with_archived().view::<Key>(id).await?];
     view::complete(ctx, &ctx.system.db.reader, ctx.now().await?, &mut keys).await?;
     let [key] = keys;
     Ok(key)

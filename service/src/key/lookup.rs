@@ -63,12 +63,12 @@ pub struct KeyLookup {
     pub matched: KeyMatch,
 }
 
-/// Finds the key that a secret belongs to. A revoked key is found, too.
+/// Finds the key that a secret belongs to. A revoked key is found, too, and a deleted one.
 pub async fn lookup(ctx: &Ctx, leak: Leak) -> Result<KeyLookup> {
     let absent = || Error::NotFound("key");
     let token = Token::parse_kind(&leak.secret, TokenKind::VirtualKey).ok_or_else(absent)?;
     let id = KeyId::new(token.id());
-    ctx.repository::<virtual_key::Entity>().find(id).await?;
+    ctx.repository::<virtual_key::Entity>().with_archived().find(id).await?;
     let secrets = ctx.repository::<key_secret::Entity>().narrow(secret::of(id));
     let secrets = secrets.all(Condition::all(), MOST).await?;
     let is_it = |secret: &key_secret::Model| {

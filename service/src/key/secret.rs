@@ -56,7 +56,7 @@ pub(super) async fn end(unit: &mut Unit<'_>, secret: SecretId, at: DateTime<Utc>
 
 /// One page of a key's secrets, those that have ended among them.
 pub async fn list_secrets(ctx: &Ctx, key: KeyId, page: &PageRequest) -> Result<Page<KeySecret>> {
-    ctx.repository::<virtual_key::Entity>().find(key).await?;
+    ctx.repository::<virtual_key::Entity>().with_archived().find(key).await?;
     let mut found = ctx.repository::<Entity>().narrow(of(key)).list(page, Condition::all()).await?;
     view::complete_secrets(&ctx.system.db.reader, &mut found.items).await?;
     Ok(found)
@@ -64,7 +64,7 @@ pub async fn list_secrets(ctx: &Ctx, key: KeyId, page: &PageRequest) -> Result<P
 
 /// One secret of a key.
 pub async fn get_secret(ctx: &Ctx, (key, secret): (KeyId, SecretId)) -> Result<KeySecret> {
-    ctx.repository::<virtual_key::Entity>().find(key).await?;
+    ctx.repository::<virtual_key::Entity>().with_archived().find(key).await?;
     let mut found = [ctx.repository::<Entity>().narrow(of(key)).view::<KeySecret>(secret).await?];
     view::complete_secrets(&ctx.system.db.reader, &mut found).await?;
     let [secret] = found;

@@ -82,6 +82,9 @@ pub struct Key {
     /// When it was revoked.
     #[schema(required)]
     pub revoked_at: Option<DateTime<Utc>>,
+    /// When it was deleted; it stays readable, and nothing changes it any more.
+    #[schema(required)]
+    pub archived_at: Option<DateTime<Utc>>,
     /// For `If-Match`.
     pub version: i64,
     /// When it was made.
@@ -182,9 +185,9 @@ pub enum Blocker {
     OwnerGone,
 }
 
-/// One key as a unit has left it.
+/// One key as a unit has left it, or as it was when it was deleted.
 pub(super) async fn read(unit: &Unit<'_>, id: KeyId) -> Result<Key> {
-    let mut keys = [unit.read::<Entity>().view::<Key>(id).await?];
+    let mut keys = [unit.read::<Entity>().with_archived().view::<Key>(id).await?];
     complete(unit.ctx, &unit.tx, unit.now, &mut keys).await?;
     let [key] = keys;
     Ok(key)

@@ -64,7 +64,9 @@ async fn known(ctx: &Ctx, subject: SubjectId) -> Result<()> {
         SubjectId::Team(id) => ctx.repository::<team::Entity>().find(id).await.map(drop),
         SubjectId::User(id) => ctx.repository::<membership::Entity>().find(id).await.map(drop),
         SubjectId::ServiceAccount(id) => ctx.repository::<service_account::Entity>().find(id).await.map(drop),
-        SubjectId::Key(id) => ctx.repository::<virtual_key::Entity>().find(id).await.map(drop),
+        SubjectId::Key(id) => {
+            ctx.repository::<virtual_key::Entity>().with_archived().find(id).await.map(drop)
+        }
         SubjectId::Connection(id) => ctx.repository::<provider_connection::Entity>().find(id).await.map(drop),
     };
     match found {

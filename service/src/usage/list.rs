@@ -2,7 +2,7 @@
 
 use super::{
     event::{ItemizedUsageEvent, UsageEvent},
-    first_id, known,
+    first_id, known, known_key,
 };
 use crate::{
     Ctx, Result,
@@ -16,7 +16,6 @@ use entity::{
     status::UsageStatus,
     team,
     usage_event::{Column, Entity},
-    virtual_key,
 };
 use sea_orm::{ColumnTrait, Condition};
 
@@ -49,7 +48,7 @@ impl UsageFilter {
         faults.moment("?to", self.to);
         faults.finish()?;
         if let Some(key) = self.key_id {
-            known::<virtual_key::Entity, Entity>(ctx, key, Column::KeyId.eq(key)).await?;
+            known_key::<Entity>(ctx, key, Column::KeyId.eq(key)).await?;
         }
         if let Some(team) = self.team_id {
             known::<team::Entity, Entity>(ctx, team, Column::TeamId.eq(team)).await?;

@@ -15,8 +15,13 @@ pub use sums::UsageSums;
 pub use totals::{CurrencyCost, UsageRange, UsageTotals, of_connection, of_key, of_team};
 pub use verify::{Dimensions, RollupCheck, RollupDifference, Tally, verify_rollups};
 
-use crate::{Ctx, Error, Result, repository::Scoped};
+use crate::{
+    Ctx, Error, Result,
+    db::Pool,
+    repository::{Repository, Scoped},
+};
 use chrono::{DateTime, Utc};
+use entity::{id::KeyId, virtual_key};
 use sea_orm::Condition;
 use uuid::Uuid;
 
@@ -26,7 +31,26 @@ pub(crate) async fn known<E: Scoped, L: Scoped>(
     id: E::Id,
     rows: impl Into<Condition> + Send,
 ) -> Result<()> {
-    match ctx.repository::<E>().find(id).await {
+    known_in::<E, L>(ctx, ctx.repository(), id, rows).await
+}
+
+/// The same of a key, also of a deleted one.
+pub(crate) async fn known_key<L: Scoped>(
+    ctx: &Ctx,
+    id: KeyId,
+    rows: impl Into<Condition> + Send,
+) -> Result<()> {
+    let keys = ctx.repository::<virtual_key::Entity>().with_archived();
+    known_in::<virtual_key::Entity, L>(ctx, keys, id, rows).await
+}
+
+async fn known_in<E: Scoped, L: Scoped>(
+    ctx: &Ctx,
+    among: Repository<'_, E, Pool>,
+    id: E::Id,
+    rows: impl Into<Condition> + Send,
+) -> Result<()> {
+    match among.find(id).await {
         Err(Error::NotFound(_)) if ctx.repository::<L>().first(rows).await?.is_some() => Ok(()),
         found => found.map(drop),
     }

@@ -87,7 +87,7 @@ impl UsageTotals {
 
 /// What the calls with a key used and cost, as far as they are in reach.
 pub async fn of_key(ctx: &Ctx, key: KeyId, range: UsageRange) -> Result<UsageTotals> {
-    ctx.repository::<virtual_key::Entity>().find(key).await?;
+    ctx.repository::<virtual_key::Entity>().with_archived().find(key).await?;
     totals(ctx, Rollups::new(ctx).narrow(Column::KeyId.eq(key)), range).await
 }
 
