@@ -89,7 +89,7 @@ matrix! {
     OrganizationWrite "organization:write" "change the organization and its settings":
         All All No No No | No No | No;
     MembersRead "members:read" "list members and invitations":
-        All All No All All | No No | No;
+        All All No All All | Team No | No;
     MembersWrite "members:write" "invite, change, suspend and remove members":
         All All No No No | No No | No;
     TeamsRead "teams:read" "read teams":

@@ -7,8 +7,9 @@ use crate::{
     ceiling::Ceiling,
     key::{self, Owner},
     page::{Page, PageRequest},
-    repository::{Expected, View},
-    scope::Scope,
+    repository::{Expected, Repository, View},
+    scope::{Reach, Scope},
+    team,
     validate::Faults,
 };
 use chrono::{DateTime, Utc};
@@ -19,9 +20,13 @@ use entity::{
     membership::{ActiveModel, Column, Entity, Model},
     organization, service_account,
     status::{ActorKind, KeyStatus, Role, Standing},
-    team, team_member, user_account, virtual_key,
+    team as teams, team_member, user_account, virtual_key,
 };
-use sea_orm::{ActiveValue::Set, ColumnTrait, Condition, DerivePartialModel, sea_query::Query};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, DerivePartialModel,
+    sea_query::{Expr, Query, SimpleExpr},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -73,10 +78,12 @@ impl View for Place {
 /// What an organization sees of a person.
 #[derive(Debug, DerivePartialModel)]
 #[sea_orm(entity = "user_account::Entity")]
-struct Person {
+pub(crate) struct Person {
     id: UserId,
-    email: String,
-    name: String,
+    /// The address.
+    pub(crate) email: String,
+    /// The name.
+    pub(crate) name: String,
 }
 
 impl View for Person {
@@ -147,17 +154,42 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: MemberFilter) -> Result
     let condition = Condition::all()
         .add_option(filter.role.map(|role| Column::Role.eq(role)))
         .add_option(filter.status.map(|status| Column::Status.eq(status)));
-    let Page { items, next_cursor } = ctx.repository::<Entity>().list::<Place>(page, condition).await?;
-    let platform = ctx.within(Scope::platform());
-    let ids = items.iter().map(|place| place.user_id);
-    let people =
-        platform.repository::<user_account::Entity>().views(user_account::Column::Id.is_in(ids)).await?;
+    let whole = ctx.within(Scope::all(ctx.scope.organization));
+    let members = whole.repository::<Entity>().narrow(visible(ctx));
+    let Page { items, next_cursor } = members.list::<Place>(page, condition).await?;
+    let people = people(ctx, &ctx.system.db.reader, items.iter().map(|place| place.user_id)).await?;
     Ok(Page { items: joined(items, people), next_cursor })
+}
+
+/// The members whom a caller may know: for who administers teams, the people in them. To change a membership is
+/// another matter, and the repository's reach.
+fn visible(ctx: &Ctx) -> SimpleExpr {
+    let Reach::Limited { teams, .. } = &ctx.scope.reach else { return Expr::cust("1 = 1") };
+    let in_teams = Query::select()
+        .column(team_member::Column::UserId)
+        .from(team_member::Entity)
+        .and_where(team_member::Column::OrganizationId.eq(ctx.scope.organization))
+        .and_where(team_member::Column::TeamId.is_in(teams.iter().copied()))
+        .take();
+    Column::UserId.in_subquery(in_teams)
+}
+
+/// What an organization sees of these people.
+pub(crate) async fn people<C: ConnectionTrait>(
+    ctx: &Ctx,
+    db: &C,
+    ids: impl IntoIterator<Item = UserId>,
+) -> Result<HashMap<UserId, Person>> {
+    let platform = ctx.within(Scope::platform());
+    let accounts = Repository::<user_account::Entity, C>::new(db, &platform);
+    let people = accounts.views::<Person>(user_account::Column::Id.is_in(ids)).await?;
+    Ok(people.into_iter().map(|person| (person.id, person)).collect())
 }
 
 /// One member.
 pub async fn get(ctx: &Ctx, user: UserId) -> Result<Member> {
-    let place = ctx.repository::<Entity>().view::<Place>(user).await?;
+    let whole = ctx.within(Scope::all(ctx.scope.organization));
+    let place = whole.repository::<Entity>().narrow(visible(ctx)).view::<Place>(user).await?;
     let platform = ctx.within(Scope::platform());
     let person = platform.repository::<user_account::Entity>().view::<Person>(user).await?;
     Ok(joined_one(place, person))
@@ -170,8 +202,7 @@ async fn view(unit: &Unit<'_>, user: UserId) -> Result<Member> {
     Ok(joined_one(place, person))
 }
 
-fn joined(places: Vec<Place>, people: Vec<Person>) -> Vec<Member> {
-    let mut people: HashMap<UserId, Person> = people.into_iter().map(|person| (person.id, person)).collect();
+fn joined(places: Vec<Place>, mut people: HashMap<UserId, Person>) -> Vec<Member> {
     let join = |place: Place| people.remove(&place.user_id).map(|person| joined_one(place, person));
     places.into_iter().filter_map(join).collect()
 }
@@ -240,6 +271,7 @@ pub async fn remove(ctx: &Ctx, user: UserId, version: Option<i64>, how: Removal)
     let fate = how.fate(user)?;
     let mut unit = ctx.begin().await?;
     let ceiling = Ceiling::enter(&unit, Permission::MembersWrite).await?;
+    team::keep_admins(&unit, user).await?;
     let target = unit.read::<Entity>().lock(user).await?;
     ceiling.governs(target.role)?;
     match fate {
@@ -257,6 +289,7 @@ pub async fn leave(ctx: &Ctx, how: Departure) -> Result<Member> {
     let user = person.ok_or(Error::Forbidden("only a signed-in person can leave".into()))?;
     let mut unit = ctx.begin().await?;
     unit.read::<organization::Entity>().lock(ctx.scope.organization).await?;
+    team::keep_admins(&unit, user).await?;
     let own = unit.read::<Entity>().lock(user).await?;
     let fate = if how.revoke_keys { Fate::Revoked } else { Fate::InTheWay };
     let view = view(&unit, user).await?;
@@ -331,7 +364,7 @@ async fn settle_keys(unit: &mut Unit<'_>, user: UserId, fate: Fate) -> Result<()
 /// The new owner exists, and stays until the unit ends.
 async fn hold(unit: &Unit<'_>, owner: Owner) -> Result<()> {
     match owner {
-        Owner::Team(id) => unit.read::<team::Entity>().hold(id).await.map(drop),
+        Owner::Team(id) => unit.read::<teams::Entity>().hold(id).await.map(drop),
         Owner::User(id) => unit.read::<Entity>().hold(id).await.map(drop),
         Owner::ServiceAccount(id) => unit.read::<service_account::Entity>().hold(id).await.map(drop),
     }

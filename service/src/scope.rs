@@ -1,5 +1,6 @@
 //! [`Scope`]: the organization a call works in, and how far into it the caller reaches.
 
+use crate::Ctx;
 use entity::id::{OrganizationId, TeamId, UserId};
 
 /// How far into its organization a caller reaches. Outside its reach a row is not there.
@@ -34,4 +35,9 @@ impl Scope {
     pub fn all(organization: OrganizationId) -> Self {
         Self { organization, reach: Reach::All }
     }
+}
+
+/// Whether the caller's reach is a part of the organization.
+pub(crate) fn is_limited(ctx: &Ctx) -> bool {
+    matches!(ctx.scope.reach, Reach::Limited { .. })
 }

@@ -12,7 +12,10 @@ use entity::{
     status::{ConnectionStatus, Standing, SubjectKind},
     team, team_member, usage_event, user_account, virtual_key,
 };
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait},
+};
 
 macro_rules! scoped {
     ($table:ident, $id:ty, $field:ident: $column:ident, $kind:literal, $policy:expr, $organization:expr
@@ -100,8 +103,10 @@ scoped!(key_secret, id::SecretId, id: Id, "secret", None, Some(key_secret::Colum
 scoped!(admin_token, id::AdminTokenId, id: Id, "admin token", None, Some(admin_token::Column::OrganizationId));
 scoped!(gateway_token, id::GatewayTokenId, id: Id, "gateway token", Some(PolicyKind::GatewayToken),
     Some(gateway_token::Column::OrganizationId));
+// Who administers a team knows who has been invited into it.
 scoped!(invitation, id::InvitationId, id: Id, "invitation", None, Some(invitation::Column::OrganizationId),
-    personal Email);
+    personal Email,
+    within |teams, _user| invited_into(teams));
 scoped!(password_reset, id::PasswordResetId, id: Id, "password reset", None, None);
 scoped!(session, id::SessionId, id: Id, "session", None, None);
 scoped!(device, id::DeviceId, id: Id, "device", None, None);
@@ -152,6 +157,14 @@ scoped!(proxy_pool, id::ProxyPoolId, id: Id, "proxy pool", None, Some(proxy_pool
     within |_teams, _user| Condition::all());
 scoped!(proxy_entry, id::ProxyEntryId, id: Id, "proxy", None, Some(proxy_entry::Column::OrganizationId),
     within |_teams, _user| Condition::all());
+
+/// Invitations that lead into one of these teams, which are the names of a JSON object: on both databases its text has them
+/// in quotes, and nothing else in it looks like them.
+fn invited_into(teams: &[id::TeamId]) -> Condition {
+    let text = || Expr::col((invitation::Entity, invitation::Column::Teams)).cast_as("text");
+    let leads = |team: &id::TeamId| text().like(format!("%\"{team}\"%"));
+    teams.iter().fold(Condition::any().add(Expr::cust("1 = 0")), |any, team| any.add(leads(team)))
+}
 
 fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
     let of = |kind: SubjectKind| Condition::all().add(limit::Column::SubjectKind.eq(kind));

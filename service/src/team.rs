@@ -1,11 +1,14 @@
 //! Teams: the groups inside an organization that own keys, and their members.
 
 use crate::{
-    Ctx, Error, Result, Turn,
+    Ctx, Error, Result, Turn, Unit,
+    access::team_roles,
     ceiling::Ceiling,
     error::ConflictExt,
+    member::{Person, people},
     page::{Page, PageRequest},
     repository::{Expected, View},
+    scope::is_limited,
     validate::Faults,
 };
 use chrono::{DateTime, Utc};
@@ -21,8 +24,13 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DeriveIntoActiveModel, DerivePartialModel, IntoActiveModel,
 };
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 use uuid::Uuid;
+
+mod guard;
+
+pub(crate) use guard::keep_admins;
 
 /// A group inside an organization that owns keys.
 #[derive(Debug, Serialize, DerivePartialModel, ToSchema)]
@@ -219,6 +227,14 @@ pub struct TeamMember {
     pub team_id: TeamId,
     /// The person.
     pub user_id: UserId,
+    /// The person's address; null for who may not know it: others who neither administer the team nor read members.
+    #[schema(required, example = "ada@example.com")]
+    #[sea_orm(skip)]
+    pub email: Option<String>,
+    /// The person's name; null as the address is.
+    #[schema(required, example = "Ada")]
+    #[sea_orm(skip)]
+    pub name: Option<String>,
     /// The role in the team.
     pub role: TeamRole,
     /// For `If-Match`.
@@ -272,19 +288,60 @@ pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<T
     };
     let added = unit.repository::<team_member::Entity>().insert(row).await;
     added.conflict("team member", &new.user_id.to_string())?;
-    let view = unit.read::<team_member::Entity>().narrow(in_team(team)).view(new.user_id).await?;
+    let view = view_member(&unit, team, new.user_id).await?;
     unit.commit(view).await
 }
 
 /// One page of a team's members.
 pub async fn list_members(ctx: &Ctx, team: TeamId, page: &PageRequest) -> Result<Page<TeamMember>> {
     ctx.repository::<Entity>().find(team).await?;
-    ctx.repository::<team_member::Entity>().narrow(in_team(team)).list(page, Condition::all()).await
+    let members = ctx.repository::<team_member::Entity>().narrow(in_team(team));
+    let mut found = members.list(page, Condition::all()).await?;
+    introduce(ctx, team, &mut found.items).await?;
+    Ok(found)
+}
+
+/// Puts names to the members of a team, for who may know them; oneself everybody knows.
+async fn introduce(ctx: &Ctx, team: TeamId, members: &mut [TeamMember]) -> Result<()> {
+    let all = !is_limited(ctx) || administers(ctx, team).await?;
+    let known =
+        members.iter().map(|member| member.user_id).filter(|user| all || ctx.actor.user == Some(*user));
+    let people = people(ctx, &ctx.system.db.reader, known.collect::<Vec<_>>()).await?;
+    name_all(members, people);
+    Ok(())
+}
+
+fn name_all(members: &mut [TeamMember], mut people: HashMap<UserId, Person>) {
+    for member in members {
+        if let Some(Person { email, name, .. }) = people.remove(&member.user_id) {
+            (member.email, member.name) = (Some(email), Some(name));
+        }
+    }
+}
+
+/// Whether the person who asks is an admin of a team.
+async fn administers(ctx: &Ctx, team: TeamId) -> Result<bool> {
+    let Some(user) = ctx.actor.user else { return Ok(false) };
+    let roles = team_roles(&ctx.system, ctx.scope.organization, user).await?;
+    Ok(roles.contains(&(team, TeamRole::Admin)))
+}
+
+/// A place as a unit has left it, for who manages the team's members.
+async fn view_member(unit: &Unit<'_>, team: TeamId, user: UserId) -> Result<TeamMember> {
+    let mut members =
+        [unit.read::<team_member::Entity>().narrow(in_team(team)).view::<TeamMember>(user).await?];
+    name_all(&mut members, people(unit.ctx, &unit.tx, [user]).await?);
+    let [member] = members;
+    Ok(member)
 }
 
 /// One member of a team.
 pub async fn get_member(ctx: &Ctx, team: TeamId, user: UserId) -> Result<TeamMember> {
-    ctx.repository::<team_member::Entity>().narrow(in_team(team)).view(user).await
+    let members = ctx.repository::<team_member::Entity>().narrow(in_team(team));
+    let mut found = [members.view::<TeamMember>(user).await?];
+    introduce(ctx, team, &mut found).await?;
+    let [member] = found;
+    Ok(member)
 }
 
 /// Changes a person's role in a team.
@@ -298,9 +355,12 @@ pub async fn update_member(
     let expected = Expected::new(version, current.version)?;
     let mut unit = ctx.begin().await?;
     Ceiling::read(&unit).await?.gives_team_role(patch.role)?;
+    if patch.role != TeamRole::Admin {
+        guard::keep_an_admin(&unit, (team, user), guard::Change::Demotion).await?;
+    }
     let changes = team_member::ActiveModel { role: Set(patch.role), ..Default::default() };
     unit.repository::<team_member::Entity>().narrow(in_team(team)).update(user, expected, changes).await?;
-    let view = unit.read::<team_member::Entity>().narrow(in_team(team)).view(user).await?;
+    let view = view_member(&unit, team, user).await?;
     unit.commit(view).await
 }
 
@@ -309,6 +369,7 @@ pub async fn remove_member(ctx: &Ctx, (team, user): (TeamId, UserId), version: O
     let current = ctx.repository::<team_member::Entity>().narrow(in_team(team)).find(user).await?;
     let expected = Expected::new(version, current.version)?;
     let mut unit = ctx.begin().await?;
+    guard::keep_an_admin(&unit, (team, user), guard::Change::Departure).await?;
     unit.repository::<team_member::Entity>().narrow(in_team(team)).delete(user, expected).await?;
     unit.commit(()).await
 }

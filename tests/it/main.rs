@@ -107,6 +107,7 @@ mod service_accounts;
 mod sessions;
 mod setup;
 mod standby;
+mod team_admins;
 mod team_members;
 mod teams;
 mod throttle;

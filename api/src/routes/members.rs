@@ -80,7 +80,7 @@ impl From<RemovalQuery> for Removal {
 
 /// List members
 ///
-/// People with their roles, suspended ones as well.
+/// People with their roles, suspended ones as well. Who administers teams sees the people in them.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/members", tag = "members", params(MemberQuery),
     responses((status = 200, description = "One page.", body = MemberPage)))]
 async fn list_members(
@@ -125,7 +125,7 @@ async fn update_member(
     params(MemberPath, RemovalQuery),
     responses((status = 204, description = "Removed."),
               (status = 409, description = "`in_use`: the person owns live keys. `last_owner`: nobody else is an \
-               active owner."),
+               active owner. `last_admin`: others would be left in a team without an active admin."),
               (status = 422, description = "`invalid`: `keys` and the new owner do not go together.")))]
 async fn remove_member(
     allow: Allow<permit::MembersWrite>,
@@ -174,7 +174,7 @@ async fn resume_member(
     request_body = Departure,
     responses((status = 200, description = "The membership as it was.", body = Member),
               (status = 409, description = "`in_use`: the person owns live keys. `last_owner`: nobody else is an \
-               active owner.")))]
+               active owner. `last_admin`: others would be left in a team without an active admin.")))]
 async fn leave_organization(
     allow: Allow<permit::OrganizationRead>,
     Once(how): Act<Departure>,

@@ -189,7 +189,7 @@ async fn add_team_member(
 
 /// List a team's members
 ///
-/// Each with the role in this team.
+/// Each with the role in this team; with names and addresses for its admins, and for who reads the organization's members.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/teams/{team}/members", tag = "teams",
     params(TeamPath, TeamMemberQuery),
     responses((status = 200, description = "One page.", body = TeamMemberPage)))]
@@ -216,10 +216,11 @@ async fn get_team_member(
 
 /// Change a person's role in a team
 ///
-/// An admin of a team issues its keys and manages its members.
+/// An admin of a team issues its keys and manages its members. The last active admin stays one.
 #[utoipa::path(patch, path = "/v1/organizations/{organization}/teams/{team}/members/{user}", tag = "teams",
     params(MemberPath), request_body = TeamMemberPatch,
-    responses((status = 200, description = "The person's place in the team.", body = TeamMember)))]
+    responses((status = 200, description = "The person's place in the team.", body = TeamMember),
+              (status = 409, description = "`last_admin`: the team has no other active admin.")))]
 async fn update_team_member(
     allow: Allow<permit::TeamMembersWrite>,
     Path(path): Path<MemberPath>,
@@ -231,10 +232,11 @@ async fn update_team_member(
 
 /// Take a person out of a team
 ///
-/// The person stays in the organization, and the team's keys stay with the team.
+/// The person stays in the organization, and the team's keys stay with the team. The last active admin goes last.
 #[utoipa::path(delete, path = "/v1/organizations/{organization}/teams/{team}/members/{user}", tag = "teams",
     params(MemberPath),
-    responses((status = 204, description = "The person is not in the team.")))]
+    responses((status = 204, description = "The person is not in the team."),
+              (status = 409, description = "`last_admin`: others would be left in the team without an active admin.")))]
 async fn remove_team_member(
     allow: Allow<permit::TeamMembersWrite>,
     Path(path): Path<MemberPath>,

@@ -2,7 +2,8 @@
 //! held while its limit is made, so that it cannot be deleted meanwhile.
 
 use super::NewLimit;
-use crate::{Ctx, Error, Result, Unit, scope::Reach, scope::Scope};
+pub(super) use crate::scope::is_limited;
+use crate::{Ctx, Error, Result, Unit, scope::Scope};
 use entity::{
     id::{ConnectionId, Id, KeyId, Kind, OrganizationId, ServiceAccountId, TeamId, UserId},
     membership, organization, provider_connection, service_account,
@@ -181,11 +182,6 @@ async fn person(unit: &Unit<'_>, id: UserId, team: Option<TeamId>) -> Result<()>
         other => other,
     })?;
     Ok(())
-}
-
-/// Whether the caller's reach is a part of the organization.
-pub(super) fn is_limited(ctx: &Ctx) -> bool {
-    matches!(ctx.scope.reach, Reach::Limited { .. })
 }
 
 /// Who administers a team divides what the team has among its keys, its people and its own connections; what the team has,
