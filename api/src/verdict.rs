@@ -21,6 +21,7 @@ pub const STATUSES: &[(Code, StatusCode)] = &[
     (Code::KeyDisabled, StatusCode::UNAUTHORIZED),
     (Code::SecretExpired, StatusCode::UNAUTHORIZED),
     (Code::OwnerSuspended, StatusCode::FORBIDDEN),
+    (Code::HolderLeft, StatusCode::FORBIDDEN),
     (Code::OrganizationSuspended, StatusCode::FORBIDDEN),
     (Code::ConnectionUnknown, StatusCode::FORBIDDEN),
     (Code::ConnectionDisabled, StatusCode::FORBIDDEN),

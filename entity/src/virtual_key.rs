@@ -1,7 +1,7 @@
 //! Virtual keys: what a program may call, and for whom. Secrets and last use live in other tables.
 
 use crate::{
-    id::{KeyId, OrganizationId, ServiceAccountId, TeamId, UserId},
+    id::{InvitationId, KeyId, OrganizationId, ServiceAccountId, TeamId, UserId},
     json::{Metadata, Tags, Texts},
     status::KeyStatus,
 };
@@ -25,6 +25,12 @@ pub struct Model {
     pub user_id: Option<UserId>,
     /// The owning service account.
     pub service_account_id: Option<ServiceAccountId>,
+    /// The member of the owning team whom it was issued to.
+    pub issued_to_user_id: Option<UserId>,
+    /// The invitation into the owning team that it was issued to, until that is accepted.
+    pub issued_to_invitation_id: Option<InvitationId>,
+    /// When whom it was issued to left the team; refused from then on.
+    pub holder_left_at: Option<DateTimeUtc>,
     /// Who made it: the prefixed id of a user or a token.
     pub created_by: String,
     /// What its administrators decided.

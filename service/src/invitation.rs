@@ -232,6 +232,7 @@ pub async fn revoke(ctx: &Ctx, id: InvitationId, version: Option<i64>) -> Result
         return Err(Error::InvalidState("invitation_accepted", detail.into()));
     }
     unit.repository::<Entity>().delete(id, expected).await?;
+    crate::key::block_keys_of_invitations(&mut unit, [id]).await?;
     unit.forget_replies(id.uuid()).await?;
     unit.commit(()).await
 }

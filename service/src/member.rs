@@ -332,6 +332,7 @@ async fn part(unit: &mut Unit<'_>, target: &Model, expected: Expected, fate: Fat
     keep_an_owner(unit, target).await?;
     settle_keys(unit, user, fate).await?;
     unit.repository::<team_member::Entity>().remove_all(team_member::Column::UserId.eq(user)).await?;
+    key::block_keys_issued_to(unit, user, None).await?;
     let made = admin_token::Column::CreatedBy.eq(user);
     let tokens = unit.repository::<admin_token::Entity>().remove_all(made).await?;
     let makers = tokens.iter().map(|token| token.id.to_string()).chain([user.to_string()]);
@@ -339,6 +340,7 @@ async fn part(unit: &mut Unit<'_>, target: &Model, expected: Expected, fate: Fat
         .add(invitation::Column::CreatedBy.is_in(makers))
         .add(invitation::Column::AcceptedAt.is_null());
     let invitations = unit.repository::<invitation::Entity>().remove_all(open).await?;
+    key::block_keys_of_invitations(unit, invitations.iter().map(|open| open.id)).await?;
     let tokens = tokens.iter().map(|token| token.id.uuid());
     let secrets: Vec<Uuid> = tokens.chain(invitations.iter().map(|open| open.id.uuid())).collect();
     unit.forget_all_replies(&secrets).await?;

@@ -96,7 +96,7 @@ scoped!(service_account, id::ServiceAccountId, id: Id, "service account", Some(P
     live not(service_account::Column::Status, Standing::Deleted));
 scoped!(virtual_key, id::KeyId, id: Id, "key", Some(PolicyKind::Key), Some(virtual_key::Column::OrganizationId),
     live Condition::all().add(virtual_key::Column::ArchivedAt.is_null()),
-    within |teams, user| teams_or_user(virtual_key::Column::TeamId, teams, virtual_key::Column::UserId, user));
+    within |teams, user| keys_within(teams, user));
 // The secrets of a key are within reach if the key is: a use-case finds the key first, and narrows to it.
 scoped!(key_secret, id::SecretId, id: Id, "secret", None, Some(key_secret::Column::OrganizationId),
     within |_teams, _user| Condition::all());
@@ -158,6 +158,13 @@ scoped!(proxy_pool, id::ProxyPoolId, id: Id, "proxy pool", None, Some(proxy_pool
 scoped!(proxy_entry, id::ProxyEntryId, id: Id, "proxy", None, Some(proxy_entry::Column::OrganizationId),
     within |_teams, _user| Condition::all());
 
+/// The keys of these teams, of this person, and those that teams have issued to the person.
+fn keys_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
+    use virtual_key::Column::{HolderLeftAt, IssuedToUserId, TeamId, UserId};
+    let issued = |user| Condition::all().add(IssuedToUserId.eq(user)).add(HolderLeftAt.is_null());
+    teams_or_user(TeamId, teams, UserId, user).add_option(user.map(issued))
+}
+
 /// Invitations that lead into one of these teams, which are the names of a JSON object: on both databases its text has them
 /// in quotes, and nothing else in it looks like them.
 fn invited_into(teams: &[id::TeamId]) -> Condition {
@@ -170,7 +177,7 @@ fn limits_within(teams: &[id::TeamId], user: Option<id::UserId>) -> Condition {
     let of = |kind: SubjectKind| Condition::all().add(limit::Column::SubjectKind.eq(kind));
     let subject = limit::Column::SubjectId;
     let team_ids = || teams.iter().copied();
-    let keys = teams_or_user(virtual_key::Column::TeamId, teams, virtual_key::Column::UserId, user);
+    let keys = keys_within(teams, user);
     #[expect(clippy::disallowed_methods, reason = "a part of the condition that the repository puts on")]
     let keys = virtual_key::Entity::find().select_only().column(virtual_key::Column::Id).filter(keys);
     let connections = provider_connection::Column::TeamId.is_in(team_ids());

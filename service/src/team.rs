@@ -371,6 +371,7 @@ pub async fn remove_member(ctx: &Ctx, (team, user): (TeamId, UserId), version: O
     let mut unit = ctx.begin().await?;
     guard::keep_an_admin(&unit, (team, user), guard::Change::Departure).await?;
     unit.repository::<team_member::Entity>().narrow(in_team(team)).delete(user, expected).await?;
+    crate::key::block_keys_issued_to(&mut unit, user, Some(team)).await?;
     unit.commit(()).await
 }
 

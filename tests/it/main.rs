@@ -47,6 +47,7 @@ mod isolation;
 mod jwt;
 mod keys;
 mod keys_archived;
+mod keys_issued;
 mod keys_life;
 mod keys_list;
 mod keys_race;

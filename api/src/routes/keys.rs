@@ -66,6 +66,8 @@ list_query! {
         user_id: UserId,
         /// Only this service account's.
         service_account_id: ServiceAccountId,
+        /// Only those that were issued to this person.
+        issued_to_user_id: UserId,
         /// Only those that this user or admin token made.
         created_by: String,
         /// Only those in this state now. Each key is in exactly one: revoked, else expired, else disabled, else active.
@@ -87,6 +89,7 @@ impl From<KeyQuery> for KeyFilter {
             team_id: query.team_id,
             user_id: query.user_id,
             service_account_id: query.service_account_id,
+            issued_to_user_id: query.issued_to_user_id,
             created_by: query.created_by,
             status: query.status,
             tag: query.tag,
@@ -104,7 +107,8 @@ list_query! {
 /// Issue a key
 ///
 /// The secret is in this reply and in no other. Exactly one of `team_id`, `user_id` and `service_account_id` owns the
-/// key. The owner must be at work; where it or the organization limits the life of keys, `expires_at` is required.
+/// key. The owner must be at work; where it or the organization limits the life of keys, `expires_at` is required. A team's
+/// key may be issued to one of its members, or to an invitation into it.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/keys", tag = "keys", request_body = NewKey,
     responses((status = 201, description = "The key and its secret.", body = IssuedKey),
               (status = 409, description = "`owner_suspended`: the owner is suspended.")))]
@@ -264,7 +268,9 @@ async fn revoke_key(
 
 /// Hand a key to another owner
 ///
-/// The key keeps its secret and its history. The new owner must be at work and allow a key that ends when this one does.
+/// The key keeps its secret and its history. The new owner must be at work and allow a key that ends when this one does. A
+/// team's key is issued to the person or invitation that is given, else to nobody; handed to its own team, it works again if
+/// it was blocked because its holder left.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/keys/{key}/transfer", tag = "keys",
     params(KeyPath, ("If-Match" = Option<String>, Header, description = "The version to hand over, from `ETag`.")),
     request_body = NewOwner,

@@ -9,6 +9,7 @@ use crate::{
     ceiling::Ceiling,
     error::ConflictExt,
     invitation::InvitedTeam,
+    key,
     password::Password,
     scope::Scope,
     session::{self, Tokens},
@@ -217,5 +218,5 @@ pub(crate) async fn join(unit: &mut Unit<'_>, invitation: &Model, user: UserId) 
         };
         unit.repository::<team_member::Entity>().insert(row).await?;
     }
-    Ok(())
+    key::give_keys_of_invitation(unit, invitation.id, user).await
 }

@@ -1,6 +1,6 @@
 //! Making a key: the row, its first secret and its limits in one unit of work.
 
-use super::{IssuedKey, NewOwner, SCOPES, owner::Owner, secret, view};
+use super::{IssuedKey, NewOwner, SCOPES, holder::Holder, owner::Owner, secret, view};
 use crate::{
     Ctx, Result,
     limit::{self, NewKeyLimit},
@@ -8,7 +8,7 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    id::{KeyId, ServiceAccountId, TeamId, UserId},
+    id::{InvitationId, KeyId, ServiceAccountId, TeamId, UserId},
     json::{Metadata, Tags, Texts},
     limit as usage_limit,
     status::KeyStatus,
@@ -38,6 +38,14 @@ pub struct NewKey {
     /// The owning service account.
     #[serde(default)]
     pub service_account_id: Option<ServiceAccountId>,
+    /// With `team_id`: the member of the team whom the key is issued to. Its calls count in the person's limits as a
+    /// member; the person sees and rotates it; when the person leaves the team, it is blocked.
+    #[serde(default)]
+    pub issued_to_user_id: Option<UserId>,
+    /// With `team_id`: an invitation into the team that is not accepted yet. The key works, and becomes that of who
+    /// accepts it.
+    #[serde(default)]
+    pub issued_to_invitation_id: Option<InvitationId>,
     /// Globs of models it may call; absent or null = no restriction, [] = none.
     #[serde(default)]
     #[schema(example = json!(["gpt-4o*"]))]
@@ -72,16 +80,22 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// The owner, and the limits to make.
-    fn check(&self, now: DateTime<Utc>) -> Result<(Owner, Vec<usage_limit::ActiveModel>)> {
-        let owner = NewOwner {
+    fn owner(&self) -> NewOwner {
+        NewOwner {
             team_id: self.team_id,
             user_id: self.user_id,
             service_account_id: self.service_account_id,
-        };
-        let owner = owner.one();
+            issued_to_user_id: self.issued_to_user_id,
+            issued_to_invitation_id: self.issued_to_invitation_id,
+        }
+    }
+
+    /// The owner, and the limits to make.
+    fn check(&self, now: DateTime<Utc>) -> Result<(Owner, Vec<usage_limit::ActiveModel>)> {
+        let (owner, holder) = (self.owner().one(), self.owner().holder());
         let mut faults = Faults::default();
         faults.also(&owner);
+        faults.also(&holder);
         faults.name("/name", &self.name);
         faults.globs("/allowed_models", self.allowed_models.as_ref());
         faults.globs("/denied_models", self.denied_models.as_ref());
@@ -107,8 +121,11 @@ pub(super) fn expiry(faults: &mut Faults, expires_at: Option<DateTime<Utc>>, now
 /// Makes a key, and shows its secret.
 pub async fn create(ctx: &Ctx, new: NewKey) -> Result<IssuedKey> {
     let mut unit = ctx.begin().await?;
+    // Who is not there is told before what is wrong.
+    Holder::find(&unit, new.issued_to_user_id, new.issued_to_invitation_id).await?;
     let (owner, limits) = new.check(unit.now)?;
     let held = owner.hold(&unit).await?;
+    new.owner().hold_holder(&unit).await?;
     held.allows(new.expires_at, unit.now)?;
     held.at_work()?;
     let id: KeyId = unit.id();

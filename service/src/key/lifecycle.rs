@@ -1,7 +1,7 @@
 //! The life of a key after its making: disabled, enabled, revoked, handed to another owner, deleted. Stopping a key is an
 //! emergency: it asks for no version and wins every race.
 
-use super::{Key, NewOwner, not_revoked, view};
+use super::{Key, NewOwner, holder::Holder, not_revoked, view};
 use crate::{Ctx, Result, Unit, repository::Expected};
 use entity::{
     id::KeyId,
@@ -52,19 +52,24 @@ pub async fn revoke(ctx: &Ctx, id: KeyId) -> Result<Key> {
     done(unit, "revoke", id, changes).await
 }
 
-/// Hands a key to another owner, who must be at work and allow a key that ends then.
+/// Hands a key to another owner, and a team's to another holder. The owner must be at work and allow a key that ends then.
 pub async fn transfer(ctx: &Ctx, id: KeyId, version: Option<i64>, to: NewOwner) -> Result<Key> {
     let current = ctx.repository::<Entity>().find(id).await?;
     Expected::new(version, current.version)?;
-    let owner = to.one()?;
     let unit = ctx.begin().await?;
+    Holder::find(&unit, to.issued_to_user_id, to.issued_to_invitation_id).await?;
+    let owner = to.one()?;
+    to.holder()?;
     let held = owner.hold(&unit).await?;
+    let holder = to.hold_holder(&unit).await?;
     let key = unit.read::<Entity>().lock(id).await?;
     Expected::new(version, key.version)?;
     held.allows(key.expires_at, unit.now)?;
     held.at_work()?;
     not_revoked(&key)?;
-    done(unit, "transfer", id, owner.columns()).await
+    let ActiveModel { issued_to_user_id, issued_to_invitation_id, .. } = Holder::columns(holder);
+    let changes = ActiveModel { issued_to_user_id, issued_to_invitation_id, ..owner.columns() };
+    done(unit, "transfer", id, changes).await
 }
 
 /// Revokes a key and archives it: it stays readable, and nothing changes it any more.

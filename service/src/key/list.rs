@@ -68,6 +68,8 @@ pub struct KeyFilter {
     pub user_id: Option<UserId>,
     /// Only this service account's.
     pub service_account_id: Option<ServiceAccountId>,
+    /// Only those that were issued to this person.
+    pub issued_to_user_id: Option<UserId>,
     /// Only those that this user or admin token made.
     pub created_by: Option<String>,
     /// Only those in this state now.
@@ -104,28 +106,32 @@ impl KeyFilter {
             self.service_account_id.map(Owner::ServiceAccount),
         ];
         let mut condition = Condition::all()
+            .add_option(self.issued_to_user_id.map(|user| Column::IssuedToUserId.eq(user)))
             .add_option(self.created_by.as_ref().map(|maker| Column::CreatedBy.eq(maker)))
             .add_option(self.status.map(|state| state.condition(now)))
             .add_option(self.name_prefix.as_ref().map(|prefix| starts_with(Column::Name, prefix)));
         if let Some(tag) = &self.tag {
             condition = condition.add(tagged(ctx.system.db.backend(), tag)?);
         }
+        if let Some(user) = self.issued_to_user_id {
+            self.known(ctx, Owner::User(user), Column::IssuedToUserId.eq(user)).await?;
+        }
         for owner in owners.into_iter().flatten() {
-            self.known(ctx, owner).await?;
+            self.known(ctx, owner, owner.keys()).await?;
             condition = condition.add(owner.keys());
         }
         Ok(condition)
     }
 
-    /// Whether a caller can know of an owner: it is in reach, or a key of its is.
-    async fn known(&self, ctx: &Ctx, owner: Owner) -> Result<()> {
+    /// Whether a caller can know of an owner or a holder: it is in reach, or a key of its is.
+    async fn known(&self, ctx: &Ctx, owner: Owner, its: SimpleExpr) -> Result<()> {
         let found = match owner {
             Owner::Team(id) => ctx.repository::<team::Entity>().find(id).await.map(drop),
             Owner::User(id) => ctx.repository::<membership::Entity>().find(id).await.map(drop),
             Owner::ServiceAccount(id) => ctx.repository::<service_account::Entity>().find(id).await.map(drop),
         };
         match found {
-            Err(Error::NotFound(_)) if self.keys(ctx).first(owner.keys()).await?.is_some() => Ok(()),
+            Err(Error::NotFound(_)) if self.keys(ctx).first(its).await?.is_some() => Ok(()),
             found => found,
         }
     }

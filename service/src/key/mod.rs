@@ -4,6 +4,7 @@
 mod bulk;
 mod create;
 mod edit;
+mod holder;
 mod lifecycle;
 mod list;
 mod lookup;
@@ -16,6 +17,7 @@ pub use bulk::{ExpiredKeys, KeySelection, KeysArchived, KeysRevoked, archive_exp
 pub(crate) use bulk::{revoke_where, transfer_where};
 pub use create::{NewKey, create};
 pub use edit::{KeyPatch, update};
+pub(crate) use holder::{block_keys_issued_to, block_keys_of_invitations, give_keys_of_invitation};
 pub use lifecycle::{delete, disable, enable, revoke, transfer};
 pub use list::{KeyCount, KeyFilter, KeyState, count, get, list};
 pub use lookup::{KeyLookup, KeyMatch, Leak, lookup};

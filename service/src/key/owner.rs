@@ -1,10 +1,11 @@
 //! [`Owner`]: whom a key belongs to, and the longest life that the owner and the organization allow it. What a key is
 //! made for or handed to is held while that happens, so that it cannot be suspended or deleted meanwhile.
 
+use super::holder::Holder;
 use crate::{Error, Result, Unit, repository::Repository, scope::Scope};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    id::{ServiceAccountId, TeamId, UserId},
+    id::{InvitationId, ServiceAccountId, TeamId, UserId},
     membership, organization, service_account,
     status::Standing,
     team, user_account,
@@ -25,7 +26,7 @@ pub enum Owner {
     ServiceAccount(ServiceAccountId),
 }
 
-/// The owner that a key is handed to: exactly one of the three.
+/// The owner that a key is handed to, exactly one of the three, and whom a team's key is issued to.
 #[derive(Debug, Default, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct NewOwner {
@@ -35,9 +36,27 @@ pub struct NewOwner {
     pub user_id: Option<UserId>,
     /// A service account.
     pub service_account_id: Option<ServiceAccountId>,
+    /// With `team_id`: the member of the team whom the key is issued to.
+    pub issued_to_user_id: Option<UserId>,
+    /// With `team_id`: an invitation into the team; the key becomes that of who accepts it.
+    pub issued_to_invitation_id: Option<InvitationId>,
 }
 
 impl NewOwner {
+    /// Whom the key is issued to, if it goes with the owner.
+    pub(super) fn holder(&self) -> Result<Option<Holder>> {
+        Holder::one(self.issued_to_user_id, self.issued_to_invitation_id, self.team_id)
+    }
+
+    /// Keeps whom the key is issued to as it is until the unit ends. The owner is held already.
+    pub(super) async fn hold_holder(&self, unit: &Unit<'_>) -> Result<Option<Holder>> {
+        let holder = self.holder()?;
+        if let (Some(holder), Some(team)) = (holder, self.team_id) {
+            holder.hold(unit, team).await?;
+        }
+        Ok(holder)
+    }
+
     /// The one owner; an error if there is none or more than one.
     pub(super) fn one(&self) -> Result<Owner> {
         Owner::only(self.team_id, self.user_id, self.service_account_id).ok_or_else(|| {
@@ -76,7 +95,7 @@ impl Owner {
         }
     }
 
-    /// The owner columns of a key, all three.
+    /// The owner columns of a key, all three. A key that is handed over is issued to nobody.
     pub(super) fn columns(self) -> ActiveModel {
         let (mut team, mut user, mut service_account) = (None, None, None);
         match self {
@@ -88,7 +107,7 @@ impl Owner {
             team_id: Set(team),
             user_id: Set(user),
             service_account_id: Set(service_account),
-            ..Default::default()
+            ..Holder::columns(None)
         }
     }
 

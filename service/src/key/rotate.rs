@@ -42,7 +42,8 @@ pub async fn rotate(ctx: &Ctx, id: KeyId, rotation: Rotation) -> Result<IssuedKe
     let mut unit = ctx.begin().await?;
     rotation.check(unit.now)?;
     if rotation.expires_at.is_some() {
-        Owner::of(&current)?.hold(&unit).await?.allows(rotation.expires_at, unit.now)?;
+        let held = Owner::of(&current)?.hold(&unit).await.map_err(beyond_the_holder)?;
+        held.allows(rotation.expires_at, unit.now)?;
     }
     let key = unit.read::<Entity>().lock(id).await?;
     not_revoked(&key)?;
@@ -55,6 +56,12 @@ pub async fn rotate(ctx: &Ctx, id: KeyId, rotation: Rotation) -> Result<IssuedKe
     secret::renew(&mut unit, "rotate", &key, rotation.expires_at.or(key.expires_at)).await?;
     let issued = view::issued(&unit, id, &token).await?;
     unit.commit_secret(issued, &token).await
+}
+
+/// A team that is not in reach though its key is: whom the key was issued to asks.
+fn beyond_the_holder(error: Error) -> Error {
+    let message = "only who administers the team gives its key another end";
+    if matches!(error, Error::NotFound("team")) { Error::Forbidden(message.into()) } else { error }
 }
 
 /// The owner that allowed the new end is still the owner.

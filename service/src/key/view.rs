@@ -11,7 +11,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{KeyId, SecretId, ServiceAccountId, TeamId, UserId},
+    id::{InvitationId, KeyId, SecretId, ServiceAccountId, TeamId, UserId},
     json::{Metadata, Tags, Texts},
     key_secret, membership, organization, service_account,
     status::{KeyStatus, Standing},
@@ -42,6 +42,14 @@ pub struct Key {
     /// The owning service account.
     #[schema(required)]
     pub service_account_id: Option<ServiceAccountId>,
+    /// The member of the team whom it was issued to.
+    #[schema(required)]
+    pub issued_to_user_id: Option<UserId>,
+    /// The invitation that it was issued to, until that is accepted.
+    #[schema(required)]
+    pub issued_to_invitation_id: Option<InvitationId>,
+    #[serde(skip)]
+    holder_left_at: Option<DateTime<Utc>>,
     /// Who made it: the id of a user or of an admin token.
     #[schema(example = "user_019aa3c1f6b07c3e9a5d2f4b8c6e1d70")]
     pub created_by: String,
@@ -175,14 +183,17 @@ pub enum Blocker {
     OrganizationSuspended,
     /// The owning team is suspended.
     TeamSuspended,
-    /// The owning person is suspended in this organization.
+    /// The owning person, or the one whom it was issued to, is suspended in this organization.
     MembershipSuspended,
-    /// The owning person's account is suspended.
+    /// The account of the owning person, or of the one whom it was issued to, is suspended.
     UserSuspended,
     /// The owning service account is suspended.
     ServiceAccountSuspended,
     /// The owner was deleted, or left the organization.
     OwnerGone,
+    /// The person whom the team's key was issued to left the team, or the invitation was withdrawn. It stays so, also if
+    /// the person comes back, until the key is handed to its team again.
+    HolderLeft,
 }
 
 /// One key as a unit has left it, or as it was when it was deleted.
@@ -274,7 +285,7 @@ impl Surroundings {
         let users = Repository::<user_account::Entity, C>::new(db, &platform);
         let accounts = Repository::<service_account::Entity, C>::new(db, &whole);
         let of_teams = team::Column::Id.is_in(keys.iter().filter_map(|key| key.team_id));
-        let people = || keys.iter().filter_map(|key| key.user_id);
+        let people = || keys.iter().flat_map(|key| [key.user_id, key.issued_to_user_id]).flatten();
         let of_people = membership::Column::UserId.is_in(people());
         let of_users = user_account::Column::Id.is_in(people());
         let of_accounts =
@@ -313,6 +324,20 @@ impl Surroundings {
             Some(Standing::Suspended) => Some(suspended),
             Some(Standing::Deleted) | None => Some(Blocker::OwnerGone),
         };
-        Ok(around.into_iter().filter_map(blocker).collect())
+        Ok(around.into_iter().filter_map(blocker).chain(self.holder_blocker(key)).collect())
+    }
+
+    /// What stops a key for the person whom it was issued to.
+    fn holder_blocker(&self, key: &Key) -> Option<Blocker> {
+        if key.holder_left_at.is_some() {
+            return Some(Blocker::HolderLeft);
+        }
+        let id = key.issued_to_user_id?.uuid();
+        match (self.members.get(&id)?, self.users.get(&id)?) {
+            (Standing::Active, Standing::Active) => None,
+            (Standing::Deleted, _) | (_, Standing::Deleted) => Some(Blocker::HolderLeft),
+            (Standing::Suspended, _) => Some(Blocker::MembershipSuspended),
+            (_, Standing::Suspended) => Some(Blocker::UserSuspended),
+        }
     }
 }

@@ -216,9 +216,11 @@ impl<S: Store> Batch<'_, S> {
             missing.teams.extend(key.team_id.filter(|id| cache.team(*id).is_none()));
             let accounts = key.service_account_id.filter(|id| cache.service_account(*id).is_none());
             missing.service_accounts.extend(accounts);
-            missing.accounts.extend(key.user_id.filter(|id| cache.account(*id).is_none()));
-            let member = key.user_id.map(|user| (organization, user));
-            missing.members.extend(member.filter(|id| cache.member(*id).is_none()));
+            for user in [key.user_id, key.issued_to_user_id].into_iter().flatten() {
+                missing.accounts.extend(Some(user).filter(|id| cache.account(*id).is_none()));
+                let member = (organization, user);
+                missing.members.extend(Some(member).filter(|id| cache.member(*id).is_none()));
+            }
             let subjects = key.subjects(*connection).map(|subject| (organization, subject));
             missing.subjects.extend(subjects.filter(|id| cache.limits_of(*id).is_none()));
         }

@@ -6,8 +6,8 @@
 
 use super::{
     facts::{
-        Account, Connection, Credential, Facts, GatewayToken, Key, Limit, Member, Organization, Owner,
-        ServiceAccount, SubjectLimits, Team,
+        Account, Connection, Credential, Facts, GatewayToken, Holder, Key, Limit, Member, Organization,
+        Owner, ServiceAccount, SubjectLimits, Team,
     },
     head::Head,
 };
@@ -188,11 +188,15 @@ impl Cache {
         } else {
             Owner::ServiceAccount(key.service_account_id.and_then(|account| self.service_account(account)))
         };
+        let holder = key.issued_to_user_id.map(|user| Holder {
+            member: self.member((key.organization_id, user)),
+            account: self.account(user),
+        });
         let connection = connection.and_then(|id| self.connection(id));
         // What is another organization's is not there.
         let connection = connection.filter(|connection| connection.organization_id == key.organization_id);
         let limits = self.limits(&key, connection.as_ref().map(|connection| connection.id))?;
-        Some(Facts { key, organization, owner, connection, limits })
+        Some(Facts { key, organization, owner, holder, connection, limits })
     }
 
     /// The limits of everything that a call with a key is under. Where those of one subject are not there, none are: a limit

@@ -27,7 +27,7 @@ const SCHEME: &str = "hmac-sha256";
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Check {
-    /// What was looked at: `key`, `status`, `expiry`, `secret`, `owner`, `organization`, `connection`,
+    /// What was looked at: `key`, `status`, `expiry`, `secret`, `owner`, `holder`, `organization`, `connection`,
     /// `connection_team`, `model`, `scope`, `address`.
     #[schema(value_type = String, example = "owner")]
     pub check: &'static str,
@@ -103,7 +103,9 @@ pub(super) fn decide(
     let key = &facts.key;
     let mut checks = vec![Check::passed("key", "the key is known"), status(key), expiry(key, now)];
     checks.extend(proof.map(|secret| grace(secret, now)));
-    checks.extend([owner(&facts.owner), organization(facts.organization.status)]);
+    checks.push(owner(&facts.owner));
+    checks.extend(holder(&facts));
+    checks.push(organization(facts.organization.status));
     if !matches!(question.asker, Asker::Key) {
         if question.call.connection_id.is_some() {
             checks.extend(connection(key, facts.connection.as_deref()));
@@ -250,6 +252,28 @@ fn owner(owner: &Owner) -> Check {
             "the key's owner has left the organization",
         ),
     }
+}
+
+/// The person whom a team's key was issued to. What left with the person does not come back with them.
+fn holder(facts: &Facts) -> Option<Check> {
+    const HOLDER: &str = "holder";
+    let left = || Check::failed(HOLDER, Code::HolderLeft, "the person whom the key was issued to has left");
+    if facts.key.holder_left_at.is_some() {
+        return Some(left());
+    }
+    let holder = facts.holder.as_ref()?;
+    let member = holder.member.as_ref().map(|member| member.status);
+    let account = holder.account.as_ref().map(|account| account.status);
+    Some(match member.zip(account).map(|(member, account)| member.max(account)) {
+        Some(Standing::Active) => {
+            Check::passed(HOLDER, "the person whom the key was issued to is an active member")
+        }
+        Some(Standing::Suspended) => {
+            let detail = "the person whom the key was issued to is suspended";
+            Check::failed(HOLDER, Code::OwnerSuspended, detail)
+        }
+        Some(Standing::Deleted) | None => left(),
+    })
 }
 
 fn organization(standing: Standing) -> Check {

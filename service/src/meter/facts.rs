@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     credential, gateway_token,
     id::{
-        ConnectionId, CredentialId, GatewayTokenId, KeyId, LimitId, OrganizationId, SecretId,
+        ConnectionId, CredentialId, GatewayTokenId, InvitationId, KeyId, LimitId, OrganizationId, SecretId,
         ServiceAccountId, TeamId, UserId,
     },
     json::{Tags, Texts},
@@ -128,6 +128,12 @@ pub struct Key {
     pub user_id: Option<UserId>,
     /// The owning service account.
     pub service_account_id: Option<ServiceAccountId>,
+    /// The member of the owning team whom it was issued to.
+    pub issued_to_user_id: Option<UserId>,
+    /// The invitation that it was issued to, until that is accepted.
+    pub issued_to_invitation_id: Option<InvitationId>,
+    /// When whom it was issued to left the team.
+    pub holder_left_at: Option<DateTime<Utc>>,
     /// Who issued it: the prefixed id of a user or a token.
     pub created_by: String,
     /// What its administrators decided.
@@ -241,16 +247,32 @@ pub enum Owner {
     ServiceAccount(Option<Arc<ServiceAccount>>),
 }
 
+/// The person whom a team's key was issued to.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// The membership.
+    pub member: Option<Arc<Member>>,
+    /// The account.
+    pub account: Option<Arc<Account>>,
+}
+
 impl Key {
     /// The person who issued it, if it was a person.
     pub fn issuer(&self) -> Option<UserId> {
         self.created_by.parse().ok()
     }
 
+    /// The person whose limits as a member of the team count its calls: whom it was issued to, else who issued it. An
+    /// invitation is nobody yet.
+    pub fn holder(&self) -> Option<UserId> {
+        let issuer = || self.issuer().filter(|_| self.issued_to_invitation_id.is_none());
+        self.issued_to_user_id.or_else(issuer)
+    }
+
     /// Everything whose limits a call with this key may meet: each is looked up by its id.
     pub fn subjects(&self, connection: Option<ConnectionId>) -> impl Iterator<Item = Uuid> {
-        let issuer = self.team_id.and_then(|_| self.issuer());
-        let owners = [self.team_id.map(Into::into), issuer.map(Into::into), self.user_id.map(Into::into)];
+        let holder = self.team_id.and_then(|_| self.holder());
+        let owners = [self.team_id.map(Into::into), holder.map(Into::into), self.user_id.map(Into::into)];
         let rest = [self.service_account_id.map(Into::into), connection.map(Into::into)];
         let own: [Option<Uuid>; 2] = [Some(self.id.into()), Some(self.organization_id.into())];
         own.into_iter().chain(owners).chain(rest).flatten()
@@ -259,7 +281,7 @@ impl Key {
     /// Whether a limit of one of those subjects counts calls with this key.
     pub fn is_under(&self, limit: &Limit) -> bool {
         match limit.subject_kind {
-            // A person in a team: those keys of the team that the person issued.
+            // A person in a team: those keys of the team that the person holds.
             SubjectKind::Member => limit.team_id.is_some() && limit.team_id == self.team_id,
             SubjectKind::User => self.user_id.is_some(),
             SubjectKind::Organization
@@ -280,6 +302,8 @@ pub struct Facts {
     pub organization: Arc<Organization>,
     /// Whom it belongs to.
     pub owner: Owner,
+    /// The person whom it was issued to; what is gone is none.
+    pub holder: Option<Holder>,
     /// The connection that the call names, if it is one of the organization.
     pub connection: Option<Arc<Connection>>,
     /// The limits of everything above it, and its own.

@@ -5,7 +5,7 @@ use super::{
     rollup::{Group, Rollups},
     sums::{UsageSums, plus},
 };
-use crate::{Ctx, Error, Result};
+use crate::{Ctx, Error, Result, scope::Scope};
 use chrono::{DateTime, Utc};
 use entity::{
     id::{ConnectionId, KeyId, TeamId},
@@ -87,7 +87,10 @@ impl UsageTotals {
 
 /// What the calls with a key used and cost, as far as they are in reach.
 pub async fn of_key(ctx: &Ctx, key: KeyId, range: UsageRange) -> Result<UsageTotals> {
-    ctx.repository::<virtual_key::Entity>().with_archived().find(key).await?;
+    let row = ctx.repository::<virtual_key::Entity>().with_archived().find(key).await?;
+    // What was used with a team's key is the team's; whom the key was issued to sees that of this key.
+    let held = row.issued_to_user_id.is_some() && row.issued_to_user_id == ctx.actor.user;
+    let ctx = &if held { ctx.within(Scope::all(ctx.scope.organization)) } else { ctx.clone() };
     totals(ctx, Rollups::new(ctx).narrow(Column::KeyId.eq(key)), range).await
 }
 
