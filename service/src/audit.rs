@@ -6,17 +6,21 @@
 use crate::{
     Ctx, Error, Result,
     page::{Page, PageRequest},
+    repository::Scoped,
+    scope::Reach,
 };
 use chrono::{DateTime, Utc};
 use entity::{
     audit_event::{Column, Entity, Model},
-    id::{AuditEventId, OrganizationId},
-    org_head,
+    id::{AuditEventId, OrganizationId, TeamId},
+    invitation, limit, org_head, provider_connection,
     status::ActorKind,
+    virtual_key,
 };
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseBackend, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, Query, SelectStatement},
 };
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -195,6 +199,7 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: AuditFilter) -> Result<
     };
     let condition = Condition::all()
         .add(Column::OrganizationId.eq(ctx.scope.organization))
+        .add_option(within_teams(ctx))
         .add_option(after)
         .add_option(filter.action.map(|action| Column::Action.eq(action)))
         .add_option(filter.actor_id.map(|actor| Column::ActorId.eq(actor)))
@@ -205,6 +210,45 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: AuditFilter) -> Result<
     let rows = select.all(&ctx.system.db.reader).await?;
     let items = rows.into_iter().map(AuditEvent::try_from).collect::<Result<Vec<_>>>()?;
     page.finish(ctx, "audit event", items, |event| Uuid::from_u128(event.seq.unsigned_abs().into()))
+}
+
+/// What concerns the caller's teams, for who sees no more than that: the teams, their keys, limits, connections and
+/// invitations, and the places of people in them.
+fn within_teams(ctx: &Ctx) -> Option<Condition> {
+    let Reach::Limited { teams, .. } = &ctx.scope.reach else { return None };
+    let backend = ctx.system.db.backend();
+    let of = |prefix: &str, rows: SelectStatement| Column::Subject.in_subquery(named(backend, prefix, rows));
+    let place = |team: &TeamId| {
+        let team = format!("%\"team_id\":\"{}\"%", team.uuid());
+        Condition::all().add(Column::Action.like("team_member.%")).add(Column::Detail.like(team))
+    };
+    let own = Condition::any()
+        .add(Column::Subject.is_in(teams.iter().map(ToString::to_string)))
+        .add(of("key", rows_of::<virtual_key::Entity>(ctx)))
+        .add(of("lim", rows_of::<limit::Entity>(ctx)))
+        .add(of("conn", rows_of::<provider_connection::Entity>(ctx)))
+        .add(of("inv", rows_of::<invitation::Entity>(ctx)));
+    Some(teams.iter().fold(own, |own, team| own.add(place(team))))
+}
+
+/// The rows of a table within the caller's reach, deleted ones among them.
+fn rows_of<E: Scoped>(ctx: &Ctx) -> SelectStatement {
+    let (teams, user) = match &ctx.scope.reach {
+        Reach::Limited { teams, user } => (teams.as_slice(), *user),
+        Reach::All => (&[][..], None),
+    };
+    let tenant = E::ORGANIZATION.map(|column| column.eq(ctx.scope.organization.uuid()));
+    let within = Condition::all().add_option(tenant).add(E::within(teams, user));
+    Query::select().from(E::default()).cond_where(within).take()
+}
+
+/// The prefixed ids of rows, as subjects are noted.
+fn named(backend: DatabaseBackend, prefix: &str, mut rows: SelectStatement) -> SelectStatement {
+    let id = match backend {
+        DatabaseBackend::Postgres => "replace(CAST(id AS text), '-', '')",
+        _ => "lower(hex(id))",
+    };
+    rows.expr(Expr::cust(format!("'{prefix}_' || {id}"))).take()
 }
 
 impl AuditCheckpoint {

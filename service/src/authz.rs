@@ -91,7 +91,7 @@ matrix! {
     MembersRead "members:read" "list members and invitations":
         All All No All All | Team No | No;
     MembersWrite "members:write" "invite, change, suspend and remove members":
-        All All No No No | No No | No;
+        All All No No No | Team No | No;
     TeamsRead "teams:read" "read teams":
         All All Own All All | Team Team | No;
     TeamsWrite "teams:write" "make, change, suspend and delete teams":
@@ -149,7 +149,7 @@ matrix! {
     ProxyPoolsWrite "proxy_pools:write" "make, change, test and delete proxy pools":
         All All No No No | No No | No;
     AuditRead "audit:read" "read and verify the audit log":
-        All All No All All | No No | No;
+        All All No All All | Team No | No;
     OrganizationSuspend "platform:suspend" "suspend and resume an organization":
         No No No No No | No No | All;
     PlatformOrganizations "platform:organizations" "make organizations":

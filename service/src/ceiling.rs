@@ -10,12 +10,12 @@ use crate::{
 use chrono::{DateTime, Utc};
 use entity::{
     admin_token,
-    id::{AdminTokenId, UserId},
+    id::{AdminTokenId, TeamId, UserId},
     membership, organization,
     status::{Role, Standing, TeamRole},
-    user_account,
+    team_member, user_account,
 };
-use sea_orm::ColumnTrait;
+use sea_orm::{ColumnTrait, Condition};
 
 /// What a principal has, and so may hand on.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub(crate) struct Ceiling {
     role: Role,
     /// What an admin token is narrowed to; none for a person.
     token: Option<TokenBounds>,
+    /// The person; of an admin token, its maker. None of the server itself.
+    person: Option<UserId>,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,42 @@ impl Ceiling {
         if ceiling.holds(permission) { Ok(ceiling) } else { Err(lacks(permission)) }
     }
 
+    /// The same of a permission that concerns nothing but these teams: who administers all of them has it, too.
+    pub(crate) async fn enter_teams(
+        unit: &Unit<'_>,
+        permission: Permission,
+        teams: &[TeamId],
+    ) -> Result<Self> {
+        unit.read::<organization::Entity>().lock(unit.ctx.scope.organization).await?;
+        let ceiling = Self::read(unit).await?;
+        if ceiling.holds_in(unit, permission, teams).await? { Ok(ceiling) } else { Err(lacks(permission)) }
+    }
+
+    /// Whether the caller has a permission in the whole organization, or in each of these teams. No team is no part of it.
+    pub(crate) async fn holds_in(
+        &self,
+        unit: &Unit<'_>,
+        permission: Permission,
+        teams: &[TeamId],
+    ) -> Result<bool> {
+        if self.holds(permission) {
+            return Ok(true);
+        }
+        let Some(person) = self.person.filter(|_| self.carries(permission) && !teams.is_empty()) else {
+            return Ok(false);
+        };
+        let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
+        let own = Condition::all()
+            .add(team_member::Column::UserId.eq(person))
+            .add(team_member::Column::TeamId.is_in(teams.iter().copied()));
+        let places = unit.read_in::<team_member::Entity>(&whole).all(own, u64::MAX >> 1).await?;
+        let granted = |team: &TeamId| {
+            let place = places.iter().find(|place| place.team_id == *team);
+            place.is_some_and(|place| permission.row().team(place.role) == Grant::Team)
+        };
+        Ok(teams.iter().all(granted))
+    }
+
     /// What the caller has, without the lock: for what a race with a demotion does not widen.
     pub(crate) async fn read(unit: &Unit<'_>) -> Result<Self> {
         Self::of(unit, &unit.ctx.actor.id).await
@@ -49,14 +87,15 @@ impl Ceiling {
     /// What a principal has by now, by the id that is noted of it: of who calls, or of who once made an invitation.
     pub(crate) async fn of(unit: &Unit<'_>, principal: &str) -> Result<Self> {
         if principal == Actor::system().id {
-            return Ok(Self { role: Role::Owner, token: None });
+            return Ok(Self { role: Role::Owner, token: None, person: None });
         }
         let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
         if let Ok(person) = principal.parse() {
-            return Ok(Self { role: role(unit, &whole, person).await?, token: None });
+            let role = role(unit, &whole, person).await?;
+            return Ok(Self { role, token: None, person: Some(person) });
         }
         let (maker, bounds) = token(unit, &whole, principal).await?;
-        Ok(Self { role: role(unit, &whole, maker).await?, token: Some(bounds) })
+        Ok(Self { role: role(unit, &whole, maker).await?, token: Some(bounds), person: Some(maker) })
     }
 
     /// Whether an admin token carries a permission; a person carries all that the door lets through.

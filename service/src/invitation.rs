@@ -7,6 +7,7 @@ use crate::{
     ceiling::Ceiling,
     page::{Page, PageRequest},
     repository::{Expected, View},
+    scope::Scope,
     token::{self, Shown, TokenKind},
     validate::Faults,
 };
@@ -166,7 +167,13 @@ pub async fn create(ctx: &Ctx, new: NewInvitation) -> Result<IssuedInvitation> {
     faults.finish()?;
     let email = crate::user::fold_email(&new.email);
     let mut unit = ctx.begin().await?;
-    let ceiling = Ceiling::enter(&unit, Permission::MembersWrite).await?;
+    // A team that is not in reach is told before what the caller lacks in it.
+    for team in teams.keys() {
+        unit.read::<team::Entity>().find(*team).await?;
+    }
+    let own: Vec<TeamId> = teams.keys().copied().collect();
+    let ceiling = Ceiling::enter_teams(&unit, Permission::MembersWrite, &own).await?;
+    members_only(&ceiling, new.role)?;
     ceiling.gives_role(new.role)?;
     for (team, role) in &teams {
         unit.read::<team::Entity>().hold(*team).await?;
@@ -193,6 +200,14 @@ pub async fn create(ctx: &Ctx, new: NewInvitation) -> Result<IssuedInvitation> {
     unit.commit_secret(view, &minted.token).await
 }
 
+/// Who administers teams brings in members, and no other roles in the organization.
+pub(crate) fn members_only(maker: &Ceiling, role: Role) -> Result<()> {
+    if maker.holds(Permission::MembersWrite) || role == Role::Member {
+        return Ok(());
+    }
+    Err(Error::Forbidden("a team's administrator invites people with the role member".into()))
+}
+
 /// Who is in the organization is no secret to its administrators; who has an account elsewhere is.
 async fn refuse_member(unit: &Unit<'_>, email: &str) -> Result<()> {
     let person = Query::select()
@@ -201,7 +216,8 @@ async fn refuse_member(unit: &Unit<'_>, email: &str) -> Result<()> {
         .and_where(user_account::Column::Email.eq(email))
         .take();
     let members = membership::Column::UserId.in_subquery(person);
-    match unit.read::<membership::Entity>().count(members).await? {
+    let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
+    match unit.read_in::<membership::Entity>(&whole).count(members).await? {
         0 => Ok(()),
         _ => Err(Error::Conflict { kind: "member", key: email.to_owned() }),
     }
@@ -227,6 +243,9 @@ pub async fn revoke(ctx: &Ctx, id: InvitationId, version: Option<i64>) -> Result
     let current = ctx.repository::<Entity>().find(id).await?;
     let expected = Expected::new(version, current.version)?;
     let mut unit = ctx.begin().await?;
+    let own: Vec<TeamId> = teams(&current.teams)?.iter().map(|team| team.team_id).collect();
+    let ceiling = Ceiling::enter_teams(&unit, Permission::MembersWrite, &own).await?;
+    members_only(&ceiling, current.role)?;
     if unit.read::<Entity>().lock(id).await?.accepted_at.is_some() {
         let detail = "the invitation was accepted; remove the member instead";
         return Err(Error::InvalidState("invitation_accepted", detail.into()));

@@ -240,8 +240,10 @@ pub async fn update(ctx: &Ctx, user: UserId, version: Option<i64>, patch: Member
 
 /// Suspends a membership: the person is kept out, and the person's keys are refused at once.
 pub async fn suspend(ctx: &Ctx, user: UserId) -> Result<Member> {
+    let whole = ctx.within(Scope::all(ctx.scope.organization));
     let unit = ctx.begin().await?;
-    let ceiling = Ceiling::enter(&unit, Permission::MembersWrite).await?;
+    let ceiling = team::governor(&unit, user, visible(ctx)).await?;
+    let unit = unit.within(&whole);
     let target = unit.read::<Entity>().lock(user).await?;
     ceiling.governs(target.role)?;
     keep_an_owner(&unit, &target).await?;
@@ -250,8 +252,10 @@ pub async fn suspend(ctx: &Ctx, user: UserId) -> Result<Member> {
 
 /// Lets a suspended member work again.
 pub async fn resume(ctx: &Ctx, user: UserId, version: Option<i64>) -> Result<Member> {
+    let whole = ctx.within(Scope::all(ctx.scope.organization));
     let unit = ctx.begin().await?;
-    let ceiling = Ceiling::enter(&unit, Permission::MembersWrite).await?;
+    let ceiling = team::governor(&unit, user, visible(ctx)).await?;
+    let unit = unit.within(&whole);
     let target = unit.read::<Entity>().lock(user).await?;
     ceiling.gives_role(target.role)?;
     done(unit, user, Turn::Resume(version)).await

@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 mod guard;
 
-pub(crate) use guard::keep_admins;
+pub(crate) use guard::{governor, keep_admins};
 
 /// A group inside an organization that owns keys.
 #[derive(Debug, Serialize, DerivePartialModel, ToSchema)]

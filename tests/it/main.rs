@@ -109,6 +109,7 @@ mod sessions;
 mod setup;
 mod standby;
 mod team_admins;
+mod team_admins_act;
 mod team_members;
 mod teams;
 mod throttle;

@@ -43,7 +43,7 @@ on_both!(a_team_admin_sees_who_the_members_are, |app| {
     boss.get(&format!("{members}/{}", stranger.user_id)).await.problem(404, "not_found");
     colleague.get(&members).await.problem(403, "forbidden");
     let suspend = format!("{members}/{}/suspend", stranger.user_id);
-    boss.post(&suspend, json!({})).await.problem(403, "forbidden");
+    boss.post(&suspend, json!({})).await.problem(404, "not_found");
 });
 
 on_both!(a_team_admin_sees_who_is_invited_into_the_team, |app| {

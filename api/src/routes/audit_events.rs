@@ -77,7 +77,8 @@ impl VerifyQuery {
 
 /// List audit events
 ///
-/// What was done in the organization, newest first.
+/// What was done in the organization, newest first. Who administers teams sees what concerns them: the teams, their keys,
+/// limits, connections and invitations, and the places of people in them.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/audit-events", tag = "audit", params(AuditQuery),
     responses((status = 200, description = "One page.", body = AuditEventPage)))]
 async fn list_audit_events(

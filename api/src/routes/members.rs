@@ -139,7 +139,8 @@ async fn remove_member(
 
 /// Suspend a member
 ///
-/// The person is kept out of the organization, and the person's keys are refused by every instance when this returns.
+/// The person is kept out of the organization, and the person's keys are refused by every instance when this returns. Who
+/// administers teams suspends ordinary members who are in these teams alone.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/members/{user}/suspend", tag = "members",
     params(MemberPath),
     responses((status = 200, description = "The member as it is now.", body = Member),

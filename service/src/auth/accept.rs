@@ -19,7 +19,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use entity::{
-    id::{InvitationId, OrganizationId, UserId},
+    id::{InvitationId, OrganizationId, TeamId, UserId},
     invitation::{self, Model},
     membership, organization,
     status::{Role, Standing},
@@ -178,9 +178,14 @@ async fn claim_backed(unit: &mut Unit<'_>, id: InvitationId) -> Result<Model> {
 /// Whether the maker of an invitation could make it today.
 async fn backed(unit: &Unit<'_>, invitation: &Model) -> Result<()> {
     let maker = Ceiling::of(unit, &invitation.created_by).await?;
-    maker.gives(&[Permission::MembersWrite])?;
+    let teams = crate::invitation::teams(&invitation.teams)?;
+    let ids: Vec<TeamId> = teams.iter().map(|team| team.team_id).collect();
+    if !maker.holds_in(unit, Permission::MembersWrite, &ids).await? {
+        maker.gives(&[Permission::MembersWrite])?;
+    }
+    crate::invitation::members_only(&maker, invitation.role)?;
     maker.gives_role(invitation.role)?;
-    crate::invitation::teams(&invitation.teams)?.iter().try_for_each(|team| maker.gives_team_role(team.role))
+    teams.iter().try_for_each(|team| maker.gives_team_role(team.role))
 }
 
 /// Takes an invitation for this unit, in its organization's scope: of all who try, one goes on.

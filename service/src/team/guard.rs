@@ -2,15 +2,23 @@
 //! the team's row: of two admins who demote each other, one stays.
 
 use super::in_team;
-use crate::{Error, Result, Unit, scope::Scope};
+use crate::{
+    Error, Result, Unit,
+    authz::Permission,
+    ceiling::Ceiling,
+    scope::{Scope, is_limited},
+};
 use entity::{
     id::{TeamId, UserId},
-    membership,
-    status::{Standing, TeamRole},
+    membership, organization,
+    status::{Role, Standing, TeamRole},
     team::Entity,
     team_member, user_account,
 };
-use sea_orm::{ColumnTrait, Condition, sea_query::Query};
+use sea_orm::{
+    ColumnTrait, Condition,
+    sea_query::{Query, SimpleExpr},
+};
 
 /// Teams that one person administers and leaves at once.
 const TEAMS: u64 = 10_000;
@@ -45,7 +53,8 @@ pub(super) async fn keep_an_admin(
     if change == Change::Departure && members().count(others()).await? == 0 {
         return Ok(());
     }
-    let message = format!("{team} would be left without an active admin: make another member its admin first");
+    let message =
+        format!("{team} would be left without an active admin: make another member its admin first");
     Err(Error::InvalidState("last_admin", message.into()))
 }
 
@@ -80,4 +89,26 @@ pub(crate) async fn keep_admins(unit: &Unit<'_>, user: UserId) -> Result<()> {
         keep_an_admin(unit, (team, user), Change::Departure).await?;
     }
     Ok(())
+}
+
+/// Who may suspend and resume a person: administrators of the organization everybody; administrators of teams the ordinary
+/// members who are in their teams alone, and administer none. Locks the organization.
+pub(crate) async fn governor(unit: &Unit<'_>, user: UserId, visible: SimpleExpr) -> Result<Ceiling> {
+    if !is_limited(unit.ctx) {
+        return Ceiling::enter(unit, Permission::MembersWrite).await;
+    }
+    // Roles and places are read under the lock: nobody changes them until the unit ends.
+    unit.read::<organization::Entity>().lock(unit.ctx.scope.organization).await?;
+    let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
+    let target = unit.read_in::<membership::Entity>(&whole).narrow(visible).find(user).await?;
+    let own = team_member::Column::UserId.eq(user);
+    let places = unit.read_in::<team_member::Entity>(&whole).all(own, TEAMS).await?;
+    let teams: Vec<TeamId> = places.iter().map(|place| place.team_id).collect();
+    let ceiling = Ceiling::enter_teams(unit, Permission::MembersWrite, &teams).await?;
+    let ordinary = target.role == Role::Member && places.iter().all(|place| place.role == TeamRole::Member);
+    if ordinary || ceiling.holds(Permission::MembersWrite) {
+        return Ok(ceiling);
+    }
+    let message = "a team's administrator suspends members of the team who administer nothing";
+    Err(Error::Forbidden(message.into()))
 }
