@@ -23,12 +23,35 @@ pub struct Tags(pub BTreeMap<String, String>);
 #[schema(example = json!({"ticket": "OPS-7"}))]
 pub struct Metadata(pub serde_json::Map<String, serde_json::Value>);
 
+/// What is stated and not null.
+fn stated<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(deserializer).map(Some)
+}
+
 macro_rules! capabilities {
     ($($(#[$doc:meta])* $name:ident $variant:ident),* $(,)?) => {
         /// What a model can do.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, FromJsonQueryResult, ToSchema)]
         #[serde(deny_unknown_fields, default)]
         pub struct Capabilities { $($(#[$doc])* pub $name: bool),* }
+
+        /// What to change of what a model can do; an absent flag is kept.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(deny_unknown_fields, default)]
+        #[schema(example = json!({"vision": true, "audio_input": false}))]
+        pub struct CapabilitiesPatch {
+            $($(#[$doc])*
+            #[serde(deserialize_with = "stated")]
+            #[schema(nullable = false)]
+            pub $name: Option<bool>),*
+        }
+
+        impl CapabilitiesPatch {
+            /// The flags with these changes.
+            pub fn apply(self, to: Capabilities) -> Capabilities {
+                Capabilities { $($name: self.$name.unwrap_or(to.$name)),* }
+            }
+        }
 
         /// One of the things that models can do.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]

@@ -13,15 +13,15 @@ use crate::{
 use chrono::{DateTime, NaiveDate, Utc};
 use entity::{
     id::ModelId,
-    json::{Capabilities, Capability},
+    json::{Capabilities, CapabilitiesPatch, Capability},
     model::{ActiveModel, Column, Entity, Model as Row},
     status::Origin,
 };
 use sea_orm::{
     ActiveModelTrait,
-    ActiveValue::Set,
+    ActiveValue::{self, Set},
     ColumnTrait, Condition, DbErr, DeriveIntoActiveModel, FromQueryResult, IntoActiveModel, Iterable,
-    PartialModelTrait, QueryResult, QuerySelect,
+    PartialModelTrait, QueryResult, QuerySelect, Value,
     sea_query::{Expr, SimpleExpr},
 };
 use serde::{Deserialize, Serialize};
@@ -168,14 +168,14 @@ pub struct NewModel {
 }
 
 /// What to change of a model; an absent field is kept.
-#[derive(Debug, Default, Deserialize, ToSchema, DeriveIntoActiveModel)]
-#[sea_orm(active_model = "ActiveModel")]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schema(example = json!({"capabilities": {"vision": true}, "context_window": 200_000}))]
 pub struct ModelPatch {
-    /// What it can do, all of it; an absent flag is false.
+    /// What it can do; an absent flag is kept.
     #[serde(deserialize_with = "crate::validate::present")]
     #[schema(nullable = false)]
-    pub capabilities: Option<Capabilities>,
+    pub capabilities: Option<CapabilitiesPatch>,
     /// Tokens of prompt and completion together; null = unknown.
     #[serde(with = "serde_with::rust::double_option")]
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 1_000_000_000_000_i64)]
@@ -192,6 +192,23 @@ pub struct ModelPatch {
     #[serde(with = "serde_with::rust::double_option")]
     #[schema(value_type = Option<NaiveDate>)]
     pub deprecated_on: Option<Option<NaiveDate>>,
+}
+
+impl ModelPatch {
+    fn changes(self, current: &Row) -> ActiveModel {
+        ActiveModel {
+            capabilities: set(self.capabilities.map(|patch| patch.apply(current.capabilities))),
+            context_window: set(self.context_window),
+            max_output_tokens: set(self.max_output_tokens),
+            deprecated: set(self.deprecated),
+            deprecated_on: set(self.deprecated_on),
+            ..Default::default()
+        }
+    }
+}
+
+fn set<V: Into<Value>>(stated: Option<V>) -> ActiveValue<V> {
+    stated.map_or(ActiveValue::NotSet, Set)
 }
 
 /// Which models to list.
@@ -249,7 +266,7 @@ pub async fn update(ctx: &Ctx, id: ModelId, version: Option<i64>, patch: ModelPa
     tokens(&mut faults, "/context_window", patch.context_window.flatten());
     tokens(&mut faults, "/max_output_tokens", patch.max_output_tokens.flatten());
     faults.finish()?;
-    let mut changes = patch.into_active_model();
+    let mut changes = patch.changes(&current);
     if changes.is_changed() {
         changes.origin = Set(Origin::Manual);
     }

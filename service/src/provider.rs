@@ -156,12 +156,19 @@ pub async fn delete(ctx: &Ctx, id: ProviderId, version: Option<i64>) -> Result<(
     unit.commit(()).await
 }
 
-/// Keeps the scope's provider of this name from going while the unit makes a model for it. Models may name a provider
-/// that nobody has described: then there is nothing to keep.
+/// Keeps the scope's provider of this name from going while the unit makes a model for it; the platform's stays for those
+/// who have none of their own. One that nobody has made is refused.
 pub(crate) async fn hold(unit: &Unit<'_>, name: &str) -> Result<()> {
-    let Some(row) = unit.read::<Entity>().first(Column::Name.eq(name)).await? else { return Ok(()) };
-    match unit.read::<Entity>().hold(row.id).await {
-        Err(Error::NotFound(_)) | Ok(_) => Ok(()),
-        Err(error) => Err(error),
+    if let Some(row) = unit.read::<Entity>().first(Column::Name.eq(name)).await? {
+        match unit.read::<Entity>().hold(row.id).await {
+            Err(Error::NotFound(_)) => {}
+            held => return held.map(drop),
+        }
     }
+    let offered = unit.read::<Entity>().with_platform().first(Column::Name.eq(name)).await?;
+    offered.map(drop).ok_or_else(|| {
+        let message =
+            format!("there is no provider {name}: make it first, or name one of the list of providers");
+        Error::invalid("/provider", "provider_unknown", message)
+    })
 }

@@ -17,6 +17,14 @@ async fn make(client: &Client, collection: &str, provider: &str, name: &str) -> 
     client.post(collection, json!({"provider": provider, "name": name})).await.created()
 }
 
+/// Makes the providers that models are made for.
+async fn provide(app: &TestApp) {
+    let operator = app.operator().await;
+    for name in ["openai", "azure", "x"] {
+        operator.post("/v1/providers", json!({"name": name, "display_name": name})).await.created();
+    }
+}
+
 /// The names in a list, in order.
 async fn names(client: &Client, path: &str) -> Vec<String> {
     let page = client.get(path).await.ok();
@@ -31,6 +39,7 @@ async fn policy_version(app: &TestApp, organization: entity::id::OrganizationId)
 }
 
 on_both!(a_model_can_be_made_read_changed_and_deleted, |app| {
+    provide(&app).await;
     let owner = app.owner();
     let body = json!({
         "provider": "openai", "name": "gpt-4o", "capabilities": {"chat": true, "vision": true},
@@ -55,9 +64,11 @@ on_both!(a_model_can_be_made_read_changed_and_deleted, |app| {
     assert_eq!(owner.get(&path).await.ok(), made);
     assert_eq!(owner.get(MODELS).await.ok()["items"], json!([made]));
 
-    let patch = json!({"capabilities": {"embedding": true}, "context_window": null, "deprecated": false});
+    let can = json!({"chat": false, "embedding": true});
+    let patch = json!({"capabilities": can, "context_window": null, "deprecated": false});
     let changed = owner.patch(&path, patch).if_match(1).await.ok();
-    assert_eq!(changed["capabilities"]["chat"], false, "all flags are stated");
+    let can = ["chat", "embedding", "vision"].map(|flag| changed["capabilities"][flag] == true);
+    assert_eq!(can, [false, true, true], "a flag that is not stated is kept");
     assert_eq!((&changed["context_window"], &changed["max_output_tokens"]), (&json!(null), &json!(16_384)));
     assert_eq!((&changed["suitable_for_chat"], &changed["version"]), (&json!(false), &json!(2)));
     owner.patch(&path, json!({"deprecated": true})).if_match(1).await.problem(412, "version_conflict");
@@ -69,6 +80,7 @@ on_both!(a_model_can_be_made_read_changed_and_deleted, |app| {
 });
 
 on_both!(every_faulty_field_of_a_model_is_named, |app| {
+    provide(&app).await;
     let owner = app.owner();
     let body = json!({"provider": "Open AI", "name": "gpt-*\u{0}", "context_window": 0, "max_output_tokens": 1_000_000_000_001_i64});
     owner.post(MODELS, body).await.invalid(&[
@@ -104,10 +116,15 @@ on_both!(every_faulty_field_of_a_model_is_named, |app| {
     for field in ["name", "provider", "origin", "source", "suitable_for_chat"] {
         owner.patch(&path, json!({field: "x"})).await.problem(400, "unknown_field");
     }
+    let patch = json!({"capabilities": {"chat": null}});
+    owner.patch(&path, patch).await.invalid(&[("/capabilities/chat", "not_nullable")]);
+    let body = json!({"provider": "nobody", "name": "x"});
+    owner.post(MODELS, body).await.invalid(&[("/provider", "provider_unknown")]);
     assert_eq!(owner.get(&path).await.ok()["version"], 1);
 });
 
 on_both!(a_provider_has_a_model_once, |app| {
+    provide(&app).await;
     let owner = app.owner();
     make(&owner, MODELS, "openai", "gpt-4o").await;
     make(&owner, MODELS, "azure", "gpt-4o").await;
@@ -125,6 +142,7 @@ on_both!(a_provider_has_a_model_once, |app| {
 });
 
 on_both!(a_repeated_call_makes_one_model, |app| {
+    provide(&app).await;
     let owner = app.owner();
     let make = || owner.post(MODELS, json!({"provider": "x", "name": "m"})).idempotency_key("once");
     let made = make().await.created();
@@ -135,6 +153,7 @@ on_both!(a_repeated_call_makes_one_model, |app| {
 });
 
 on_both!(an_organizations_model_takes_the_place_of_the_platforms, |app| {
+    provide(&app).await;
     let operator = app.operator().await;
     let theirs = make(&operator, PLATFORM, "openai", "gpt-4o").await;
     make(&operator, PLATFORM, "azure", "gpt-4o").await;
@@ -173,6 +192,7 @@ on_both!(an_organizations_model_takes_the_place_of_the_platforms, |app| {
 });
 
 on_both!(pages_run_through_both_scopes_without_gap_or_repetition, |app| {
+    provide(&app).await;
     let (owner, operator) = (app.owner(), app.operator().await);
     let mut expected = Vec::new();
     for n in 0..12 {
@@ -207,6 +227,7 @@ on_both!(pages_run_through_both_scopes_without_gap_or_repetition, |app| {
 });
 
 on_both!(models_are_found_by_what_they_are_and_can, |app| {
+    provide(&app).await;
     let owner = app.owner();
     let all = [
         ("openai", "gpt-4o", json!({"chat": true, "vision": true, "pdf_input": true}), false),
@@ -245,6 +266,7 @@ on_both!(models_are_found_by_what_they_are_and_can, |app| {
 });
 
 on_both!(everybody_in_an_organization_reads_models_and_administrators_change_them, |app| {
+    provide(&app).await;
     let made = make(&app.owner(), MODELS, "x", "m").await;
     let body = json!({"provider": "x", "name": "n"});
     for client in [app.member().await, app.billing().await, app.viewer().await] {
@@ -263,6 +285,7 @@ on_both!(everybody_in_an_organization_reads_models_and_administrators_change_the
 });
 
 on_both!(every_change_of_a_model_is_in_the_price_book_and_in_the_audit_log, |app| {
+    provide(&app).await;
     let (owner, operator) = (app.owner(), app.operator().await);
     let platform = entity::id::OrganizationId::PLATFORM;
     for (client, collection, organization) in

@@ -250,6 +250,8 @@ on_both!(change_of_a_large_book_costs_what_has_changed, |app| {
     assert_eq!(read.1, 2500);
     let later = flat_price(&owner, PRICES, "gpt-4o", "1").await;
     assert_eq!(each(&owner, "model=gpt-4o").await, "1");
+    let provider = json!({"name": "openai", "display_name": "OpenAI"});
+    owner.post("/v1/organizations/default/providers", provider).await.created();
     let list = "/v1/organizations/default/models";
     let model = owner.post(list, json!({"provider": "openai", "name": "o9"})).await.created();
     let alias = json!({"name": "best", "target": "gpt-4o"});
@@ -285,10 +287,11 @@ on_both!(a_large_book_is_read_page_by_page_and_whole, |app| {
 on_both!(models_that_are_not_in_the_catalogue_cost_as_much_as_their_family, |app| {
     app.with_catalogue().await;
     let owner = app.owner();
+    owner.patch("/v1/organizations/default", json!({"unpriced_policy": "allow"})).await.ok();
     for (model, input, output, cache_read) in [
         ("claude-opus-99", "5", "25", "0.5"),
         ("claude-99-sonnet-20990101", "3", "15", "0.3"),
-        ("us.anthropic.claude-haiku-99-v1:0", "1", "5", "0.1"),
+        ("global.anthropic.claude-haiku-99-v1:0", "1", "5", "0.1"),
         ("Claude", "3", "15", "0.3"),
     ] {
         let found = resolve(&owner, &format!("model={model}")).await;

@@ -158,6 +158,16 @@ fn cost(limit: &Limit, price: &Price) -> Result<i64, Trouble> {
 }
 
 impl Verdict {
+    /// How the limit stands by itself, if the call is none: only that it leaves nothing is worth telling.
+    pub fn without_call(&mut self) {
+        if matches!(self.trouble, None | Some(Trouble::Full)) {
+            return;
+        }
+        self.demand = Demand::Something;
+        let left = self.counters.counted() < i128::from(self.limit.amount);
+        self.trouble = (!left && self.window.is_some()).then_some(Trouble::Full);
+    }
+
     /// Whether the call does not go with the limit, whatever comes of that.
     pub fn denies(&self) -> bool {
         self.trouble.is_some()

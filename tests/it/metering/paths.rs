@@ -149,6 +149,8 @@ on_both!(what_nothing_bounds_is_denied_where_it_is_limited, |app| {
     );
     calls.open(json!({"model": "own", "input_tokens": 40, "max_output_tokens": 10})).await;
     calls.open(json!({"model": "own", "input_bytes": 60})).await;
+    let here = json!({"name": "here", "display_name": "Here"});
+    app.owner().post(&format!("{BASE}/providers"), here).await.created();
     let model = json!({"provider": "here", "name": "own", "context_window": 50});
     app.owner().post(&format!("{BASE}/models"), model).await.created();
     denied(&calls.ask(json!({"model": "own"})).await, &["limit_exceeded"]);
