@@ -15,10 +15,12 @@ use std::{
 };
 
 /// Of the catalogue; larger with every change.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// What is read.
 const LIST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/model-prices-2026-07-24.json");
-/// Where that is from.
+/// Prices of a later list, in our own format: they take the place of those of their provider and model.
+const CORRECTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/corrections-2026-08-21.json");
+/// Where the list is from.
 const SOURCE: &str = "litellm price list 86135fc6";
 /// Of what day it is.
 const DATED: (i32, u32, u32) = (2026, 7, 24);
@@ -81,9 +83,20 @@ fn catalogue() -> Result<Catalogue> {
             Err(reason) => eprintln!("{} has no price: {reason}", listed.key),
         }
     }
+    correct(&mut catalogue.prices)?;
     let named: BTreeSet<&str> = catalogue.models.iter().map(|model| model.provider.as_str()).collect();
     catalogue.providers = named.into_iter().map(provider).collect();
     Ok(catalogue)
+}
+
+/// Puts the prices of the later list in the places of those that they correct.
+fn correct(prices: &mut Vec<ListPrice>) -> Result<()> {
+    let corrections: Vec<ListPrice> = serde_json::from_slice(&fs::read(CORRECTIONS).context(CORRECTIONS)?)?;
+    for correction in corrections {
+        prices.retain(|price| (&price.provider, &price.model) != (&correction.provider, &correction.model));
+        prices.push(correction);
+    }
+    Ok(())
 }
 
 fn model(listed: &Listed) -> Result<ListedModel> {

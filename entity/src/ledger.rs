@@ -4,7 +4,7 @@
 use crate::{
     id::{ConnectionId, LimitId, PriceId},
     json::Tags,
-    status::{Metric, Mode, Period},
+    status::{Metric, Mode, Period, PriceSource},
 };
 use sea_orm::FromJsonQueryResult;
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,9 @@ pub struct Candidate {
     /// The price; none if there was none.
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     pub price: Option<PriceId>,
+    /// Where the price comes from; none of a call from before that was noted.
+    #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<PriceSource>,
 }
 
 /// The terms on which a call was authorized: what was asked, and the figures of the answer.

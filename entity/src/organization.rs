@@ -3,7 +3,7 @@
 use crate::{
     id::OrganizationId,
     json::Texts,
-    status::{Standing, UnpricedPolicy},
+    status::{PriceGuess, Standing, UnpricedPolicy},
 };
 use sea_orm::entity::prelude::*;
 
@@ -30,6 +30,8 @@ pub struct Model {
     pub default_currency: String,
     /// What happens to calls for which no price is found.
     pub unpriced_policy: UnpricedPolicy,
+    /// What happens where a price can only be guessed.
+    pub price_guess: PriceGuess,
     /// The cap on completions of calls that state none; none = the model's own.
     pub default_max_output_tokens: Option<i64>,
     /// Seconds after which what an unresolved call holds is released; none = never.

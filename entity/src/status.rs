@@ -121,6 +121,63 @@ text_enum! {
     }
 }
 text_enum! {
+    /// What happens where the price of a call can only be guessed, from the model that is most like its own.
+    PriceGuess {
+        /// It is charged at the guess, and counted as guessed.
+        Flag,
+        /// It is charged at the guess.
+        Allow,
+        /// It has no price.
+        Never,
+    }
+}
+
+/// Where the price of a call comes from.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    EnumIter,
+    DeriveActiveEnum,
+    Serialize,
+    Deserialize,
+    ToSchema,
+)]
+#[sea_orm(rs_type = "String", db_type = "String(StringLen::N(32))", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum PriceSource {
+    /// A price of the connection.
+    Connection,
+    /// The organization's price of the model at the provider.
+    OrganizationProviderModel,
+    /// The organization's price of the model.
+    OrganizationModel,
+    /// The organization's price of a glob.
+    OrganizationGlob,
+    /// The platform's price of the model at the provider.
+    PlatformProviderModel,
+    /// The platform's price of the model.
+    PlatformModel,
+    /// The platform's price of a glob.
+    PlatformGlob,
+    /// A guess: the platform's price of the model that is most like it.
+    Family,
+    /// The default price.
+    Default,
+    /// Nowhere: it has no price.
+    None,
+    /// What the provider says that it charges.
+    ProviderStated,
+    /// A correction of what was charged before.
+    Correction,
+}
+
+text_enum! {
     /// Whose calls a limit counts.
     SubjectKind {
         /// Every call of the organization.

@@ -3,7 +3,7 @@
 use crate::money::{Factor, Rate};
 use sea_orm::{DeriveActiveEnum, EnumIter, FromJsonQueryResult, prelude::StringLen};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 use utoipa::ToSchema;
 
 /// What is counted and charged. The ten token classes are disjoint: a token is in exactly one of them.
@@ -98,6 +98,20 @@ impl Component {
         )
     }
 
+    /// Whether it counts for the size of a price that is tiered by total tokens: what was sent and what was written, without
+    /// caches and reasoning.
+    pub const fn is_size(self) -> bool {
+        matches!(
+            self,
+            Self::Input
+                | Self::Output
+                | Self::AudioInput
+                | Self::AudioOutput
+                | Self::ImageInput
+                | Self::ImageOutput
+        )
+    }
+
     /// The class whose rate is taken where this one has none.
     pub const fn fallback(self) -> Option<Self> {
         match self {
@@ -147,7 +161,7 @@ pub enum TierBy {
     /// All tokens of the prompt, cached ones too.
     #[default]
     PromptTokens,
-    /// All tokens of prompt and completion.
+    /// Tokens of prompt and completion, without those of caches and reasoning.
     TotalTokens,
     /// Images.
     Images,
@@ -166,7 +180,8 @@ pub struct Band {
     /// The largest size it is for; none = whatever is larger than the band before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub up_to: Option<i64>,
-    /// Rates by service tier; `Standard` is always there.
+    /// Rates by service tier; `Standard` is always there. Another one without any rate is not known to be offered for this
+    /// size: nothing of it has a price, unlike one that is absent, which is charged as standard.
     pub rates: BTreeMap<ServiceTier, Rates>,
 }
 
@@ -181,4 +196,50 @@ pub struct Terms {
     /// What the whole cost is multiplied by in a region (`eu`) or at a speed (`fast`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub multipliers: BTreeMap<String, Factor>,
+    /// What is charged otherwise in some hours of the day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off_peak: Option<OffPeak>,
+}
+
+/// Rates of some hours of the day, in place of those of the standard service tier. What is absent stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct OffPeak {
+    /// The first minute of the day, in UTC.
+    pub from: u16,
+    /// The first minute that it no longer holds; before `from` if midnight is in between.
+    pub until: u16,
+    /// The rates.
+    pub rates: Rates,
+}
+
+impl OffPeak {
+    /// Whether it holds in this minute of the day.
+    pub const fn holds(&self, minute: u16) -> bool {
+        let (after, before) = (self.from <= minute, minute < self.until);
+        if self.from < self.until { after && before } else { after || before }
+    }
+}
+
+impl Terms {
+    /// The terms of calls in this minute of the day, in UTC.
+    pub fn at(&self, minute: u16) -> Cow<'_, Self> {
+        let Some(off_peak) = self.off_peak.as_ref().filter(|off_peak| off_peak.holds(minute)) else {
+            return Cow::Borrowed(self);
+        };
+        Cow::Owned(self.with(&off_peak.rates))
+    }
+
+    /// The terms of every hour of the day.
+    pub fn of_all_hours(&self) -> impl Iterator<Item = Cow<'_, Self>> {
+        let off_peak = self.off_peak.iter().map(|off_peak| Cow::Owned(self.with(&off_peak.rates)));
+        std::iter::once(Cow::Borrowed(self)).chain(off_peak)
+    }
+
+    fn with(&self, rates: &Rates) -> Self {
+        let mut terms = Self { off_peak: None, ..self.clone() };
+        for band in &mut terms.bands {
+            band.rates.entry(ServiceTier::Standard).or_default().0.extend(rates.0.clone());
+        }
+        terms
+    }
 }

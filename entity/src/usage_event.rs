@@ -8,7 +8,7 @@ use crate::{
     },
     json::Tags,
     money::Nanos,
-    status::{UsageOrigin, UsageStatus},
+    status::{PriceSource, UsageOrigin, UsageStatus},
     terms::ServiceTier,
 };
 use sea_orm::entity::prelude::*;
@@ -118,6 +118,10 @@ pub struct Model {
     pub estimated: bool,
     /// Whether a call that a provider has served does not say what it used.
     pub usage_unclear: bool,
+    /// Where the price comes from; none of an event from before that was noted.
+    pub price_source: Option<PriceSource>,
+    /// Whether the price is a guess, and the organization wants guesses to be counted.
+    pub guessed: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -90,6 +90,8 @@ pub struct Model {
     pub estimated_events: i64,
     /// Events that do not say what was used.
     pub unclear_events: i64,
+    /// Events whose price is a guess.
+    pub guessed_events: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

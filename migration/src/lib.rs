@@ -23,6 +23,7 @@ mod m20261130_000020_create_instance;
 mod m20261130_000070_flag_estimated_usage;
 mod m20261130_000071_watch_clock;
 mod m20261130_000080_create_device;
+mod m20261130_000130_name_price_source;
 mod m20261130_000131_issue_keys_to_people;
 
 /// In the name of a migration that takes away what programs without it use.
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000070_flag_estimated_usage::Migration),
             Box::new(m20261130_000071_watch_clock::Migration),
             Box::new(m20261130_000080_create_device::Migration),
+            Box::new(m20261130_000130_name_price_source::Migration),
             Box::new(m20261130_000131_issue_keys_to_people::Migration),
         ]
     }

@@ -15,7 +15,7 @@ use entity::{
     json::Texts,
     membership,
     organization::{ActiveModel, Column, Entity},
-    status::{Role, Standing, UnpricedPolicy},
+    status::{PriceGuess, Role, Standing, UnpricedPolicy},
 };
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, DeriveIntoActiveModel, DerivePartialModel, EntityTrait,
@@ -58,6 +58,9 @@ pub struct Organization {
     pub default_currency: String,
     /// What happens to calls for which no price is found.
     pub unpriced_policy: UnpricedPolicy,
+    /// What happens to calls whose price can only be guessed, from the model that is most like theirs. Nothing is guessed
+    /// where `unpriced_policy` is `refuse`.
+    pub price_guess: PriceGuess,
     /// The most tokens of the completion of a call that states none; null = as many as the model makes.
     #[schema(required, example = 4096)]
     pub default_max_output_tokens: Option<i64>,
@@ -122,6 +125,10 @@ pub struct OrganizationPatch {
     #[schema(nullable = false)]
     #[serde(deserialize_with = "crate::validate::present")]
     pub unpriced_policy: Option<UnpricedPolicy>,
+    /// What happens to calls whose price can only be guessed.
+    #[schema(nullable = false)]
+    #[serde(deserialize_with = "crate::validate::present")]
+    pub price_guess: Option<PriceGuess>,
     /// The most tokens of the completion of a call that states none: what such a call is assumed to use until its use is
     /// known. null = as many as the model makes.
     #[serde(with = "serde_with::rust::double_option")]

@@ -12,7 +12,7 @@ use entity::{
     model,
     money::Rate,
     price,
-    status::{Origin, PriceKind, UnpricedPolicy},
+    status::{Origin, PriceGuess, PriceKind, UnpricedPolicy},
     terms::{Band, Component, Rates, ServiceTier, Terms},
 };
 use sea_orm::ConnectionTrait;
@@ -58,7 +58,12 @@ fn terms(n: usize) -> Terms {
     let rate = |times: i64| Rate(1_000_000 * (i64::try_from(n).expect("a count") + times));
     let rates = [(Component::Input, rate(1)), (Component::Output, rate(4)), (Component::CacheRead, rate(0))];
     let standard = BTreeMap::from([(ServiceTier::Standard, Rates(BTreeMap::from(rates)))]);
-    Terms { tier_by: None, bands: vec![Band { up_to: None, rates: standard }], multipliers: BTreeMap::new() }
+    Terms {
+        tier_by: None,
+        bands: vec![Band { up_to: None, rates: standard }],
+        multipliers: BTreeMap::new(),
+        off_peak: None,
+    }
 }
 
 /// The price with this number: the first prices of 2,000 models, then later ones of the same; every tenth is a glob.
@@ -133,7 +138,8 @@ fn prices(organization: OrganizationId, now: DateTime<Utc>) -> Prices {
     Prices {
         organization: book(organization, rows(organization, now), Vec::new()),
         platform: book(OrganizationId::PLATFORM, rows(OrganizationId::PLATFORM, now), models(now)),
-        unpriced_policy: UnpricedPolicy::Refuse,
+        unpriced_policy: UnpricedPolicy::Allow,
+        price_guess: PriceGuess::Flag,
         now,
     }
 }

@@ -9,7 +9,7 @@ use entity::{
     id::{GatewayTokenId, KeyId, OrganizationId, SessionId, TeamId, UserId},
     json::{Metadata, Tags, Texts},
     key_secret, membership, org_head, organization, session,
-    status::{KeyStatus, Role, Standing, UnpricedPolicy},
+    status::{KeyStatus, PriceGuess, Role, Standing, UnpricedPolicy},
     team, user_account, virtual_key,
 };
 use migration::MigratorTrait;
@@ -253,6 +253,7 @@ fn organization_row(id: OrganizationId, slug: &str, now: DateTime<Utc>) -> organ
         max_key_lifetime: None,
         default_currency: "USD".into(),
         unpriced_policy: UnpricedPolicy::Refuse,
+        price_guess: PriceGuess::Flag,
         default_max_output_tokens: None,
         release_after: Some(86_400),
         version: 1,

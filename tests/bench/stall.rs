@@ -231,6 +231,7 @@ fn row(stage: &Stage, organization_id: OrganizationId, n: usize, now: DateTime<U
             tier_by: None,
             bands: vec![Band { up_to: None, rates: standard }],
             multipliers: BTreeMap::new(),
+            off_peak: None,
         },
         markup_bps: 0,
         effective_from: now - TimeDelta::days(30),

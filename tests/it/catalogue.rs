@@ -207,7 +207,7 @@ on_both!(an_older_catalogue_changes_nothing, |app| {
     let status = app.owner().get(STATUS).await.ok();
     assert_eq!(
         (&status["applied_version"], &status["built_in"]["catalogue_version"]),
-        (&json!(7), &json!(1))
+        (&json!(7), &json!(2))
     );
 });
 

@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const LIST: &str = include_str!("../../catalogue/model-prices-2026-07-24.json");
 const CATALOGUE: &str = include_str!("../../service/src/catalogue/catalogue.json");
 
+const CORRECTIONS: &str = include_str!("../../catalogue/corrections-2026-08-21.json");
+
 /// Where a figure of the list is in the catalogue: above which number of tokens, in which service tier, under which name.
 type Place = (Option<i64>, &'static str, &'static str);
 /// The fields of an entry, digit by digit.
@@ -103,15 +105,55 @@ fn by_name<'a>(rows: &'a Value, field: &str) -> BTreeMap<&'a str, &'a Value> {
     map
 }
 
+/// The prices that a later list corrects, by their models.
+fn corrections() -> BTreeMap<String, Value> {
+    let rows: Vec<Value> = serde_json::from_str(CORRECTIONS).unwrap();
+    rows.into_iter().map(|row| (row["model"].as_str().unwrap().to_owned(), row)).collect()
+}
+
+/// The prices of the catalogue that are the first list's.
+fn first<'a>(catalogue: &'a Value) -> BTreeMap<&'a str, &'a Value> {
+    let corrected = corrections();
+    let prices = by_name(&catalogue["prices"], "model");
+    prices.into_iter().filter(|(name, _)| !corrected.contains_key(*name)).collect()
+}
+
+#[test]
+fn every_correction_is_in_the_catalogue_as_it_is_stated() {
+    let catalogue = catalogue();
+    let prices = by_name(&catalogue["prices"], "model");
+    for (name, correction) in corrections() {
+        assert_eq!(*prices[name.as_str()], correction, "{name}");
+        assert!(correction["source"].as_str().unwrap().contains("genai-prices 47df840a"), "{name}");
+    }
+    assert_eq!(corrections()["claude-opus-4-8"]["multipliers"]["fast"], "2");
+}
+
+/// What a service tier costs in large calls where the list does not say it: as much more as the standard tier does.
+fn scaled(price: &Value, (above, tier, rate): Place) -> Option<BigRational> {
+    let provider = price["provider"].as_str()?;
+    let documented = match tier {
+        "flex" => provider == "openai",
+        "batch" => ["openai", "gemini", "vertex_ai"].contains(&provider),
+        _ => false,
+    };
+    let there = shipped(price);
+    let at = |above, tier| there.get(&(above, tier, rate)).cloned();
+    let (small, large) = (at(None, "standard")?, at(above, "standard")?);
+    (documented && above.is_some()).then_some(at(None, tier)? * large / small)
+}
+
 #[test]
 fn every_rate_of_the_catalogue_is_in_the_list() {
     let (list, catalogue) = (list(), catalogue());
     let mut compared = 0;
-    for (name, price) in by_name(&catalogue["prices"], "model") {
+    for (name, price) in first(&catalogue) {
         let figures = listed(&list[name]);
         for ((above, tier, rate), figure) in shipped(price) {
             // What the list does not say of large calls is the same as for small ones.
-            let said = figures.get(&(above, tier, rate)).or_else(|| figures.get(&(None, tier, rate)));
+            let scaled = scaled(price, (above, tier, rate)).map(|figure| BTreeSet::from([figure]));
+            let said = figures.get(&(above, tier, rate)).or(scaled.as_ref());
+            let said = said.or_else(|| figures.get(&(None, tier, rate)));
             let said = said.unwrap_or_else(|| panic!("{name}: nobody says {tier} {rate} above {above:?}"));
             assert!(
                 said.contains(&figure),
@@ -132,9 +174,12 @@ fn every_rate_of_the_catalogue_is_in_the_list() {
 #[test]
 fn no_rate_of_the_list_is_lost() {
     let (list, catalogue) = (list(), catalogue());
-    let prices = by_name(&catalogue["prices"], "model");
-    let unpriced: Vec<&str> =
-        list.keys().map(String::as_str).filter(|name| !prices.contains_key(name)).collect();
+    let (prices, corrected) = (first(&catalogue), corrections());
+    let unpriced: Vec<&str> = list
+        .keys()
+        .map(String::as_str)
+        .filter(|name| !prices.contains_key(name) && !corrected.contains_key(*name))
+        .collect();
     assert_eq!(unpriced, ["gpt-realtime-whisper"], "its rate for a second has no end");
     for (name, price) in prices {
         let there = shipped(price);
@@ -153,7 +198,7 @@ fn no_rate_of_the_list_is_lost() {
 fn every_multiplier_and_remark_is_the_lists() {
     let (list, catalogue) = (list(), catalogue());
     let mut count = 0;
-    for (name, price) in by_name(&catalogue["prices"], "model") {
+    for (name, price) in first(&catalogue) {
         let entry = &list[name];
         let mut said = BTreeMap::new();
         for (region, field) in
@@ -206,6 +251,13 @@ fn every_model_of_the_list_is_in_the_catalogue_with_its_facts() {
         let mode = says("mode").unwrap();
         let chat = mode == "chat" || mode == "responses";
         assert_eq!(model["capabilities"]["chat"] == true, chat, "{name}: {mode}");
+        let streams =
+            says("supports_native_streaming") != Some(false.into()) && (chat || mode == "completion");
+        let flag = model["capabilities"]["streaming"] == true;
+        assert!(
+            flag == streams || says("supports_native_streaming") == Some(true.into()),
+            "{name}: streaming"
+        );
         assert!(providers.contains_key(model["provider"].as_str().unwrap()), "{name}");
     }
 }

@@ -78,6 +78,7 @@ mod price_export;
 mod price_feed;
 mod price_import;
 mod price_import_terms;
+mod price_known;
 mod price_quote;
 mod price_resolve;
 mod prices;

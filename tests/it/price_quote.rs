@@ -36,6 +36,7 @@ on_both!(a_bill_can_be_checked_by_hand, |app| {
         "exact": "0.010641675",
         "currency": "USD",
         "price_id": price["id"],
+        "price_source": "organization_model",
         "priced": true,
         "unpriced": [],
         "lines": [

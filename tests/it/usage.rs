@@ -117,7 +117,8 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
             "output_tokens": 5, "reasoning_tokens": 6, "audio_input_tokens": 7, "audio_output_tokens": 8,
             "image_input_tokens": 9, "image_output_tokens": 10, "requests": 11, "images": 12, "seconds": 13,
             "characters": 1_000_000_000_000_u64},
-        "latency_ms": 14, "ttft_ms": 15, "cost": "0.000000000", "currency": null, "price_id": null, "priced": false,
+        "latency_ms": 14, "ttft_ms": 15, "cost": "0.000000000", "currency": null, "price_id": null,
+        "price_source": null, "guessed": false, "priced": false,
         "overrun": true, "estimated": false, "usage_unclear": true,
     });
     let page = app.owner().get(EVENTS).await.ok();

@@ -81,6 +81,7 @@ fn expected(events: &[&Model], from: Option<DateTime<Utc>>, to: Option<DateTime<
         },
         "unpriced_events": sum(|e| i64::from(!e.priced)), "overruns": sum(|e| i64::from(e.overrun)),
         "estimated_events": sum(|e| i64::from(e.estimated)), "unclear_events": sum(|e| i64::from(e.usage_unclear)),
+        "guessed_events": sum(|e| i64::from(e.guessed)),
     })
 }
 

@@ -288,7 +288,7 @@ impl PriceRow {
             model: self.model.clone(),
             kind: PriceKind::PerToken,
             currency: self.currency.clone(),
-            terms: Terms { tier_by: None, bands: vec![band], multipliers: BTreeMap::new() },
+            terms: Terms { tier_by: None, bands: vec![band], multipliers: BTreeMap::new(), off_peak: None },
             markup_bps: 0,
             effective_from: self.from,
             effective_until: None,

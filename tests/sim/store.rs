@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::{OrganizationId, ReservationId},
     limit_window, reservation,
-    status::ReservationState,
+    status::{PriceGuess, ReservationState},
     usage_event,
 };
 use sea_orm::{DbErr, RuntimeErr};
@@ -126,6 +126,7 @@ impl Db {
             organization: book(organization),
             platform: book(OrganizationId::PLATFORM),
             unpriced_policy: tenant.unpriced,
+            price_guess: PriceGuess::Flag,
             now: moment.now,
         })
     }

@@ -79,6 +79,8 @@ pub fn event(organization_id: OrganizationId, id: ReservationId) -> usage_event:
         overrun: false,
         estimated: false,
         usage_unclear: false,
+        price_source: None,
+        guessed: false,
     }
 }
 
@@ -198,6 +200,7 @@ fn alone(event: &usage_event::Model, grain: Grain, seconds: i64) -> usage_rollup
         latency_ms: e.latency_ms.unwrap_or(0),
         estimated_events: i64::from(e.estimated),
         unclear_events: i64::from(e.usage_unclear),
+        guessed_events: i64::from(e.guessed),
     }
 }
 
@@ -207,6 +210,6 @@ fn add(sum: &mut usage_rollup::Model, row: &usage_rollup::Model) {
     }
     each!(events input_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens output_tokens reasoning_tokens
         audio_input_tokens audio_output_tokens image_input_tokens image_output_tokens requests images seconds characters
-        unpriced_events overruns latency_events latency_ms estimated_events unclear_events);
+        unpriced_events overruns latency_events latency_ms estimated_events unclear_events guessed_events);
     sum.cost = sum.cost.checked_add(row.cost).unwrap();
 }

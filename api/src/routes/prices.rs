@@ -144,7 +144,7 @@ async fn update_price(
     IfMatch(version): IfMatch,
     Json(patch): Json<PricePatch>,
 ) -> Result<Json<Price>> {
-    Ok(Json(price::update(&allow, path.price, version, patch).await?))
+    Ok(Json(Box::pin(price::update(&allow, path.price, version, patch)).await?))
 }
 
 /// Delete a price
@@ -237,7 +237,7 @@ async fn update_platform_price(
     IfMatch(version): IfMatch,
     Json(patch): Json<PricePatch>,
 ) -> Result<Json<Price>> {
-    Ok(Json(price::update(&allow, path.price, version, patch).await?))
+    Ok(Json(Box::pin(price::update(&allow, path.price, version, patch)).await?))
 }
 
 /// Delete a price for all organizations

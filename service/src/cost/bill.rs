@@ -134,7 +134,7 @@ pub fn bill(terms: &Terms, usage: &Usage, manner: &Manner) -> Result<Bill> {
 fn band<'t>(terms: &'t Terms, usage: &Usage) -> Result<(&'t Band, Option<TierChosen>)> {
     let size = match terms.tier_by.unwrap_or_default() {
         TierBy::PromptTokens => usage.prompt_tokens(),
-        TierBy::TotalTokens => usage.total_tokens(),
+        TierBy::TotalTokens => usage.size_tokens(),
         TierBy::Images => usage.get(Component::Image),
         TierBy::Seconds => usage.get(Component::Second),
     };
@@ -158,8 +158,11 @@ fn line(component: Component, quantity: u64, rate: Rate, rate_from: RateFrom) ->
 }
 
 /// The rate of a component: its own in the service tier or else in the standard one, or else that of the component that
-/// stands in for it, and so on.
+/// stands in for it, and so on. A service tier that is there without any rate has none at this size.
 fn rate(band: &Band, component: Component, service_tier: ServiceTier) -> Option<(Rate, RateFrom)> {
+    if band.rates.get(&service_tier).is_some_and(|Rates(rates)| rates.is_empty()) {
+        return None;
+    }
     let components = std::iter::successors(Some(component), |component| component.fallback());
     let places = components.flat_map(|component| {
         [service_tier, ServiceTier::Standard].map(|service_tier| RateFrom { component, service_tier })

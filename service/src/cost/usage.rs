@@ -120,6 +120,10 @@ impl Usage {
     pub fn completion_tokens(&self) -> u64 {
         self.total_tokens() - self.prompt_tokens()
     }
+    /// Tokens that count for the size of a price that is tiered by total tokens.
+    pub fn size_tokens(&self) -> u64 {
+        self.sum(Component::is_size)
+    }
     /// All tokens.
     pub fn total_tokens(&self) -> u64 {
         self.sum(Component::is_token)

@@ -15,7 +15,7 @@ use entity::{
     ledger::CallTerms,
     money::Nanos,
     reservation,
-    status::{KeyStatus, ReservationState, UsageStatus},
+    status::{KeyStatus, PriceSource, ReservationState, UsageStatus},
     usage_event,
 };
 use serde::Serialize;
@@ -172,6 +172,9 @@ pub struct SettledAttempt {
     /// The price that it was charged by.
     #[schema(required)]
     pub price_id: Option<PriceId>,
+    /// Where the price comes from; null of a call from before that was noted.
+    #[schema(required)]
+    pub price_source: Option<PriceSource>,
     /// Whether what it cost is known, in the currency of every limit of cost that the call held something of.
     pub priced: bool,
     /// Whether the call used more than it held: it is counted all the same.
@@ -349,6 +352,7 @@ impl Settlement {
             cost: event.cost,
             currency: event.currency.clone(),
             price_id: event.price_id,
+            price_source: event.price_source,
             priced: event.priced,
             overrun: event.overrun,
             estimated: event.estimated,

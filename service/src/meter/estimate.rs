@@ -2,6 +2,7 @@
 
 use super::question::Call;
 use crate::{
+    Result,
     cost::{self, Bounds, MOST},
     price::{
         book::{Entry, ModelFacts},
@@ -13,8 +14,9 @@ use entity::{
     ledger::Candidate,
     money::Nanos,
     status::UnpricedPolicy,
-    terms::{Component, Rates},
+    terms::{Component, Rates, Terms},
 };
+use std::borrow::Cow;
 
 /// The cap on a completion of which nothing else is known: neither the call, nor the organization, nor the catalogue says
 /// one.
@@ -83,15 +85,16 @@ pub fn estimate(
     let mut worth = Vec::with_capacity(call.models.len());
     for model in &call.models {
         let figures = Figures::new(call, default_cap, prices.model(model));
-        let entry = prices.winner(&Wanted { model, provider, connection_id: call.connection_id, at });
-        let entry = entry.map(|winner| winner.entry);
+        let winner = prices.winner(&Wanted { model, provider, connection_id: call.connection_id, at });
+        let source = winner.as_ref().map(|winner| winner.step.into());
+        let entry = winner.map(|winner| winner.entry);
         whole.input_tokens = whole.input_tokens.max(figures.input);
         whole.output_tokens = whole.output_tokens.max(figures.output);
         whole.bounds_input &= figures.bounded;
         whole.bounds_cost &= entry.as_ref().is_none_or(|entry| is_bounded(entry, call, figures.bounded));
         worth.push(price(prices, model, entry.as_deref(), &figures.bounds(call)));
         let price = entry.map(|entry| entry.id);
-        whole.candidates.push(Candidate { model: model.clone(), price });
+        whole.candidates.push(Candidate { model: model.clone(), price, source });
     }
     whole.price = dearest(worth);
     whole
@@ -103,7 +106,10 @@ fn price(prices: &Prices, model: &str, entry: Option<&Entry>, bounds: &Bounds) -
         let waived = prices.unpriced_policy == UnpricedPolicy::Allow;
         return if waived { Price::Waived } else { Price::Unknown(format!("there is no price for {model}")) };
     };
-    match cost::bound(&entry.terms, bounds) {
+    // The hour that decides is that of the call's id, which may be of the hour before or after this.
+    let add =
+        |most: Nanos, terms: Cow<'_, Terms>| -> Result<Nanos> { Ok(most.max(cost::bound(&terms, bounds)?)) };
+    match entry.terms.of_all_hours().try_fold(Nanos::ZERO, add) {
         Ok(cost) => Price::Bounded(cost, entry.currency.as_ref().to_owned()),
         Err(_) => Price::Unknown(format!("a call of {model} may cost more than can be computed")),
     }

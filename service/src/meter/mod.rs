@@ -53,7 +53,7 @@ pub use glob::matches;
 pub use limits::{Demand, Trouble, Verdict};
 pub use models::ModelRule;
 pub use opening::made;
-pub use post::usage as usage_of;
+pub use post::{terms_at, usage as usage_of};
 pub use question::{Asker, Call, Gateway, Proof, Purpose, Question, Size};
 pub use queue::Job;
 pub use sql::{Sql, Within, bucket, dimensions};

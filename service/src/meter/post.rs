@@ -1,25 +1,27 @@
 //! What a call used, as events and as use of the windows that it is counted in. Pure.
 
-use super::{command::Attempt, glob::matches, question::Call};
+use super::{command::Attempt, glob::matches, opening::made, question::Call};
 use crate::{
     Error, Result,
     cost::{self, Usage},
     price::{
         book::Entry,
+        minute_of_day,
         resolve::{Prices, Wanted},
     },
 };
 use chrono::{DateTime, Utc};
 use entity::{
+    id::ReservationId,
     json::Tags,
     ledger::{CallTerms, Leg},
     money::Nanos,
     reservation,
-    status::{Metric, UsageOrigin, UsageStatus},
-    terms::{Component, Rates},
+    status::{Metric, PriceGuess, PriceSource, UsageOrigin, UsageStatus},
+    terms::{Component, Rates, Terms},
     usage_event,
 };
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// What a call used, ready to be put on the books.
 #[derive(Debug)]
@@ -92,8 +94,10 @@ fn event(
     origin: UsageOrigin,
 ) -> Result<usage_event::Model> {
     let (requested, usage) = (requested(row, attempt), counted(attempt));
-    let price = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
-    let (cost, priced) = charged(price.as_deref(), &usage, attempt)?;
+    let found = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
+    let source = found.as_ref().map_or(Some(PriceSource::None), |found| found.source);
+    let price = found.map(|found| found.entry);
+    let (cost, priced) = charged(price.as_deref(), row.id, &usage, attempt)?;
     Ok(usage_event::Model {
         organization_id: row.organization_id,
         id: row.id,
@@ -143,6 +147,8 @@ fn event(
         overrun: false,
         estimated: false,
         usage_unclear: attempt.unclear,
+        price_source: source,
+        guessed: source == Some(PriceSource::Family) && prices.price_guess == PriceGuess::Flag,
     })
 }
 
@@ -160,9 +166,14 @@ fn is_by_request(price: &Entry) -> bool {
 
 /// What it costs, and whether that is known: everything that was used has a rate. A price by the request alone needs no more
 /// than that there was one.
-fn charged(price: Option<&Entry>, usage: &Usage, attempt: &Attempt) -> Result<(Nanos, bool)> {
+fn charged(
+    price: Option<&Entry>,
+    id: ReservationId,
+    usage: &Usage,
+    attempt: &Attempt,
+) -> Result<(Nanos, bool)> {
     let Some(price) = price else { return Ok((Nanos::ZERO, false)) };
-    let bill = cost::bill(&price.terms, usage, &attempt.manner)?;
+    let bill = cost::bill(&terms_at(&price.terms, id), usage, &attempt.manner)?;
     Ok((bill.cost, bill.is_priced() && (!attempt.unclear || is_by_request(price))))
 }
 
@@ -181,8 +192,14 @@ fn provider(attempt: &Attempt) -> Option<&str> {
     attempt.provider.as_deref().or(attempt.connection_provider.as_deref())
 }
 
+/// The price of an attempt, and where it comes from, as far as that was noted.
+struct Found {
+    entry: Arc<Entry>,
+    source: Option<PriceSource>,
+}
+
 /// The price that was named when the call was authorized; of a model that was not, the one that was in force then.
-fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &str) -> Option<Arc<Entry>> {
+fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &str) -> Option<Found> {
     let connection_id = attempt.connection_id.or(row.terms.connection);
     let named = row.terms.candidates.iter().find(|candidate| candidate.model == model);
     let moved = |entry: &&Arc<Entry>| {
@@ -192,10 +209,12 @@ fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &s
     };
     let kept = named.and_then(|candidate| prices.price(candidate.price?)).filter(|entry| !moved(entry));
     if let Some(entry) = kept {
-        return Some(entry.clone());
+        let source = named.and_then(|candidate| candidate.source);
+        return Some(Found { entry: entry.clone(), source });
     }
     let wanted = Wanted { model, provider: provider(attempt), connection_id, at: row.created_at };
-    prices.winner(&wanted).map(|winner| winner.entry)
+    let winner = prices.winner(&wanted)?;
+    Some(Found { source: Some(winner.step.into()), entry: winner.entry })
 }
 
 /// What an event says was used.
@@ -303,8 +322,14 @@ fn mark(event: &mut usage_event::Model, row: &reservation::Model) {
         let told = if event.currency.as_ref() == Some(currency) { event.cost.0 } else { 0 };
         (event.cost, event.currency) = (Nanos(told.max(*most)), Some(currency.clone()));
         event.price_id = None;
+        (event.price_source, event.guessed) = (Some(PriceSource::None), false);
     }
     event.priced = false;
+}
+
+/// The terms of a price in the minute in which a call was made, by its id: whoever works out the bill later finds the same.
+pub fn terms_at(terms: &Terms, id: ReservationId) -> Cow<'_, Terms> {
+    made(id).map_or(Cow::Borrowed(terms), |at| terms.at(minute_of_day(at)))
 }
 
 /// The models of a call and the prices in force for them.

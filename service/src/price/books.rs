@@ -10,7 +10,10 @@ use crate::{
     meter::head::{self, Head, Moment},
 };
 use chrono::{DateTime, Utc};
-use entity::{id::OrganizationId, status::UnpricedPolicy};
+use entity::{
+    id::OrganizationId,
+    status::{PriceGuess, UnpricedPolicy},
+};
 use moka::{policy::EvictionPolicy, sync::Cache};
 use std::{
     array,
@@ -37,6 +40,7 @@ const READERS: usize = 4;
 pub(super) struct Kept {
     pub(super) book: Arc<Book>,
     pub(super) unpriced_policy: UnpricedPolicy,
+    pub(super) price_guess: PriceGuess,
     pub(super) version: i64,
     pub(super) tag: i64,
     pub(super) started: Option<DateTime<Utc>>,
@@ -184,6 +188,7 @@ impl Books {
             organization: own.book,
             platform: platform.book,
             unpriced_policy: own.unpriced_policy,
+            price_guess: own.price_guess,
             now: moment.now,
         })
     }
@@ -199,6 +204,7 @@ impl Books {
             organization: own.book,
             platform: platform.book,
             unpriced_policy: own.unpriced_policy,
+            price_guess: own.price_guess,
             now: moment.now,
         })
     }
@@ -235,6 +241,7 @@ mod tests {
         Kept {
             book: Arc::default(),
             unpriced_policy: UnpricedPolicy::Refuse,
+            price_guess: PriceGuess::Flag,
             version: 10,
             tag: 7,
             started: None,

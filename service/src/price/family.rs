@@ -1,6 +1,13 @@
 //! What a model without a price probably costs: as much as the platform's model that it resembles most. Its name is made
 //! plain, then looked up, then shortened and lengthened at its hyphens, and at last only its family and tier count.
-//! A guess is always a price row that charges for tokens, never a free one.
+//! A guess is always a price row that charges for tokens, never a free one. A model of another kind (`gpt-image-3`,
+//! `gpt-oss-120b`) or a variant whose price nobody states (`:free`, `ft:…`) resembles none.
+
+mod name;
+pub(super) mod provider;
+
+pub use name::plain;
+use name::{Called, kinds, spelled};
 
 use super::{
     book::Entry,
@@ -93,7 +100,9 @@ const FAMILIES: [Family; 6] = [
 /// How a model resembles the one whose price is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
-    /// Their plain names are the same.
+    /// It is the same model, spelled in another way: no guess.
+    Spelling,
+    /// Their plain names are the same: it may be another snapshot.
     Same,
     /// The name of one goes on where the other's ends.
     Prefix,
@@ -101,50 +110,11 @@ pub enum Likeness {
     Tier(&'static str, &'static str),
 }
 
-/// The plain form of a model's name: lower case, hyphens between its words, without vendor, date and version.
-pub fn plain(model: &str) -> String {
-    let lower = model.trim().to_lowercase().replace([' ', '_'], "-");
-    let mut name = lower.rsplit('/').next().unwrap_or_default();
-    while let Some(rest) = without_vendor(name) {
-        name = rest;
+impl Likeness {
+    /// Whether the price is a guess.
+    pub fn is_guess(self) -> bool {
+        self != Self::Spelling
     }
-    while let Some(rest) = without_suffix(name) {
-        name = rest;
-    }
-    name.replace('.', "-")
-}
-
-/// `anthropic.claude-…` without its vendor: letters and hyphens up to a point, and a letter behind it.
-fn without_vendor(name: &str) -> Option<&str> {
-    let (vendor, rest) = name.split_once('.')?;
-    let letters = vendor.chars().all(|c| c.is_ascii_alphabetic() || c == '-') && !vendor.is_empty();
-    rest.starts_with(|c: char| c.is_ascii_alphabetic()).then_some(rest).filter(|_| letters)
-}
-
-fn without_suffix(name: &str) -> Option<&str> {
-    let word = || name.strip_suffix("-latest").or_else(|| name.strip_suffix("-preview"));
-    without_date(name).or_else(|| without_version(name)).or_else(word).filter(|rest| !rest.is_empty())
-}
-
-/// Without `-20250219`, `@20250219` or `-2025-02-19`.
-fn without_date(name: &str) -> Option<&str> {
-    let shapes = ["-########", "@########", "-####-##-##"];
-    let is_date = |text: &str, shape: &str| {
-        let fits = |(c, s): (u8, u8)| if s == b'#' { c.is_ascii_digit() } else { c == s };
-        text.bytes().skip(1).take(2).eq(*b"20") && text.bytes().zip(shape.bytes()).all(fits)
-    };
-    shapes.iter().find_map(|shape| {
-        let (rest, end) = name.split_at_checked(name.len().checked_sub(shape.len())?)?;
-        is_date(end, shape).then_some(rest)
-    })
-}
-
-/// Without `:0` or `-v1:0`.
-fn without_version(name: &str) -> Option<&str> {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let (rest, _) = name.rsplit_once(':').filter(|(_, minor)| digits(minor))?;
-    let major = rest.rsplit_once("-v").filter(|(_, major)| digits(major));
-    Some(major.map_or(rest, |(rest, _)| rest))
 }
 
 /// A word that tells a family and nothing else says nothing of the model.
@@ -158,10 +128,35 @@ fn beginnings(name: &str) -> impl Iterator<Item = &str> {
     cuts.filter(|begin| !begin.is_empty() && !is_family(begin))
 }
 
-/// The family whose word comes first in a name.
+/// The family whose word a name begins with. A name that only contains it is of another vendor, who trained on its answers
+/// or its weights.
 fn family(name: &str) -> Option<&'static Family> {
-    let at = |family: &&Family| name.find(family.word).unwrap_or(usize::MAX);
-    FAMILIES.iter().filter(|family| name.contains(family.word)).min_by_key(at)
+    let own = ["chat", "open-"].iter().find_map(|more| name.strip_prefix(more)).unwrap_or(name);
+    FAMILIES.iter().find(|family| {
+        let rest = own.strip_prefix(family.word);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c == '-' || c.is_ascii_digit()))
+    })
+}
+
+/// The words of a name that tell a tier of some family.
+fn tier_words(name: &str) -> impl Iterator<Item = &str> {
+    let tells = |word: &&str| FAMILIES.iter().flat_map(|family| family.tiers).any(|t| t.words.contains(word));
+    name.split('-').filter(move |word| *word != "4o" && tells(word))
+}
+
+/// What a name that goes on after `begin` may cost as much as: `begin` itself, or its model of the same tier, so that
+/// `gpt-5-7-pro` is not charged as `gpt-5`. Nothing if what follows makes another kind of model of it.
+fn shortened(name: &str, begin: &str) -> Option<String> {
+    let rest = name.strip_prefix(begin)?.strip_prefix('-')?;
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let other_version = digit(begin.chars().next_back()) && digit(rest.chars().next());
+    let told =
+        family(name).is_some_and(|family| tier_of(family, begin).is_some_and(|tier| tier.name != "4o"));
+    if kinds(rest).next().is_some() || other_version && told {
+        return None;
+    }
+    let tiers: Vec<&str> = tier_words(rest).collect();
+    Some(std::iter::once(begin).chain(tiers).collect::<Vec<_>>().join("-"))
 }
 
 /// The tier of a name: the last in the family's list whose word it has, so that `gpt-4o-mini` is a mini.
@@ -255,22 +250,51 @@ impl Families {
 
     /// The first model that is accepted, in the order of their likeness.
     pub fn find<T>(&self, model: &str, mut accept: impl FnMut(&str) -> Option<T>) -> Option<(T, Likeness)> {
-        let name = plain(model);
-        let mut first = |models: &[Arc<str>]| models.iter().find_map(|model| accept(model));
-        let near = |name: &str| self.names.get(name);
-        if let Some(found) = near(&name).and_then(|near| first(&near.same)) {
+        let called = Called::new(model)?;
+        let (found, likeness) = self.nearest(&called, &mut accept)?;
+        // What a search or a plug-in adds is not known: what the model itself costs is a guess.
+        let extra = called.extra && matches!(likeness, Likeness::Spelling | Likeness::Same);
+        Some((found, if extra { Likeness::Prefix } else { likeness }))
+    }
+
+    fn nearest<T>(
+        &self,
+        called: &Called,
+        accept: &mut impl FnMut(&str) -> Option<T>,
+    ) -> Option<(T, Likeness)> {
+        let name = called.plain.as_str();
+        let same = |name: &str| self.names.get(name).map_or(&[][..], |near| near.same.as_slice());
+        let mut spelling = same(name).iter().filter(|model| spelled(model) == called.spelled);
+        if let Some(found) = spelling.find_map(|model| accept(model)) {
+            return Some((found, Likeness::Spelling));
+        }
+        if let Some(found) = same(name).iter().find_map(|model| accept(model)) {
             return Some((found, Likeness::Same));
         }
-        let shorter = beginnings(&name).filter_map(near).find_map(|near| first(&near.same));
-        if let Some(found) = shorter.or_else(|| near(&name).and_then(|near| first(&near.longer))) {
+        let mut shorter = beginnings(name).filter_map(|begin| shortened(name, begin));
+        let longer = self.names.get(name).map_or(&[][..], |near| near.longer.as_slice());
+        let alike = |model: &&Arc<str>| {
+            let other = plain(model);
+            kinds(other.strip_prefix(name).unwrap_or(&other)).next().is_none()
+        };
+        let found = shorter
+            .find_map(|shorter| same(&shorter).iter().find_map(|model| accept(model)))
+            .or_else(|| longer.iter().filter(alike).find_map(|model| accept(model)));
+        if let Some(found) = found {
             return Some((found, Likeness::Prefix));
         }
-        let family = family(&name)?;
-        let tiers = tier_of(family, &name).into_iter().chain(family.tiers.first());
+        self.of_tier(name, accept)
+    }
+
+    /// The model that stands for the family and tier of a name.
+    fn of_tier<T>(&self, name: &str, accept: &mut impl FnMut(&str) -> Option<T>) -> Option<(T, Likeness)> {
+        let family = family(name).filter(|_| kinds(name).next().is_none())?;
+        let tiers = tier_of(family, name).into_iter().chain(family.tiers.first());
         tiers.into_iter().find_map(|tier| {
             let preferred = tier.models.iter().find_map(|model| accept(model));
             let others = self.tiers.get(&(family.word, tier.name)).map_or(&[][..], Vec::as_slice);
-            let found = preferred.or_else(|| others.iter().find_map(|model| accept(model)))?;
+            let alike = |model: &&Arc<str>| kinds(&plain(model)).next().is_none();
+            let found = preferred.or_else(|| others.iter().filter(alike).find_map(|model| accept(model)))?;
             Some((found, Likeness::Tier(family.word, tier.name)))
         })
     }

@@ -17,6 +17,7 @@ mod reader;
 pub mod resolve;
 mod sharded;
 mod shelf;
+mod source;
 pub mod tariff;
 mod term;
 
@@ -25,7 +26,7 @@ pub use edit::{PriceEnd, delete, end, update};
 pub use patch::PricePatch;
 pub use read::{PriceFilter, get, list};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, Timelike, Utc};
 use entity::{
     id::{ConnectionId, OrganizationId, PriceId},
     price,
@@ -34,6 +35,11 @@ use entity::{
 use serde::{Deserialize, Serialize};
 use tariff::{Tariff, tariff};
 use utoipa::ToSchema;
+
+/// The minute of the day, in UTC, by which prices of some hours hold.
+pub(crate) fn minute_of_day(at: DateTime<Utc>) -> u16 {
+    u16::try_from(at.hour() * 60 + at.minute()).unwrap_or_default()
+}
 
 /// Whose a row of the price book or the catalogue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]

@@ -3,7 +3,7 @@
 
 use super::{
     NewPrice,
-    tariff::{Multiplier, RateCard, Tier, changes_rates},
+    tariff::{Multiplier, OffPeakRates, RateCard, Tier, changes_rates},
 };
 use chrono::{DateTime, Utc};
 use entity::{status::PriceKind, terms::TierBy};
@@ -61,6 +61,10 @@ changes_rates! {
         #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<RateCard>)]
         pub priority: Option<Option<RateCard>>,
+        /// Rates of some hours of the day, all of them; null = as in the other hours.
+        #[serde(default, with = "serde_with::rust::double_option")]
+        #[schema(value_type = Option<OffPeakRates>)]
+        pub off_peak: Option<Option<OffPeakRates>>,
         /// What the tiers of a tiered price are of.
         #[serde(default, with = "serde_with::rust::double_option")]
         #[schema(value_type = Option<TierBy>)]
@@ -91,6 +95,7 @@ impl PricePatch {
         set(&mut price.batch, self.batch);
         set(&mut price.flex, self.flex);
         set(&mut price.priority, self.priority);
+        set(&mut price.off_peak, self.off_peak);
         set(&mut price.tier_by, self.tier_by);
         set(&mut price.tiers, self.tiers);
         set(&mut price.multipliers, self.multipliers);

@@ -2,6 +2,8 @@
 //! noted.
 
 use super::{
+    book::Entry,
+    minute_of_day,
     question::{self, PriceResolution},
     resolve::Wanted,
 };
@@ -14,11 +16,12 @@ use chrono::{DateTime, Utc};
 use entity::{
     id::{ConnectionId, PriceId},
     money::Nanos,
-    status::UnpricedPolicy,
+    status::{PriceSource, UnpricedPolicy},
     terms::{Component, ServiceTier},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::sync::Arc;
 use utoipa::ToSchema;
 
 /// A call, and what it used.
@@ -76,6 +79,8 @@ pub struct Quote {
     /// The price.
     #[schema(required)]
     pub price_id: Option<PriceId>,
+    /// Where the price comes from: the step of the resolution, or `none`.
+    pub price_source: PriceSource,
     /// Whether everything that was used has a rate.
     pub priced: bool,
     /// What was used and has no rate at this price.
@@ -142,8 +147,12 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         connection_id: call.connection_id,
         at: call.at.unwrap_or(prices.now),
     };
-    let price = prices.winner(&wanted).map(|winner| winner.entry);
-    let bill = price.as_ref().map(|price| cost::bill(&price.terms, &reading.usage, &manner)).transpose()?;
+    let winner = prices.winner(&wanted);
+    let source = winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
+    let price = winner.map(|winner| winner.entry);
+    let minute = minute_of_day(wanted.at);
+    let bill = |price: &Arc<Entry>| cost::bill(&price.terms.at(minute), &reading.usage, &manner);
+    let bill = price.as_ref().map(bill).transpose()?;
     if prices.unpriced_policy == UnpricedPolicy::Refuse {
         refuse_unpriced(&call.model, bill.as_ref())?;
     }
@@ -159,6 +168,7 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         exact,
         currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
         price_id: price.as_ref().map(|price| price.id),
+        price_source: source,
         priced: cost.is_some(),
         unpriced,
         lines,

@@ -8,7 +8,7 @@ use crate::{Error, Result, System, head::PolicyKind, meter::head, repository::Sc
 use entity::{
     id::{ModelAliasId, ModelId, OrganizationId, PriceId},
     model, model_alias, organization, price,
-    status::UnpricedPolicy,
+    status::{PriceGuess, UnpricedPolicy},
 };
 use sea_orm::{
     AccessMode, ColumnTrait, Condition, DatabaseBackend, DatabaseTransaction, EntityTrait, IsolationLevel,
@@ -71,20 +71,21 @@ pub(super) async fn read(
         let log = head.changes_since(kept.version, kept.tag)?;
         Changes::of(log, kept.book.rows())
     });
-    let (book, unpriced_policy) = if let Some((kept, changes)) = known.zip(changed) {
+    let (book, (unpriced_policy, price_guess)) = if let Some((kept, changes)) = known.zip(changed) {
         let edits = reader.edits(&changes).await?;
         work.read(false, edits.len() + usize::from(changes.policy));
         let book = if edits.is_empty() { kept.book } else { Arc::new(kept.book.edited(edits)) };
-        let policy = if changes.policy { reader.unpriced_policy().await? } else { kept.unpriced_policy };
+        let policy =
+            if changes.policy { reader.policies().await? } else { (kept.unpriced_policy, kept.price_guess) };
         (book, policy)
     } else {
-        let (book, policy) = (reader.book().await?, reader.unpriced_policy().await?);
+        let (book, policy) = (reader.book().await?, reader.policies().await?);
         work.read(true, book.rows());
         (Arc::new(book), policy)
     };
     let (version, tag) = (head.version, head.tag);
     reader.tx.rollback().await?;
-    Ok(Kept { book, unpriced_policy, version, tag, started: moment.started, seen: moment.began })
+    Ok(Kept { book, unpriced_policy, price_guess, version, tag, started: moment.started, seen: moment.began })
 }
 
 /// A transaction that sees one state of the database; a reading transaction on SQLite is one by nature.
@@ -109,10 +110,11 @@ struct Reader {
     reason = "a book is the same for everybody in its scope, whoever asks first"
 )]
 impl Reader {
-    async fn unpriced_policy(&self) -> Result<UnpricedPolicy> {
+    /// What the organization decided about calls without a price, and about prices that are guessed.
+    async fn policies(&self) -> Result<(UnpricedPolicy, PriceGuess)> {
         let select = organization::Entity::find_by_id(self.organization);
         let row = select.one(&self.tx).await?.ok_or(Error::NotFound("organization"))?;
-        Ok(row.unpriced_policy)
+        Ok((row.unpriced_policy, row.price_guess))
     }
 
     async fn book(&self) -> Result<Book> {

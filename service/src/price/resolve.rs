@@ -5,14 +5,14 @@
 use super::{
     Level,
     book::{Book, Entry, ModelFacts},
-    family::{self, Likeness},
+    family::{self, Likeness, provider},
     shelf::{Asked, History, Shelves},
 };
 use crate::model_alias;
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
     id::{ConnectionId, PriceId},
-    status::UnpricedPolicy,
+    status::{PriceGuess, UnpricedPolicy},
 };
 use serde::Serialize;
 use std::{collections::HashSet, iter, sync::Arc};
@@ -115,6 +115,8 @@ pub struct Prices {
     pub platform: Arc<Book>,
     /// What the organization decided about calls without a price.
     pub unpriced_policy: UnpricedPolicy,
+    /// What it decided about prices that are guessed.
+    pub price_guess: PriceGuess,
     /// The time by the database when the books were known to be current.
     pub now: DateTime<Utc>,
 }
@@ -153,8 +155,11 @@ impl Prices {
         for (_, history) in self.walk(asked, wanted.connection_id) {
             losers.hear(history);
         }
-        if let Some(guess) = self.guess(asked, wanted.at) {
-            losers.beaten(&guess.entry);
+        if let Some(likely) = self.likely(asked, wanted.at) {
+            match self.no_guess().filter(|_| likely.is_guess()) {
+                Some(why) => losers.note(&likely.entry, || format!("a guess, and {why}")),
+                None => losers.beaten(&likely.entry),
+            }
         }
         for history in self.defaults(asked, wanted.connection_id) {
             losers.hear_default(history, self.unpriced_policy);
@@ -208,22 +213,44 @@ impl Prices {
         scopes.into_iter().flatten().flat_map(move |(steps, prices)| rungs(steps, prices, asked))
     }
 
-    /// The platform's price of the model that is most like it. A model that is known has no price for a reason, such as one
-    /// that cannot be kept exactly: no other model's stands in for it.
+    /// Why no price is guessed; none if one may be. Who refuses calls without a price does not want one that may be wrong.
+    fn no_guess(&self) -> Option<&'static str> {
+        if self.unpriced_policy == UnpricedPolicy::Refuse {
+            return Some("the unpriced policy is refuse");
+        }
+        (self.price_guess == PriceGuess::Never).then_some("price_guess is never")
+    }
+
+    /// The platform's price of the same model in another spelling, or a guess if one may be made.
     fn guess(&self, asked: Asked<'_>, at: DateTime<Utc>) -> Option<Winner> {
+        self.likely(asked, at).filter(|winner| !winner.is_guess() || self.no_guess().is_none())
+    }
+
+    /// The platform's price of the model that is most like it, of the provider that is stated, if one is. A model that is
+    /// known has no price for a reason, such as one that cannot be kept exactly: no other model's stands in for it.
+    fn likely(&self, asked: Asked<'_>, at: DateTime<Utc>) -> Option<Winner> {
         let known = |book: &Book| book.model(asked.model, asked.provider).is_some();
         if known(&self.organization) || known(&self.platform) {
             return None;
         }
         let prices = self.platform.own();
+        let stated = provider::stated(asked);
         let accept = |model: &str| {
             let shelf = prices.exact(model)?;
             let named = asked.provider.and_then(|provider| shelf.of(Some(provider)));
-            let mut histories = named.into_iter().chain(shelf.suiting(None));
+            let suits = |other: Option<&str>| provider::suits(stated, other);
+            let others = shelf.all().filter(|(other, _)| suits(*other)).map(|(_, history)| history);
+            let mut histories = named.into_iter().chain(others);
             histories.find_map(|history| history.at(at).filter(|entry| family::charges(entry)).cloned())
         };
         let (entry, likeness) = self.platform.families()?.find(asked.model, accept)?;
-        Some(Winner { entry, step: Step::Family, likeness: Some(likeness) })
+        let of_provider = stated.is_some() && entry.provider.is_some();
+        let step = match likeness {
+            Likeness::Spelling if of_provider => Step::PlatformProviderModel,
+            Likeness::Spelling => Step::PlatformModel,
+            _ => Step::Family,
+        };
+        Some(Winner { entry, step, likeness: Some(likeness) })
     }
 
     fn defaults<'s>(
@@ -256,6 +283,11 @@ fn rungs<'s>(
 }
 
 impl Winner {
+    /// Whether it is the price of another model.
+    pub fn is_guess(&self) -> bool {
+        self.likeness.is_some_and(Likeness::is_guess)
+    }
+
     /// Why it holds.
     pub fn reason(&self) -> String {
         let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
@@ -267,6 +299,9 @@ impl Winner {
         };
         let at = if provider.is_empty() { String::new() } else { format!(" at {provider}") };
         match (self.step, self.likeness) {
+            (_, Some(Likeness::Spelling)) => {
+                format!("{of} price of {model}{at}, the same model in another spelling")
+            }
             (_, Some(Likeness::Same)) => format!("{of} price of {model}{at}, the same model by another name"),
             (_, Some(Likeness::Prefix)) => {
                 format!("{of} price of {model}{at}, the model with the nearest name")

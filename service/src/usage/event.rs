@@ -4,6 +4,7 @@
 use crate::{
     Error, Result,
     cost::{self, AppliedMultiplier, Bill, Exact, Line, Manner, TierChosen, Usage},
+    meter::terms_at,
     price::resolve::Prices,
 };
 use chrono::{DateTime, Utc};
@@ -14,7 +15,7 @@ use entity::{
     },
     json::Tags,
     money::Nanos,
-    status::{UsageOrigin, UsageStatus},
+    status::{PriceSource, UsageOrigin, UsageStatus},
     terms::Component,
     usage_event::Model,
 };
@@ -103,6 +104,11 @@ pub struct UsageEvent {
     /// The price that it was charged by.
     #[schema(required)]
     pub price_id: Option<PriceId>,
+    /// Where the price comes from; null of an event from before that was noted.
+    #[schema(required)]
+    pub price_source: Option<PriceSource>,
+    /// Whether the price is a guess, and the organization's `price_guess` was `flag`.
+    pub guessed: bool,
     /// Whether what it cost is known, in the currency of every limit of cost that the call held something of.
     pub priced: bool,
     /// Whether the call used more than it held.
@@ -178,6 +184,8 @@ impl TryFrom<Model> for UsageEvent {
             cost: row.cost,
             currency: row.currency,
             price_id: row.price_id,
+            price_source: row.price_source,
+            guessed: row.guessed,
             priced: row.priced,
             overrun: row.overrun,
             estimated: row.estimated,
@@ -208,6 +216,7 @@ impl UsageEvent {
             .price(id)
             .ok_or_else(|| Error::internal(format!("{} names {id}, which is gone", self.id)))?;
         // What can be stored can be computed: it was.
-        cost::bill(&price.terms, &self.usage, &self.manner).map_err(Error::internal)
+        let terms = terms_at(&price.terms, self.reservation_id);
+        cost::bill(&terms, &self.usage, &self.manner).map_err(Error::internal)
     }
 }

@@ -44,6 +44,7 @@ pub(super) struct Group {
     pub(super) overruns: i64,
     pub(super) estimated_events: i64,
     pub(super) unclear_events: i64,
+    pub(super) guessed_events: i64,
 }
 
 impl Group {
@@ -83,6 +84,7 @@ impl Rollups {
             (Column::Overruns, "overruns"),
             (Column::EstimatedEvents, "estimated_events"),
             (Column::UnclearEvents, "unclear_events"),
+            (Column::GuessedEvents, "guessed_events"),
         ]
         .into_iter()
         .fold(select, |select, (column, name)| added(select, column, name));

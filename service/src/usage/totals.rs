@@ -64,6 +64,8 @@ pub struct UsageTotals {
     pub estimated_events: i64,
     /// Events of calls that were served and do not say what they used.
     pub unclear_events: i64,
+    /// Events whose price is a guess, where the organization's `price_guess` is `flag`.
+    pub guessed_events: i64,
 }
 
 impl UsageTotals {
@@ -75,6 +77,7 @@ impl UsageTotals {
         self.overruns = plus(self.overruns, group.overruns)?;
         self.estimated_events = plus(self.estimated_events, group.estimated_events)?;
         self.unclear_events = plus(self.unclear_events, group.unclear_events)?;
+        self.guessed_events = plus(self.guessed_events, group.guessed_events)?;
         let cost = group.total();
         match group.currency {
             Some(currency) => self.costs.push(CurrencyCost { currency, cost }),

@@ -65,6 +65,8 @@ pub struct Tally {
     pub estimated_events: i64,
     /// Events that do not say what was used.
     pub unclear_events: i64,
+    /// Events whose price is a guess.
+    pub guessed_events: i64,
 }
 
 /// A sum that is not what the events add up to.
@@ -125,6 +127,7 @@ impl Tally {
             latency_ms: row.latency_ms.unwrap_or(0),
             estimated_events: i64::from(row.estimated),
             unclear_events: i64::from(row.usage_unclear),
+            guessed_events: i64::from(row.guessed),
         }
     }
 
@@ -139,6 +142,7 @@ impl Tally {
             latency_ms: row.latency_ms,
             estimated_events: row.estimated_events,
             unclear_events: row.unclear_events,
+            guessed_events: row.guessed_events,
         }
     }
 
@@ -153,6 +157,7 @@ impl Tally {
             latency_ms: plus(self.latency_ms, other.latency_ms)?,
             estimated_events: plus(self.estimated_events, other.estimated_events)?,
             unclear_events: plus(self.unclear_events, other.unclear_events)?,
+            guessed_events: plus(self.guessed_events, other.guessed_events)?,
         })
     }
 }

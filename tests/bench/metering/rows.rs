@@ -55,7 +55,7 @@ pub fn used(leg: &Leg) -> i64 {
 
 /// A call that holds.
 pub fn held(caller: Caller, id: ReservationId, legs: Vec<Leg>) -> reservation::Model {
-    let candidate = Candidate { model: "gpt-4o".into(), price: Some(caller.price) };
+    let candidate = Candidate { model: "gpt-4o".into(), price: Some(caller.price), source: None };
     let terms = CallTerms {
         candidates: vec![candidate],
         input_tokens: WORST.0,
@@ -147,5 +147,6 @@ pub fn rollup(
         latency_ms: 0,
         estimated_events: 0,
         unclear_events: 0,
+        guessed_events: 0,
     }
 }

@@ -45,6 +45,7 @@ pub async fn price(stage: &Stage) -> PriceId {
             tier_by: None,
             bands: vec![Band { up_to: None, rates: standard }],
             multipliers: BTreeMap::new(),
+            off_peak: None,
         },
         markup_bps: 0,
         effective_from: now - chrono::TimeDelta::days(30),

@@ -64,7 +64,7 @@ fn terms(size: Size) -> impl Strategy<Value = Terms> {
         let tier_by = (!ends.is_empty()).then_some(tier_by);
         let ends = ends.into_iter().map(Some).chain([None]);
         let bands = bands.into_iter().zip(ends).map(|(band, up_to)| Band { up_to, ..band }).collect();
-        Terms { tier_by, bands, multipliers }
+        Terms { tier_by, bands, multipliers, off_peak: None }
     })
 }
 
@@ -108,7 +108,7 @@ fn tiered(by: TierBy, stated: impl IntoIterator<Item = Stated>) -> Terms {
         bands.last_mut().unwrap().rates.insert(service_tier, rates);
     }
     let tier_by = (bands.len() > 1).then_some(by);
-    Terms { tier_by, bands, multipliers: BTreeMap::new() }
+    Terms { tier_by, bands, multipliers: BTreeMap::new(), off_peak: None }
 }
 
 fn standard() -> Manner {

@@ -45,7 +45,11 @@ fn band<'t>(terms: &'t Terms, usage: &Usage) -> &'t Band {
     let size: u64 = match terms.tier_by {
         None => 0,
         Some(TierBy::PromptTokens) => prompt(usage),
-        Some(TierBy::TotalTokens) => prompt(usage) + completion(usage),
+        Some(TierBy::TotalTokens) => {
+            use Component::*;
+            let classes = [Input, AudioInput, ImageInput, Output, AudioOutput, ImageOutput];
+            classes.iter().map(|class| usage.get(*class)).sum()
+        }
         Some(TierBy::Images) => usage.get(Component::Image),
         Some(TierBy::Seconds) => usage.get(Component::Second),
     };
@@ -66,11 +70,6 @@ fn prompt(usage: &Usage) -> u64 {
         .sum()
 }
 
-fn completion(usage: &Usage) -> u64 {
-    use Component::*;
-    [Output, Reasoning, AudioOutput, ImageOutput].map(|class| usage.get(class)).iter().sum()
-}
-
 fn rate(band: &Band, component: Component, service_tier: ServiceTier) -> Option<i64> {
     use Component::*;
     let line: &[Component] = match component {
@@ -84,6 +83,9 @@ fn rate(band: &Band, component: Component, service_tier: ServiceTier) -> Option<
         ImageOutput => &[ImageOutput, Output],
         ref itself => std::slice::from_ref(itself),
     };
+    if band.rates.get(&service_tier).is_some_and(|rates| rates.0.is_empty()) {
+        return None;
+    }
     for component in line {
         for tier in [service_tier, ServiceTier::Standard] {
             if let Some(rate) = band.rates.get(&tier).and_then(|rates| rates.0.get(component)) {

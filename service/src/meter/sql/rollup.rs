@@ -117,6 +117,7 @@ fn rollup(
         latency_ms: event.latency_ms.unwrap_or(0),
         estimated_events: i64::from(event.estimated),
         unclear_events: i64::from(event.usage_unclear),
+        guessed_events: i64::from(event.guessed),
     }
 }
 
@@ -128,7 +129,7 @@ fn add(sum: &mut usage_rollup::Model, more: &usage_rollup::Model) {
     each!(events input_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens output_tokens
         reasoning_tokens audio_input_tokens audio_output_tokens image_input_tokens image_output_tokens requests
         images seconds characters cost_units unpriced_events overruns latency_events latency_ms estimated_events
-        unclear_events);
+        unclear_events guessed_events);
     sum.cost = Nanos(sum.cost.0.saturating_add(more.cost.0));
 }
 

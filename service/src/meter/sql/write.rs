@@ -36,7 +36,7 @@ shape!(EVENT, [
     cache_write_1h_tokens Big, output_tokens Big, reasoning_tokens Big, audio_input_tokens Big,
     audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, requests Big, images Big, seconds Big,
     characters Big, latency_ms BigNull, ttft_ms BigNull, cost Big, currency TextNull, price_id UuidNull, priced Bool,
-    overrun Bool, estimated Bool, usage_unclear Bool,
+    overrun Bool, estimated Bool, usage_unclear Bool, price_source TextNull, guessed Bool,
 ]);
 shape!(ROLLUP, [
     organization_id Uuid, grain Text, start Time, dimensions_id Uuid, key_id UuidNull, team_id UuidNull,
@@ -45,7 +45,7 @@ shape!(ROLLUP, [
     cache_write_tokens Big, cache_write_1h_tokens Big, output_tokens Big, reasoning_tokens Big,
     audio_input_tokens Big, audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, requests Big,
     images Big, seconds Big, characters Big, cost_units Big, cost Big, unpriced_events Big, overruns Big, latency_events Big,
-    latency_ms Big, estimated_events Big, unclear_events Big,
+    latency_ms Big, estimated_events Big, unclear_events Big, guessed_events Big,
 ]);
 shape!(LATENCY, [
     organization_id Uuid, grain Text, start Time, dimensions_id Uuid, bucket Int, events Big,

@@ -64,6 +64,8 @@ fn names_are_made_plain() {
         ("gemini-flash-latest", "gemini-flash"),
         ("claude-2:0", "claude-2"),
         ("gpt-4-0613", "gpt-4-0613"),
+        ("gpt-35-turbo", "gpt-3-5-turbo"),
+        ("gpt-350", "gpt-350"),
         ("gpt-4.1", "gpt-4-1"),
         ("model-12345678", "model-12345678"),
         ("gpt-4o-2024-13", "gpt-4o-2024-13"),
@@ -86,13 +88,19 @@ fn names_are_made_plain() {
 fn the_nearest_name_is_taken() {
     let families = families(&MODELS);
     for (model, nearest, likeness) in [
-        ("GPT_4o", "gpt-4o", Likeness::Same),
-        ("openai/gpt-4-1", "gpt-4.1", Likeness::Same),
+        ("GPT_4o", "gpt-4o", Likeness::Spelling),
+        ("openai/gpt-4-1", "gpt-4.1", Likeness::Spelling),
+        ("gpt-35-turbo", "gpt-3.5-turbo", Likeness::Spelling),
+        ("claude-sonnet-4@20250514", "claude-sonnet-4-20250514", Likeness::Spelling),
+        ("anthropic/claude-opus-4.8:beta", "claude-opus-4-8", Likeness::Spelling),
+        ("global.anthropic.claude-sonnet-4-5-v1:0", "claude-sonnet-4-5", Likeness::Spelling),
         ("gpt-4o-2024-11-20", "gpt-4o", Likeness::Same),
-        ("bedrock/us.anthropic.claude-sonnet-4-5-v1:0", "claude-sonnet-4-5", Likeness::Same),
         ("claude-opus-4", "claude-opus-4-20250514", Likeness::Same),
         ("gemini-flash", "gemini-flash-latest", Likeness::Same),
-        ("gpt-4o-audio", "gpt-4o", Likeness::Prefix),
+        ("gpt-4o-mini:online", "gpt-4o-mini", Likeness::Prefix),
+        ("gpt-5.7-nano", "gpt-5-nano", Likeness::Prefix),
+        ("claude-opus-4-9", "claude-opus-5", Likeness::Tier("claude", "opus")),
+        ("claude-sonnet-4-9", "claude-sonnet-4-6", Likeness::Tier("claude", "sonnet")),
         ("gpt-4o-mini-high", "gpt-4o-mini", Likeness::Prefix),
         ("gpt-4-32k", "gpt-4", Likeness::Prefix),
         ("o3-mini-high", "o3-mini", Likeness::Prefix),
@@ -115,11 +123,37 @@ fn the_nearest_name_is_taken() {
         ("gemini-9-flash-lite", "gemini-2.5-flash-lite", Likeness::Tier("gemini", "lite")),
         ("gemini-9-pro", "gemini-2.5-pro", Likeness::Tier("gemini", "pro")),
         ("deepseek-v9", "deepseek-chat", Likeness::Tier("deepseek", "chat")),
-        ("deepseek-r1-distill-qwen-32b", "deepseek-reasoner", Likeness::Tier("deepseek", "reasoner")),
+        ("deepseek-r1-0528", "deepseek-reasoner", Likeness::Tier("deepseek", "reasoner")),
     ] {
         assert_eq!(found(&families, &MODELS, model), Some((nearest.to_owned(), likeness)), "{model}");
     }
-    for model in ["llama-3", "o9", "mistral-large", "qwen-plus", "", "日本", "-", "gp-t"] {
+    for model in [
+        "llama-3",
+        "o9",
+        "mistral-large",
+        "qwen-plus",
+        "",
+        "日本",
+        "-",
+        "gp-t",
+        "openai/gpt-oss-120b",
+        "gpt-oss:120b",
+        "gpt-4o-audio",
+        "gpt-image-3",
+        "gpt-embedding-1",
+        "claude-embed-1",
+        "gpt-4-vision-preview",
+        "gpt-neo-2.7b",
+        "my-gpt-4o",
+        "openhermes-2.5-mistral-7b",
+        "deepseek-r1-distill-qwen-32b",
+        "deepseek-r1:free",
+        "gpt-4o:nitro",
+        "ft:gpt-4o-mini:acme::1",
+        "gpt-4o.ft-1",
+        "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "azure/eu/gpt-4o",
+    ] {
         assert_eq!(found(&families, &MODELS, model), None, "{model}");
     }
 }
@@ -167,6 +201,60 @@ fn without_the_preferred_the_plainest_of_the_tier_stands_for_it() {
 fn what_is_not_accepted_is_passed_over() {
     let families = families(&MODELS);
     let accepted = ["gpt-4", "claude-opus-4-8"];
-    assert_eq!(found(&families, &accepted, "gpt-4-turbo-9").unwrap().0, "gpt-4");
+    assert_eq!(found(&families, &accepted, "gpt-4-99").unwrap().0, "gpt-4");
     assert_eq!(found(&families, &accepted, "claude-opus-9").unwrap().0, "claude-opus-4-8");
+}
+
+/// Spellings of a vendor's models, and the price that each has: of the model itself, a guess from it, or none.
+#[test]
+fn variants_of_every_vendor_are_the_model_a_guess_or_nothing() {
+    let families = families(&MODELS);
+    let (same, guess, nothing) = (Some(false), Some(true), None);
+    let variants = [
+        ("{}", same),
+        ("{}:beta", same),
+        ("{}:extended", same),
+        ("{}:thinking", same),
+        ("vendor/{}", same),
+        ("vendor.{}-v1:0", same),
+        ("global.vendor.{}-v1:0", same),
+        ("{}:online", guess),
+        ("{}-latest", guess),
+        ("{}-preview", guess),
+        ("{}-20990101", guess),
+        ("{}@20990101", guess),
+        ("{}-2099-01-01", guess),
+        ("{}:free", nothing),
+        ("{}:nitro", nothing),
+        ("{}:floor", nothing),
+        ("{}:8b", nothing),
+        ("ft:{}:acme::1", nothing),
+        ("{}.ft-1", nothing),
+        ("us.vendor.{}-v1:0", nothing),
+        ("eu.vendor.{}-v1:0", nothing),
+        ("apac.vendor.{}", nothing),
+        ("us-gov.vendor.{}", nothing),
+        ("azure/eu/{}", nothing),
+        ("{}-audio", nothing),
+        ("{}-embedding", nothing),
+        ("{}-image", nothing),
+        ("{}-oss-120b", nothing),
+        ("{}-distill-70b", nothing),
+    ];
+    for model in
+        ["claude-opus-4-8", "gpt-4o", "gpt-4o-mini", "gemini-2.5-flash-lite", "deepseek-chat", "o3-mini"]
+    {
+        for (variant, expected) in variants {
+            let called = variant.replace("{}", model);
+            let found = found(&families, &MODELS, &called);
+            assert_eq!(
+                found.as_ref().map(|(_, likeness)| likeness.is_guess()),
+                expected,
+                "{called}: {found:?}"
+            );
+            if let Some((found, _)) = found {
+                assert_eq!(found, model, "{called}");
+            }
+        }
+    }
 }

@@ -127,6 +127,7 @@ impl From<ListPrice> for NewPrice {
             batch: price.batch.clone(),
             flex: price.flex.clone(),
             priority: price.priority.clone(),
+            off_peak: price.off_peak.clone(),
             tier_by: price.tier_by,
             tiers: price.tiers.clone(),
             multipliers: price.multipliers.clone(),

@@ -12,7 +12,7 @@ use entity::{
     model_alias,
     money::Rate,
     price,
-    status::{Origin, PriceKind},
+    status::{Origin, PriceGuess, PriceKind},
     terms::{Band, Component, Rates, ServiceTier, Terms},
 };
 use std::collections::BTreeMap;
@@ -32,7 +32,12 @@ fn hours(n: i64) -> DateTime<Utc> {
 fn terms(input: i64) -> Terms {
     let rates = Rates(BTreeMap::from([(Component::Input, Rate(input))]));
     let rates = BTreeMap::from([(ServiceTier::Standard, rates)]);
-    Terms { tier_by: None, bands: vec![Band { up_to: None, rates }], multipliers: BTreeMap::new() }
+    Terms {
+        tier_by: None,
+        bands: vec![Band { up_to: None, rates }],
+        multipliers: BTreeMap::new(),
+        off_peak: None,
+    }
 }
 
 /// A price in force since an hour before noon.
@@ -99,6 +104,7 @@ fn books(rows: &[price::Model], aliases: &[model_alias::Model]) -> Prices {
         organization: book(HERE),
         platform: book(OrganizationId::PLATFORM),
         unpriced_policy: UnpricedPolicy::Default,
+        price_guess: PriceGuess::Flag,
         now: noon(),
     }
 }

@@ -7,11 +7,11 @@ mod sheet;
 
 pub use decimal::{Multiplier, PerMillion, PerUnit};
 pub(crate) use fields::{changes_rates, each_rate, rated, with_changes, with_rates};
-pub(crate) use sheet::Sheet;
+pub(crate) use sheet::{Sheet, close_gaps};
 
 use entity::{
     status::PriceKind,
-    terms::{Band, Component, Rates, ServiceTier, Terms},
+    terms::{Band, Component, OffPeak, Rates, ServiceTier, Terms},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -28,7 +28,8 @@ pub const fn field(component: Component) -> &'static str {
 }
 
 rated! {
-    /// Rates of a service tier. What is absent is charged as in the standard tier.
+    /// Rates of a service tier. What is absent is charged as in the standard tier; of one tier of a tiered price, `{}` says
+    /// that the service tier has no price there.
     #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
     #[serde(deny_unknown_fields)]
     pub struct RateCard {}
@@ -43,6 +44,10 @@ rated! {
         #[serde(default)]
         #[schema(required, minimum = 0, maximum = 1_000_000_000_000_i64, example = 200_000)]
         pub up_to: Option<i64>,
+        /// The size that it ends below, in place of `up_to`, which is then one less. It is shown as `up_to`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[schema(minimum = 1, maximum = 1_000_000_000_000_i64)]
+        pub below: Option<i64>,
         /// Rates in a batch.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub batch: Option<RateCard>,
@@ -52,6 +57,43 @@ rated! {
         /// Rates before others.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub priority: Option<RateCard>,
+    }
+}
+
+rated! {
+    /// Rates of some hours of the day. What is absent is charged as in the other hours.
+    #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct OffPeakRates {
+        /// From the first minute up to but not including the second, in UTC; midnight may be in between.
+        #[schema(pattern = "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$", example = "16:30-00:30")]
+        pub hours_utc: String,
+    }
+}
+
+impl OffPeakRates {
+    /// The wire form of terms.
+    pub(crate) fn of(terms: &OffPeak) -> Self {
+        let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+        let hours_utc = format!("{}-{}", time(terms.from), time(terms.until));
+        let mut off_peak = Self { hours_utc, ..Self::default() };
+        off_peak.set_rates(&terms.rates);
+        off_peak
+    }
+
+    /// The minutes of the day, if they are written as they should be.
+    fn minutes(&self) -> Option<(u16, u16)> {
+        let number = |text: &str| {
+            let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse::<u16>().ok()).flatten()
+        };
+        let minute = |text: &str| {
+            let (hour, minute) = text.split_once(':')?;
+            let (hour, minute) = (number(hour)?, number(minute)?);
+            (hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        };
+        let (from, until) = self.hours_utc.split_once('-')?;
+        Some((minute(from)?, minute(until)?)).filter(|(from, until)| from != until)
     }
 }
 
@@ -73,6 +115,9 @@ macro_rules! tariff {
                 /// Rates before others.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub priority: Option<$crate::price::tariff::RateCard>,
+                /// Rates of some hours of the day, of a price per token.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                pub off_peak: Option<$crate::price::tariff::OffPeakRates>,
                 /// What the tiers of a tiered price are of; the tokens of the prompt if absent.
                 #[serde(default, skip_serializing_if = "Option::is_none")]
                 pub tier_by: Option<entity::terms::TierBy>,
@@ -96,8 +141,8 @@ macro_rules! tariff {
                 };
                 only.set_rates(&self.rates());
                 let (kind, tier_by, tiers) = (self.kind, self.tier_by, self.tiers.as_deref());
-                let multipliers = &self.multipliers;
-                $crate::price::tariff::Sheet { kind, only, tier_by, tiers, multipliers }.terms(at, faults)
+                let (multipliers, off_peak) = (&self.multipliers, self.off_peak.as_ref());
+                $crate::price::tariff::Sheet { kind, only, tier_by, tiers, multipliers, off_peak }.terms(at, faults)
             }
             /// States these terms, in place of what was stated before.
             pub fn set_terms(&mut self, kind: entity::status::PriceKind, terms: &entity::terms::Terms) {
@@ -110,6 +155,7 @@ macro_rules! tariff {
                 let shown = |(word, factor): (&String, &entity::money::Factor)| {
                     (word.clone(), $crate::price::tariff::Multiplier(*factor))
                 };
+                self.off_peak = terms.off_peak.as_ref().map($crate::price::tariff::OffPeakRates::of);
                 self.multipliers = terms.multipliers.iter().map(shown).collect();
             }
         }

@@ -1,13 +1,13 @@
 //! [`Sheet`]: what was stated of a tariff, checked as a whole. Every fault is found, each with its field.
 
-use super::{Multiplier, RateCard, Tier, field};
+use super::{Multiplier, OffPeakRates, RateCard, Tier, field};
 use crate::validate::{Faults, escaped};
 use entity::{
     money::{Factor, Rate},
     status::PriceKind,
-    terms::{Band, Component, Rates, ServiceTier, Terms, TierBy},
+    terms::{Band, Component, OffPeak, Rates, ServiceTier, Terms, TierBy},
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tiers of a price.
 const TIERS: usize = 16;
@@ -26,6 +26,7 @@ pub(crate) struct Sheet<'s> {
     pub(crate) tier_by: Option<TierBy>,
     pub(crate) tiers: Option<&'s [Tier]>,
     pub(crate) multipliers: &'s BTreeMap<String, Multiplier>,
+    pub(crate) off_peak: Option<&'s OffPeakRates>,
 }
 
 impl Sheet<'_> {
@@ -38,10 +39,29 @@ impl Sheet<'_> {
             let misplaced = "only a tiered price has tiers";
             faults.when(self.tiers.is_some(), &format!("{at}/tiers"), "not_allowed", misplaced);
             faults.when(self.tier_by.is_some(), &format!("{at}/tier_by"), "not_allowed", misplaced);
-            vec![self.only.band(at, faults)]
+            faults.when(self.only.below.is_some(), &format!("{at}/below"), "not_allowed", "only a tier ends");
+            vec![self.only.band(at, false, faults)]
         };
         let tier_by = (self.kind == PriceKind::Tiered).then(|| self.tier_by.unwrap_or_default());
-        Terms { tier_by, bands, multipliers: multipliers(at, self.multipliers, faults) }
+        let off_peak = self.off_peak.map(|stated| self.hours(stated, at, faults));
+        Terms { tier_by, bands, multipliers: multipliers(at, self.multipliers, faults), off_peak }
+    }
+
+    /// Rates of some hours of the day.
+    fn hours(&self, stated: &OffPeakRates, at: &str, faults: &mut Faults) -> OffPeak {
+        let at = format!("{at}/off_peak");
+        let misplaced = self.kind != PriceKind::PerToken;
+        faults.when(misplaced, &at, "not_allowed", "only a price per token has rates by the hour");
+        let (minutes, rates) = (stated.minutes(), stated.rates());
+        let message = "must be two different times of the day in UTC, such as 16:30-00:30";
+        faults.when(minutes.is_none(), &format!("{at}/hours_utc"), "invalid_format", message);
+        faults.when(rates.0.is_empty(), &at, "required", "rates by the hour have a rate");
+        for (component, rate) in &rates.0 {
+            let here = format!("{at}/{}", field(*component));
+            faults.when(rate.0 < 0, &here, "out_of_range", "must not be negative");
+        }
+        let (from, until) = minutes.unwrap_or_default();
+        OffPeak { from, until, rates }
     }
 
     /// What must be there, and what must not, by the kind.
@@ -97,9 +117,21 @@ impl Sheet<'_> {
         let band = |(n, tier): (usize, &Tier)| {
             let here = format!("{at}/{n}");
             faults.when(tier.rates().0.is_empty(), &here, "required", "a tier has a rate");
-            tier.band(&here, faults)
+            tier.band(&here, true, faults)
         };
-        tiers.iter().enumerate().map(band).collect()
+        let mut bands: Vec<Band> = tiers.iter().enumerate().map(band).collect();
+        close_gaps(&mut bands);
+        bands
+    }
+}
+
+/// A service tier that has rates for some sizes has none for the others: they are not known to be charged as standard.
+pub(crate) fn close_gaps(bands: &mut [Band]) {
+    let services: BTreeSet<ServiceTier> = bands.iter().flat_map(|band| band.rates.keys().copied()).collect();
+    for band in bands {
+        for service in &services {
+            band.rates.entry(*service).or_default();
+        }
     }
 }
 
@@ -109,9 +141,11 @@ fn sizes(at: &str, tiers: &[Tier], faults: &mut Faults) {
     for (n, tier) in tiers.iter().enumerate() {
         let here = format!("{at}/{n}/up_to");
         let last = n + 1 == tiers.len();
-        faults.when(last && tier.up_to.is_some(), &here, "not_allowed", "the last tier has no end");
-        faults.when(!last && tier.up_to.is_none(), &here, "required", "only the last tier has no end");
-        let Some(up_to) = tier.up_to else { continue };
+        let twice = tier.up_to.is_some() && tier.below.is_some();
+        faults.when(twice, &format!("{at}/{n}/below"), "not_allowed", "a tier has up_to or below, not both");
+        faults.when(last && tier.end().is_some(), &here, "not_allowed", "the last tier has no end");
+        faults.when(!last && tier.end().is_none(), &here, "required", "only the last tier has no end");
+        let Some(up_to) = tier.end() else { continue };
         if !(0..=LARGEST).contains(&up_to) {
             faults.add(&here, "out_of_range", format!("must be between 0 and {LARGEST}"));
         }
@@ -141,17 +175,23 @@ impl Tier {
         own.chain(others).collect()
     }
 
-    fn band(&self, at: &str, faults: &mut Faults) -> Band {
+    /// The largest size it is for.
+    fn end(&self) -> Option<i64> {
+        self.up_to.or_else(|| self.below.map(|below| below.saturating_sub(1)))
+    }
+
+    fn band(&self, at: &str, tiered: bool, faults: &mut Faults) -> Band {
         for (name, _, rate) in self.stated() {
             faults.when(rate.0 < 0, &format!("{at}/{name}"), "out_of_range", "must not be negative");
         }
         for (name, _, card) in self.cards() {
             let message = "a service tier with rates of its own has a rate";
-            faults.when(card.rates() == Rates::default(), &format!("{at}/{name}"), "required", message);
+            let empty = !tiered && card.rates() == Rates::default();
+            faults.when(empty, &format!("{at}/{name}"), "required", message);
         }
         let standard = (ServiceTier::Standard, self.rates());
         let others = self.cards().map(|(_, service, card)| (service, card.rates()));
-        Band { up_to: self.up_to, rates: others.chain([standard]).collect() }
+        Band { up_to: self.end(), rates: others.chain([standard]).collect() }
     }
 }
 

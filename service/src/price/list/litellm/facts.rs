@@ -75,6 +75,9 @@ fn capabilities(fields: &[Field<'_>]) -> Capabilities {
         let listed = find(fields, name).and_then(|field| serde_json::from_str::<Vec<String>>(field.raw).ok());
         listed.is_some_and(|words| words.iter().any(|listed| listed == word))
     };
+    // The list names few of the models of conversations that stream and take a system prompt, and those that do not.
+    let converses = is(&["chat", "completion", "responses"]);
+    let denies = |name: &str| find(fields, name).is_some_and(|field| field.raw == "false");
     let takes = |kind| lists("supported_modalities", kind) || lists("supported_input_modalities", kind);
     let makes = |kind| lists("supported_output_modalities", kind);
     Capabilities {
@@ -87,10 +90,11 @@ fn capabilities(fields: &[Field<'_>]) -> Capabilities {
         audio_input: supports(&["audio_input"]) || is(&["audio_transcription"]) || takes("audio"),
         video_input: supports(&["video_input"]) || takes("video"),
         function_calling: supports(&["function_calling"]),
-        streaming: supports(&["native_streaming"]),
+        streaming: supports(&["native_streaming"]) || converses && !denies("supports_native_streaming"),
         reasoning: supports(&["reasoning"]),
         json: supports(&["response_schema", "native_structured_output"]),
-        system_prompt: supports(&["system_messages"]),
+        system_prompt: supports(&["system_messages"])
+            || is(&["chat", "responses"]) && !denies("supports_system_messages"),
         prompt_caching: supports(&["prompt_caching"]),
         web_search: supports(&["web_search"]) || is(&["search"]),
         image_generation: is(&["image_generation", "image_edit"]) || makes("image"),

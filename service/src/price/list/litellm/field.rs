@@ -39,6 +39,8 @@ pub(super) enum Meaning<'f> {
     Multipliers,
     /// Rates by the size of the prompt.
     Tiers,
+    /// Rates of some hours of the day.
+    OffPeak,
     /// What a tool costs that a call may use.
     Tool,
     /// A charge for something that no usage reports.
@@ -138,6 +140,7 @@ impl<'f> Field<'f> {
         match self.name {
             "provider_specific_entry" => Meaning::Multipliers,
             "tiered_pricing" => Meaning::Tiers,
+            "off_peak_pricing" => Meaning::OffPeak,
             name if TOOLS.iter().any(|tool| name.starts_with(tool)) => Meaning::Tool,
             name if name.contains("cost") || name.contains("pric") => Meaning::Charge,
             _ => Meaning::Other,

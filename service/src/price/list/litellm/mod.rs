@@ -58,7 +58,7 @@ pub fn entry(key: &str, raw: &RawValue) -> Listed {
     };
     let mut notes = Vec::new();
     let facts = Some(facts::facts(&fields, &mut notes));
-    let price = price::price(&fields, &mut notes).map(|mut price| {
+    let price = price::price(&fields, provider.as_deref(), &mut notes).map(|mut price| {
         (price.model, price.provider) = (Some(key.to_owned()), provider.clone());
         price
     });

@@ -10,10 +10,11 @@ use super::{
     pairs::Pairs,
     shown,
 };
-use crate::{Error, validate::Faults};
+use crate::{Error, price::tariff::OffPeakRates, validate::Faults};
 use entity::{
     money::{DecimalFault, Factor, Rate, scaled},
-    terms::{Component, Terms, TierBy},
+    status::PriceKind,
+    terms::{self, Component, ServiceTier, Terms, TierBy},
 };
 use std::{
     borrow::Cow,
@@ -34,16 +35,29 @@ struct Stated<'f> {
 
 /// What an entry states, before it is made a price.
 struct Sheet<'f, 'n> {
+    provider: Option<&'n str>,
     stated: Vec<Stated<'f>>,
     multipliers: BTreeMap<String, Factor>,
+    off_peak: Option<OffPeakRates>,
     /// Fields that charge for something and have no place in the price.
     uncharged: Vec<String>,
     notes: &'n mut Vec<String>,
 }
 
 /// The price, or why there is none.
-pub(super) fn price(fields: &[Field<'_>], notes: &mut Vec<String>) -> Result<ListPrice, String> {
-    let mut sheet = Sheet { stated: Vec::new(), multipliers: BTreeMap::new(), uncharged: Vec::new(), notes };
+pub(super) fn price(
+    fields: &[Field<'_>],
+    provider: Option<&str>,
+    notes: &mut Vec<String>,
+) -> Result<ListPrice, String> {
+    let mut sheet = Sheet {
+        provider,
+        stated: Vec::new(),
+        multipliers: BTreeMap::new(),
+        off_peak: None,
+        uncharged: Vec::new(),
+        notes,
+    };
     for field in fields.iter().filter(|field| !field.is_null()) {
         sheet.read(field)?;
     }
@@ -66,6 +80,7 @@ impl<'f> Sheet<'f, '_> {
                 }
             }
             Meaning::Tiers => self.read_tiers(field)?,
+            Meaning::OffPeak => self.read_off_peak(field)?,
             Meaning::Tool => self.notes.push(format!("{} is for a tool; it is not charged", field.name)),
             Meaning::Charge => self.leave(field, "no usage reports it"),
             Meaning::Other => {}
@@ -85,6 +100,31 @@ impl<'f> Sheet<'f, '_> {
         if self.multipliers.insert(word.to_owned(), Factor(factor)).is_some_and(|other| other.0 != factor) {
             return Err(format!("it has two different multipliers for {}", shown(word)));
         }
+        Ok(())
+    }
+
+    /// Rates of some hours of the day.
+    fn read_off_peak(&mut self, field: &Field<'f>) -> Result<(), String> {
+        let Pairs(pairs) = object(field.raw).ok_or("off_peak_pricing is no object")?;
+        let fields: Vec<Field<'_>> = pairs.iter().map(|(name, raw)| Field::new(name, raw.get())).collect();
+        let hours =
+            find(&fields, "hours_utc").and_then(Field::text).ok_or("off_peak_pricing has no hours_utc")?;
+        let mut off_peak = OffPeakRates { hours_utc: hours.into_owned(), ..OffPeakRates::default() };
+        let mut rates = terms::Rates::default();
+        for rate in fields.iter().filter(|field| !field.is_null() && field.name != "hours_utc") {
+            match rate.meaning() {
+                Meaning::Rate(Place { component, service: ServiceTier::Standard, above: 0, .. }) => {
+                    let number = rate.number().ok_or_else(|| format!("{} is no number", rate.name))?;
+                    let exact =
+                        scaled(&number, SINGLE).map_err(|fault| inexact(rate.name, &number, fault))?;
+                    rates.0.insert(component, Rate(exact));
+                }
+                Meaning::Other => {}
+                _ => self.leave(rate, "the rates of some hours cannot have it"),
+            }
+        }
+        off_peak.set_rates(&rates);
+        self.off_peak = Some(off_peak);
         Ok(())
     }
 
@@ -220,12 +260,20 @@ impl<'f> Sheet<'f, '_> {
         if rates.is_empty() {
             return Err("it has no price".to_owned());
         }
-        let bands = bands::bands(&rates, self.notes);
+        let bands = bands::bands(&rates, self.provider, self.notes);
         let kind = bands::kind(&rates, bands.len());
         let tier_by = (bands.len() > 1).then_some(TierBy::PromptTokens);
-        let terms = Terms { tier_by, bands, multipliers: self.multipliers };
+        let terms = Terms { tier_by, bands, multipliers: self.multipliers, off_peak: None };
         let mut price = ListPrice { currency: Some("USD".to_owned()), ..ListPrice::default() };
         price.set_terms(kind, &terms);
+        match self.off_peak {
+            Some(_) if kind != PriceKind::PerToken => {
+                self.notes.push(
+                    "off_peak_pricing is left out: only a price per token has rates by the hour".into(),
+                );
+            }
+            off_peak => price.off_peak = off_peak,
+        }
         acceptable(&price)?;
         Ok(price)
     }

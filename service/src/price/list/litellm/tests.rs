@@ -1,5 +1,7 @@
 //! One test a rule, on shapes of the public list.
 
+mod documented;
+
 use super::{super::Facts, ENTRIES, Listed, entry, read};
 use crate::{Error, price::tariff::PerMillion};
 use entity::money::Rate;
@@ -11,7 +13,6 @@ fn listed(fields: &str) -> Listed {
     entry("a-model", &RawValue::from_string(format!("{{{fields}}}")).unwrap())
 }
 
-/// The price of an entry on the wire.
 fn price(fields: &str) -> Value {
     serde_json::to_value(listed(fields).price.unwrap()).unwrap()
 }
@@ -107,7 +108,7 @@ fn the_size_of_large_prompts_is_written_in_many_ways() {
 }
 
 #[test]
-fn a_service_tier_without_a_rate_for_large_prompts_is_charged_as_standard() {
+fn a_service_tier_without_a_rate_for_large_prompts_has_no_price_there() {
     let listed = listed(
         r#""input_cost_per_token": 2e-6, "output_cost_per_token": 1.2e-5, "input_cost_per_token_batches": 1e-6,
         "output_cost_per_token_batches": 6e-6, "input_cost_per_token_priority": 3.6e-6,
@@ -115,9 +116,9 @@ fn a_service_tier_without_a_rate_for_large_prompts_is_charged_as_standard() {
     );
     let price = serde_json::to_value(listed.price.unwrap()).unwrap();
     assert_eq!(price["tiers"][0]["batch"], json!({ "input": "1", "output": "6" }));
-    assert_eq!(price["tiers"][1]["batch"], json!({ "output": "6" }));
+    assert_eq!(price["tiers"][1]["batch"], json!({}));
     assert_eq!(price["tiers"][1]["priority"], json!({ "input": "7.2" }));
-    assert_eq!(listed.notes, ["above 200000 tokens batch has no rate for input: charged as standard"]);
+    assert_eq!(listed.notes, ["above 200000 tokens batch has no rate for input: it has no price there"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Columns of the price.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
     "model",
     "provider",
     "currency",
@@ -25,13 +25,16 @@ const OWN: [&str; 12] = [
     "source",
     "sourced_on",
     "note",
+    "off_peak.hours_utc",
     "tier_by",
     "up_to",
 ];
-/// Service tiers, each with a column a rate.
-const CARDS: [&str; 3] = ["batch", "flex", "priority"];
+/// Service tiers and the hours off peak, each with a column a rate.
+const CARDS: [&str; 4] = ["batch", "flex", "priority", "off_peak"];
 /// Columns of a multiplier begin so.
 const MULTIPLIERS: &str = "multipliers.";
+/// Columns of the rates of some hours begin so.
+const OFF_PEAK: &str = "off_peak.";
 /// Columns that hold whole numbers.
 const NUMBERS: [&str; 2] = ["markup_bps", "up_to"];
 
@@ -44,7 +47,8 @@ fn columns() -> Vec<String> {
 
 /// Whether a column is said of each tier of a tiered price.
 fn of_tier(column: &str) -> bool {
-    !column.starts_with(MULTIPLIERS) && (column == "up_to" || !OWN.contains(&column))
+    let of_whole = column.starts_with(MULTIPLIERS) || column.starts_with(OFF_PEAK);
+    !of_whole && (column == "up_to" || !OWN.contains(&column))
 }
 
 /// A price on its way from rows: what is said of the whole, what is said of each tier, and in which lines.
