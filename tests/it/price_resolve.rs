@@ -291,6 +291,7 @@ on_both!(models_that_are_not_in_the_catalogue_cost_as_much_as_their_family, |app
     for (model, input, output, cache_read) in [
         ("claude-opus-99", "5", "25", "0.5"),
         ("claude-99-sonnet-20990101", "3", "15", "0.3"),
+        ("claude-3-5-haiku-20241022", "1", "5", "0.1"),
         ("global.anthropic.claude-haiku-99-v1:0", "1", "5", "0.1"),
         ("Claude", "3", "15", "0.3"),
     ] {

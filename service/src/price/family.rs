@@ -150,8 +150,10 @@ fn shortened(name: &str, begin: &str) -> Option<String> {
     let rest = name.strip_prefix(begin)?.strip_prefix('-')?;
     let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     let other_version = digit(begin.chars().next_back()) && digit(rest.chars().next());
-    let told =
-        family(name).is_some_and(|family| tier_of(family, begin).is_some_and(|tier| tier.name != "4o"));
+    let family = family(name);
+    let tells = |text| family.and_then(|of| tier_of(of, text)).is_some_and(|tier| tier.name != "4o");
+    // Of claude the tier says more than the version: claude-3-5-haiku is not charged as claude-3-haiku.
+    let told = tells(begin) || name.starts_with("claude") && tells(name);
     if kinds(rest).next().is_some() || other_version && told {
         return None;
     }
