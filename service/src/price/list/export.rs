@@ -13,7 +13,8 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Rows that are read at a time.
-const AT_ONCE: u64 = 1000;
+const AT_ONCE: usize = 1000;
+const PAGE: u64 = AT_ONCE as u64;
 
 /// The scope's own prices as a file, those of connections left out. No more is kept of them than goes into the file.
 pub async fn export(ctx: &Ctx, encoding: Encoding, history: bool) -> Result<Vec<u8>> {
@@ -26,8 +27,8 @@ pub async fn export(ctx: &Ctx, encoding: Encoding, history: bool) -> Result<Vec<
         return Err(too_many(history));
     }
     let mut prices = Vec::with_capacity(chosen.len());
-    for part in chosen.chunks(AT_ONCE as usize) {
-        let rows = ctx.repository::<Entity>().all(Column::Id.is_in(part.iter().copied()), AT_ONCE).await?;
+    for part in chosen.chunks(AT_ONCE) {
+        let rows = ctx.repository::<Entity>().all(Column::Id.is_in(part.iter().copied()), PAGE).await?;
         let mut rows: HashMap<PriceId, Model> = rows.into_iter().map(|row| (row.id, row)).collect();
         prices.extend(part.iter().filter_map(|id| rows.remove(id)).map(ListPrice::from));
     }
@@ -57,7 +58,7 @@ async fn terms(ctx: &Ctx) -> Result<Vec<Term>> {
     let (mut terms, mut after) = (Vec::new(), PriceId::new(Uuid::nil()));
     loop {
         let next = Condition::all().add(Column::ConnectionId.is_null()).add(Column::Id.gt(after));
-        let rows = ctx.repository::<Entity>().all(next, AT_ONCE).await?;
+        let rows = ctx.repository::<Entity>().all(next, PAGE).await?;
         let Some(last) = rows.last() else { return Ok(terms) };
         after = last.id;
         terms.extend(rows.into_iter().map(|row| Term {
