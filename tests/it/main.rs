@@ -121,6 +121,7 @@ mod upstream;
 mod upstream_proxies;
 mod upstream_tls;
 mod usage;
+mod usage_formats;
 mod usage_totals;
 mod users;
 mod vault;

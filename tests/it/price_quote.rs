@@ -38,6 +38,8 @@ on_both!(a_bill_can_be_checked_by_hand, |app| {
         "price_id": price["id"],
         "price_source": "organization_model",
         "priced": true,
+        "usage_unclear": false,
+        "usage_doubts": [],
         "unpriced": [],
         "lines": [
             line("input", 1201, "4.25", "0.00510425", "input", "priority"),

@@ -130,6 +130,15 @@ pub fn bill(terms: &Terms, usage: &Usage, manner: &Manner) -> Result<Bill> {
     Ok(Bill { cost, exact, lines, tier, multipliers, unpriced })
 }
 
+/// Whether a price is that of a model without output, such as one for embeddings: it charges for prompts, and nothing for
+/// completions.
+pub fn has_no_output(terms: &Terms) -> bool {
+    let rates = terms.bands.iter().flat_map(|band| band.rates.values());
+    let mut charged = rates.flat_map(|Rates(rates)| rates).filter(|(_, rate)| rate.0 > 0);
+    let prompts = charged.clone().any(|(component, _)| component.is_prompt());
+    prompts && charged.all(|(component, _)| component.is_prompt() || !component.is_token())
+}
+
 /// The rates that the whole call is charged at, and the tier that they stand in.
 fn band<'t>(terms: &'t Terms, usage: &Usage) -> Result<(&'t Band, Option<TierChosen>)> {
     let size = match terms.tier_by.unwrap_or_default() {

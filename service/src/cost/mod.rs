@@ -7,11 +7,14 @@ pub mod convert;
 mod exact;
 #[cfg(test)]
 mod tests;
+pub mod unique;
 mod usage;
 
-pub use bill::{AppliedFor, AppliedMultiplier, Bill, Line, Manner, RateFrom, TierChosen, bill};
+pub use bill::{
+    AppliedFor, AppliedMultiplier, Bill, Line, Manner, RateFrom, TierChosen, bill, has_no_output,
+};
 pub use bound::{Bounds, bound};
-pub use convert::{Format, Reading, read};
+pub use convert::{Format, Reading, ServiceTierWord, read, stated_tier};
 pub use exact::Exact;
 pub use usage::{MOST, Usage};
 

@@ -112,6 +112,18 @@ impl Usage {
         Some(sum)
     }
 
+    /// The same with all tokens of the completion as tokens of the prompt.
+    pub fn without_completion(self) -> Self {
+        let mut usage = self;
+        for component in Component::EVERY {
+            if component.is_token() && !component.is_prompt() {
+                *usage.place(component) = 0;
+            }
+        }
+        usage.input_tokens = (usage.input_tokens + self.completion_tokens()).min(MOST);
+        usage
+    }
+
     /// All tokens of the prompt, cached ones too.
     pub fn prompt_tokens(&self) -> u64 {
         self.sum(Component::is_prompt)

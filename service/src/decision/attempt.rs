@@ -3,7 +3,7 @@
 use super::request::{self, Presented};
 use crate::{
     Error, Result,
-    cost::{self, Format, Manner, Usage},
+    cost::{self, Format, Manner, Reading, ServiceTierWord, stated_tier, unique},
     meter::{
         Asker, Call, Gateway, Proof, Question, Task,
         command::{Attempt, Command, Naming, fingerprint},
@@ -36,7 +36,7 @@ macro_rules! attempt {
             $($(#[$attribute])* pub $field: $type,)*
             /// What it used: our own fields, or a provider's usage object as it was received. May be absent if the call
             /// failed.
-            #[serde(default)]
+            #[serde(default, deserialize_with = "unique::optional_usage")]
             #[schema(value_type = Option<Object>, example = json!({"input_tokens": 1200, "output_tokens": 350}))]
             pub usage: Option<Value>,
             /// Whose usage object it is; absent or null = told by its shape.
@@ -65,8 +65,10 @@ macro_rules! attempt {
             /// The credential of the connection that was used.
             #[serde(default)]
             pub credential_id: Option<CredentialId>,
-            /// How urgently it was served; absent or null = what the usage object says, or else `standard`.
-            #[serde(default)]
+            /// How urgently it was served, in the provider's word; absent, null or `auto` = what the usage object says, or else
+            /// `standard`.
+            #[serde(default, deserialize_with = "stated_tier")]
+            #[schema(value_type = Option<ServiceTierWord>)]
             pub service_tier: Option<ServiceTier>,
             /// Where it was served, such as `eu`; absent or null = what the usage object says.
             #[serde(default)]
@@ -217,7 +219,18 @@ impl Told<'_> {
     fn is_unclear(&self) -> bool {
         let said =
             |usage: &Value| usage.as_object().is_some_and(|fields| !fields.values().all(Value::is_null));
-        matches!(self.status, UsageStatus::Success | UsageStatus::Aborted) && !self.usage.is_some_and(said)
+        self.is_served() && !self.usage.is_some_and(said)
+    }
+
+    /// Whether it may have used something that its usage object does not say exactly. Nothing is charged for what has failed
+    /// and used nothing.
+    fn is_doubted(&self, reading: &Reading) -> bool {
+        !reading.doubts.is_empty() && (self.is_served() || reading.usage.total_tokens() > 0)
+    }
+
+    /// Whether a provider has served it, at least in part.
+    fn is_served(&self) -> bool {
+        matches!(self.status, UsageStatus::Success | UsageStatus::Aborted)
     }
 
     /// The attempt, if its values are acceptable; `at` is its place.
@@ -241,7 +254,8 @@ impl Told<'_> {
             let wrong = time.is_some_and(|time| !(0..=LONGEST).contains(&time));
             faults.when(wrong, &format!("{at}/{name}"), "out_of_range", "must be between 0 and 604800000");
         }
-        let (usage, manner) = self.used(faults, at)?;
+        let (reading, manner) = self.used(faults, at)?;
+        let unclear = reading.as_ref().is_some_and(|reading| self.is_doubted(reading));
         let text = |text: Option<&str>| text.map(str::to_owned);
         Ok(Attempt {
             model: text(self.model),
@@ -249,8 +263,9 @@ impl Told<'_> {
             connection_id: self.connection_id,
             credential_id: self.credential_id,
             connection_provider: None,
-            usage,
-            unclear: self.is_unclear(),
+            usage: reading.as_ref().map(|reading| reading.usage).unwrap_or_default(),
+            unclear: unclear || self.is_unclear(),
+            unsided: reading.is_some_and(|reading| reading.unsided),
             manner,
             status: self.status,
             error_code: text(self.error_code),
@@ -260,7 +275,7 @@ impl Told<'_> {
     }
 
     /// What is stated beside the usage object counts more than what stands in it.
-    fn used(&self, faults: &mut Faults, at: &str) -> Result<(Usage, Manner)> {
+    fn used(&self, faults: &mut Faults, at: &str) -> Result<(Option<Reading>, Manner)> {
         let pointer = format!("{at}/usage");
         let stated = Manner {
             service_tier: self.service_tier.unwrap_or_default(),
@@ -270,20 +285,20 @@ impl Told<'_> {
         let Some(usage) = self.usage else {
             let failed = self.status != UsageStatus::Success;
             faults.when(!failed, &pointer, "required", "must be given of a call that succeeded");
-            return Ok((Usage::default(), stated));
+            return Ok((None, stated));
         };
         let reading = cost::read(usage, self.format, &pointer);
         if let Err(error @ Error::Malformed(_)) = reading {
             return Err(error);
         }
         faults.also(&reading);
-        let Ok(reading) = reading else { return Ok((Usage::default(), stated)) };
+        let Ok(reading) = reading else { return Ok((None, stated)) };
         let manner = Manner {
             service_tier: self.service_tier.or(reading.service_tier).unwrap_or_default(),
-            region: stated.region.or(reading.region),
-            speed: stated.speed.or(reading.speed),
+            region: stated.region.or_else(|| reading.region.clone()),
+            speed: stated.speed.or_else(|| reading.speed.clone()),
         };
-        Ok((reading.usage, manner))
+        Ok((Some(reading), manner))
     }
 }
 

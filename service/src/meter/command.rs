@@ -53,10 +53,13 @@ pub struct Attempt {
     pub connection_provider: Option<String>,
     /// How much of everything it used.
     pub usage: Usage,
-    /// Whether a provider has served it and nothing says what it used. It follows from what is told, so it tells no request
-    /// from another.
+    /// Whether a provider has served it and nothing says exactly what it used. It follows from what is told, so it tells no
+    /// request from another.
     #[serde(skip)]
     pub unclear: bool,
+    /// Whether its usage is a total that was halved, for want of knowing better.
+    #[serde(skip)]
+    pub unsided: bool,
     /// How it was served, as far as that is charged for.
     pub manner: Manner,
     /// How it went.
@@ -80,6 +83,7 @@ impl Attempt {
             connection_provider: None,
             usage,
             unclear: false,
+            unsided: false,
             manner: Manner::default(),
             status: UsageStatus::Success,
             error_code: None,

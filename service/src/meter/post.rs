@@ -93,10 +93,11 @@ fn event(
     prices: &Prices,
     origin: UsageOrigin,
 ) -> Result<usage_event::Model> {
-    let (requested, usage) = (requested(row, attempt), counted(attempt));
+    let requested = requested(row, attempt);
     let found = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
     let source = found.as_ref().map_or(Some(PriceSource::None), |found| found.source);
     let price = found.map(|found| found.entry);
+    let usage = counted(attempt, price.as_deref());
     let (cost, priced) = charged(price.as_deref(), row.id, &usage, attempt)?;
     Ok(usage_event::Model {
         organization_id: row.organization_id,
@@ -177,9 +178,12 @@ fn charged(
     Ok((bill.cost, bill.is_priced() && (!attempt.unclear || is_by_request(price))))
 }
 
-/// What an attempt used; one that was not sent was no request.
-fn counted(attempt: &Attempt) -> Usage {
+/// What an attempt used; one that was not sent was no request, and a total alone is all prompt where the model has no output.
+fn counted(attempt: &Attempt, price: Option<&Entry>) -> Usage {
     let mut usage = attempt.usage;
+    if attempt.unsided && price.is_some_and(|price| cost::has_no_output(&price.terms)) {
+        usage = usage.without_completion();
+    }
     if attempt.status == UsageStatus::Skipped {
         // Nothing is less than the most there can be.
         let _ = usage.set(Component::Request, 0);

@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     Ctx, Error, Result,
-    cost::{self, AppliedMultiplier, Bill, Exact, Format, Line, Manner, Reading, TierChosen, Usage},
+    cost::{
+        self, AppliedMultiplier, Bill, Exact, Format, Line, Manner, Reading, ServiceTierWord, TierChosen,
+        Usage, stated_tier, unique,
+    },
+    error::FieldError,
     validate::Faults,
 };
 use chrono::{DateTime, Utc};
@@ -43,13 +47,16 @@ pub struct UsedCall {
     pub at: Option<DateTime<Utc>>,
     /// What it used: our own fields (`input_tokens`, `cache_read_tokens`, …, each token in exactly one class), or a
     /// provider's usage object as it was received.
+    #[serde(deserialize_with = "unique::usage")]
     #[schema(value_type = Object, example = json!({"input_tokens": 1200, "cache_read_tokens": 800, "output_tokens": 350}))]
     pub usage: Value,
     /// Whose usage object it is; absent or null = told by its shape.
     #[serde(default)]
     pub format: Option<Format>,
-    /// How urgently it was served; absent or null = what the usage object says, or else `standard`.
-    #[serde(default)]
+    /// How urgently it was served, in the provider's word; absent, null or `auto` = what the usage object says, or else
+    /// `standard`.
+    #[serde(default, deserialize_with = "stated_tier")]
+    #[schema(value_type = Option<ServiceTierWord>)]
     pub service_tier: Option<ServiceTier>,
     /// Where it was served, such as `eu`; absent or null = what the usage object says.
     #[serde(default)]
@@ -81,8 +88,12 @@ pub struct Quote {
     pub price_id: Option<PriceId>,
     /// Where the price comes from: the step of the resolution, or `none`.
     pub price_source: PriceSource,
-    /// Whether everything that was used has a rate.
+    /// Whether the cost is known: everything that was used has a rate, and the usage object could be read exactly.
     pub priced: bool,
+    /// Whether the usage object could not be read exactly: the cost is that of what could be read.
+    pub usage_unclear: bool,
+    /// What of the usage object could not be read exactly.
+    pub usage_doubts: Vec<UsageDoubt>,
     /// What was used and has no rate at this price.
     pub unpriced: Vec<Component>,
     /// What is charged, one line a component: their amounts times the multipliers make up the cost.
@@ -101,6 +112,26 @@ pub struct Quote {
     pub manner: Manner,
     /// Which price holds, and why.
     pub resolution: PriceResolution,
+}
+
+/// What of a usage object cannot be read exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct UsageDoubt {
+    /// JSON pointer to the field.
+    #[schema(example = "/usage/total_tokens")]
+    pub pointer: String,
+    /// Stable word.
+    #[schema(value_type = String, example = "inconsistent")]
+    pub code: &'static str,
+    /// What is wrong, for people.
+    #[schema(example = "contradicts the parts that it is the total of")]
+    pub message: String,
+}
+
+impl From<FieldError> for UsageDoubt {
+    fn from(FieldError { pointer, code, message }: FieldError) -> Self {
+        Self { pointer, code, message }
+    }
 }
 
 impl UsedCall {
@@ -137,7 +168,7 @@ impl UsedCall {
 
 /// Works out what a call costs. What has no price is refused, if the organization refuses it.
 pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
-    let reading = call.read()?;
+    let mut reading = call.read()?;
     let manner = call.manner(&reading);
     let provider = question::provider(ctx, call.provider.as_deref(), call.connection_id).await?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
@@ -150,6 +181,9 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
     let winner = prices.winner(&wanted);
     let source = winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
     let price = winner.map(|winner| winner.entry);
+    if reading.unsided && price.as_ref().is_some_and(|price| cost::has_no_output(&price.terms)) {
+        reading.usage = reading.usage.without_completion();
+    }
     let minute = minute_of_day(wanted.at);
     let bill = |price: &Arc<Entry>| cost::bill(&price.terms.at(minute), &reading.usage, &manner);
     let bill = price.as_ref().map(bill).transpose()?;
@@ -169,7 +203,9 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
         price_id: price.as_ref().map(|price| price.id),
         price_source: source,
-        priced: cost.is_some(),
+        priced: cost.is_some() && reading.doubts.is_empty(),
+        usage_unclear: !reading.doubts.is_empty(),
+        usage_doubts: reading.doubts.into_iter().map(UsageDoubt::from).collect(),
         unpriced,
         lines,
         tier,

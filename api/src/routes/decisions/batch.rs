@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::Value;
 use service::{
     Error,
+    cost::unique,
     decision::{self, Extension, NewDecision, NewExtension, NewSettlement, NewUsage, NewVoid, Settlement},
 };
 use std::borrow::Cow;
@@ -34,7 +35,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 }
 
 fn at_most_a_batch<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<Value>, D::Error> {
-    let calls = Vec::deserialize(deserializer)?;
+    let calls = unique::calls(deserializer)?;
     if calls.len() <= decision::BATCH {
         return Ok(calls);
     }

@@ -1,5 +1,5 @@
-//! Anthropic's messages. `input_tokens` holds neither what was read from a cache nor what was written to one;
-//! `cache_creation` tells the writes by how long they live. `output_tokens` holds the thinking.
+//! Anthropic's messages. `input_tokens` holds neither what was read from a cache nor what was written to one, unless a total
+//! says otherwise; `cache_creation` tells the writes by how long they live. `output_tokens` holds the thinking.
 //!
 //! Of the `iterations`, the sides of the call hold the messages, but not the compactions, which are charged as well. An
 //! advisor's is of another model, at that model's price, and no part of this call.
@@ -7,11 +7,11 @@
 use super::{
     Format, Reading,
     object::Object,
-    split::{Completion, Prompt},
+    split::{Completion, Counted, Prompt, Stated},
 };
 use crate::{Result, cost::Usage};
 
-pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
+pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
     if object.count("input_tokens")?.or(object.count("output_tokens")?).is_none() {
         return Err(object.wrong("input_tokens", "required", "is needed, or output_tokens"));
     }
@@ -22,7 +22,8 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
             usage = sum.ok_or_else(|| object.wrong("iterations", "out_of_range", "is together too much"))?;
         }
     }
-    let reading = Reading::new(Format::Anthropic, usage).served(object, "service_tier")?;
+    object.object("server_tool_use")?.unclassed("web_search_requests")?;
+    let reading = Reading::new(format, usage).served(object, "service_tier")?;
     let region = object.word("inference_geo")?;
     let speed = object.word("speed")?;
     Ok(Reading { region, speed, ..reading })
@@ -30,13 +31,27 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
 
 /// One sampling: a prompt and a completion.
 fn sampled(object: &Object<'_>, mut usage: Usage) -> Result<Usage> {
-    let input = object.count("input_tokens")?.unwrap_or(0);
     let cached = object.count("cache_read_input_tokens")?.unwrap_or(0);
     let (written, written_1h) = writes(object)?;
-    let whole = input + cached + written + written_1h;
-    Prompt { whole, cached, written, written_1h, ..Prompt::default() }.classify(&mut usage)?;
-    let whole = object.count("output_tokens")?.unwrap_or(0);
-    let reasoning = object.object("output_tokens_details")?.part("thinking_tokens", whole)?;
+    let details = object.object("output_tokens_details")?;
+    // Who takes a cache away that the prompt did not hold gets less than nothing (Moonshot's endpoint in this format).
+    let uncached = object.shortfall("input_tokens").and_then(|less| cached.checked_sub(less));
+    let stated = Stated {
+        prompt: Some(uncached.or(object.count("input_tokens")?).unwrap_or(0)),
+        completion: Some(object.count("output_tokens")?.unwrap_or(0)),
+        cached: cached + written + written_1h,
+        reasoning: details.count("thinking_tokens")?.unwrap_or(0),
+        total: object.count("total_tokens")?,
+        convention: [Counted::Apart, Counted::Within],
+        at: [
+            object.pointer("input_tokens"),
+            details.pointer("thinking_tokens"),
+            object.pointer("total_tokens"),
+        ],
+    };
+    let sides = stated.sides(object)?.unwrap_or_default();
+    Prompt { whole: sides.prompt, cached, written, written_1h, ..Prompt::default() }.classify(&mut usage)?;
+    let (whole, reasoning) = (sides.completion, sides.reasoning);
     Completion { whole, reasoning, ..Completion::default() }.classify(&mut usage)?;
     Ok(usage)
 }
@@ -50,7 +65,9 @@ fn writes(object: &Object<'_>) -> Result<(u64, u64)> {
         None => Ok((minutes, hour)),
         Some(all) if minutes + hour <= all => Ok((all - hour, hour)),
         Some(_) => {
-            Err(object.wrong("cache_creation", "inconsistent", "is more than cache_creation_input_tokens"))
+            let message = "is more than cache_creation_input_tokens";
+            object.doubt(object.wrong("cache_creation", "inconsistent", message))?;
+            Ok((minutes, hour))
         }
     }
 }

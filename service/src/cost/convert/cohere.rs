@@ -5,12 +5,13 @@
 use super::{
     Format, Reading,
     object::Object,
-    split::{Completion, Prompt},
+    split::{Completion, Media, Prompt},
 };
 use crate::{Result, cost::Usage};
 use entity::terms::Component;
 
-const UNITS: [&str; 5] = ["input_tokens", "output_tokens", "search_units", "classifications", "images"];
+const UNITS: [&str; 6] =
+    ["input_tokens", "output_tokens", "search_units", "classifications", "images", "image_tokens"];
 
 pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
     let tokens = object.object("tokens")?;
@@ -20,11 +21,13 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
     if !UNITS.iter().any(|unit| counted.has(unit)) {
         return Err(object.wrong("billed_units", "required", "is needed, or tokens"));
     }
-    let whole = counted.count("input_tokens")?.unwrap_or(0);
-    let cached = cached(object, &tokens, whole)?;
+    let text = counted.count("input_tokens")?.unwrap_or(0);
+    let image = counted.count("image_tokens")?.unwrap_or(0);
+    let cached = cached(object, &tokens, text)?;
     let completion = counted.count("output_tokens")?.unwrap_or(0);
     let mut usage = Usage::default();
-    Prompt { whole, cached, ..Prompt::default() }.classify(&mut usage)?;
+    let media = Media { image, ..Media::default() };
+    Prompt { whole: text + image, cached, media, ..Prompt::default() }.classify(&mut usage)?;
     Completion { whole: completion, ..Completion::default() }.classify(&mut usage)?;
     usage.set(Component::Image, units.count("images")?.unwrap_or(0))?;
     if let Some(requests) = units.count("search_units")?.or(units.count("classifications")?) {

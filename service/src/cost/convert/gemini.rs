@@ -1,48 +1,115 @@
-//! Google's `usageMetadata`, in camelCase or snake_case, by itself or within the reply.
+//! Google's `usageMetadata`, in camelCase or snake_case, by itself or within the reply: of generated content, of embeddings
+//! (`promptTokenDetails`), and, under other names, of the Interactions API.
 //!
-//! `promptTokenCount` holds what was cached, but not what tools gave the model to read; thoughts mostly come on top of
-//! `candidatesTokenCount`, and the total tells. The details tell tokens by modality: video and documents are charged as text
-//! is, audio and images have rates of their own.
+//! The prompt holds what was cached, but not what tools gave the model to read; thoughts mostly come on top of the
+//! candidates, and the total tells. The details tell tokens by modality: video and documents are charged as text is, audio
+//! and images have rates of their own.
 
 use super::{
     Format, Reading,
     object::Object,
-    split::{Completion, Media, Prompt, Reasoning, Stated},
+    split::{Completion, Counted, Media, Prompt, Sides, Stated},
 };
 use crate::{Result, cost::Usage};
 
-pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
-    if object.has("usageMetadata") { metadata(&object.object("usageMetadata")?) } else { metadata(object) }
+/// The names of an API.
+struct Names {
+    format: Format,
+    prompt: &'static str,
+    completion: [&'static str; 2],
+    tools: &'static str,
+    cached: &'static str,
+    thoughts: &'static str,
+    total: &'static str,
+    /// The lists by modality: of the prompt, under two names, of the tools, of the cache, of the completion.
+    details: [[&'static str; 2]; 4],
+    /// The count of an entry of these.
+    tokens: &'static str,
 }
 
-fn metadata(object: &Object<'_>) -> Result<Reading> {
-    let asked = object.count("promptTokenCount")?;
-    let tools = object.count("toolUsePromptTokenCount")?;
-    let stated = Stated {
-        prompt: asked.or(tools).map(|_| asked.unwrap_or(0) + tools.unwrap_or(0)),
-        completion: object.count(object.spelled(["candidatesTokenCount", "responseTokenCount"]))?,
-        reasoning: object.count("thoughtsTokenCount")?.unwrap_or(0),
-        total: object.count("totalTokenCount")?,
-        convention: Reasoning::Apart,
-        at: [object.pointer("thoughtsTokenCount"), object.pointer("totalTokenCount")],
-    };
-    let Some(sides) = stated.sides()? else {
-        return Err(object.wrong("promptTokenCount", "required", "is needed, or totalTokenCount"));
+const CONTENT: Names = Names {
+    format: Format::Gemini,
+    prompt: "promptTokenCount",
+    completion: ["candidatesTokenCount", "responseTokenCount"],
+    tools: "toolUsePromptTokenCount",
+    cached: "cachedContentTokenCount",
+    thoughts: "thoughtsTokenCount",
+    total: "totalTokenCount",
+    details: [
+        ["promptTokensDetails", "promptTokenDetails"],
+        ["toolUsePromptTokensDetails", "toolUsePromptTokensDetails"],
+        ["cacheTokensDetails", "cacheTokensDetails"],
+        ["candidatesTokensDetails", "responseTokensDetails"],
+    ],
+    tokens: "tokenCount",
+};
+const EMBEDDINGS: Names = Names { format: Format::GeminiEmbeddings, ..CONTENT };
+const INTERACTIONS: Names = Names {
+    format: Format::GeminiInteractions,
+    prompt: "totalInputTokens",
+    completion: ["totalOutputTokens", "totalOutputTokens"],
+    tools: "totalToolUseTokens",
+    cached: "totalCachedTokens",
+    thoughts: "totalThoughtTokens",
+    total: "totalTokens",
+    details: [
+        ["inputTokensByModality", "inputTokensByModality"],
+        ["toolUseTokensByModality", "toolUseTokensByModality"],
+        ["cachedTokensByModality", "cachedTokensByModality"],
+        ["outputTokensByModality", "outputTokensByModality"],
+    ],
+    tokens: "tokens",
+};
+
+pub(super) fn content(object: &Object<'_>) -> Result<Reading> {
+    counted(object, &CONTENT)
+}
+
+/// Embeddings have no completion: whatever the total holds is of the prompt.
+pub(super) fn embeddings(object: &Object<'_>) -> Result<Reading> {
+    let reading = counted(object, &EMBEDDINGS)?;
+    Ok(Reading { usage: reading.usage.without_completion(), unsided: false, ..reading })
+}
+
+pub(super) fn interactions(object: &Object<'_>) -> Result<Reading> {
+    counted(object, &INTERACTIONS)
+}
+
+fn counted(object: &Object<'_>, names: &Names) -> Result<Reading> {
+    let Some(sides) = stated(object, names)?.sides(object)? else {
+        let message = format!("is needed, or {}", names.total);
+        return Err(object.wrong(names.prompt, "required", message));
     };
     let mut usage = Usage::default();
-    prompt(object, sides.prompt, tools.unwrap_or(0))?.classify(&mut usage)?;
+    prompt(object, names, &sides)?.classify(&mut usage)?;
     let visible = sides.completion - sides.reasoning;
-    let details = object.spelled(["candidatesTokensDetails", "responseTokensDetails"]);
-    let media = media(object, details, visible)?;
+    let media = media(object, names, 3, visible)?;
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
-    Reading::new(Format::Gemini, usage).served(object, "trafficType")
+    let tier = object.spelled(["serviceTier", "trafficType"]);
+    Reading::new(names.format, usage).sided(sides).served(object, tier)
 }
 
-fn prompt(object: &Object<'_>, whole: u64, tools: u64) -> Result<Prompt> {
-    let cached = object.part("cachedContentTokenCount", whole)?;
-    let asked = media(object, "promptTokensDetails", whole - tools)?;
-    let read = media(object, "toolUsePromptTokensDetails", tools)?;
-    let kept = media(object, "cacheTokensDetails", cached)?;
+fn stated(object: &Object<'_>, names: &Names) -> Result<Stated> {
+    let asked = object.count(names.prompt)?;
+    let tools = object.count(names.tools)?;
+    Ok(Stated {
+        prompt: asked.or(tools).map(|_| asked.unwrap_or(0) + tools.unwrap_or(0)),
+        completion: object.count(object.spelled(names.completion))?,
+        cached: object.count(names.cached)?.unwrap_or(0),
+        reasoning: object.count(names.thoughts)?.unwrap_or(0),
+        total: object.count(names.total)?,
+        convention: [Counted::Within, Counted::Apart],
+        at: [names.prompt, names.thoughts, names.total].map(|name| object.pointer(name)),
+    })
+}
+
+fn prompt(object: &Object<'_>, names: &Names, sides: &Sides) -> Result<Prompt> {
+    let whole = sides.prompt;
+    let tools = object.count(names.tools)?.unwrap_or(0).min(whole);
+    let cached = object.part(names.cached, whole)?;
+    let asked = media(object, names, 0, whole - tools)?;
+    let read = media(object, names, 1, tools)?;
+    let kept = media(object, names, 2, cached)?;
     let media = Media { audio: asked.audio + read.audio, image: asked.image + read.image };
     // Of media in the cache that the prompt does not tell of, nothing needs to be taken away.
     let cached_media = Media { audio: kept.audio.min(media.audio), image: kept.image.min(media.image) };
@@ -50,13 +117,13 @@ fn prompt(object: &Object<'_>, whole: u64, tools: u64) -> Result<Prompt> {
 }
 
 /// The audio and the images in a list of counts by modality, which together are at most a whole.
-fn media(object: &Object<'_>, field: &str, whole: u64) -> Result<Media> {
+fn media(object: &Object<'_>, names: &Names, list: usize, whole: u64) -> Result<Media> {
     let mut media = Media::default();
     let mut left = whole;
-    for entry in object.objects(field)? {
-        let tokens = entry.part("tokenCount", left)?;
+    for entry in object.objects(object.spelled(names.details[list]))? {
+        let tokens = entry.part(names.tokens, left)?;
         left -= tokens;
-        match entry.text("modality")? {
+        match entry.text("modality")?.map(str::to_ascii_uppercase).as_deref() {
             Some("AUDIO") => media.audio += tokens,
             Some("IMAGE") => media.image += tokens,
             _ => {}

@@ -1,22 +1,31 @@
 //! Usage objects as providers send them, read into disjoint classes. One file a provider; all of them count through
-//! [`Object`], so what is no count is refused with its place, and split through [`split`], so that the classes of a call sum
-//! to the provider's own total and no token is in two of them.
+//! [`Object`], and split through [`split`], so that the classes of a call sum to the provider's own total and no token is in
+//! two of them. What cannot be read exactly is a doubt, with its place: the rest is read all the same.
 
 mod anthropic;
+mod bedrock;
 mod cohere;
+mod detect;
 mod gemini;
 mod object;
 mod openai_chat;
 mod openai_responses;
+mod perplexity;
+mod plain;
 mod split;
+mod tier;
 mod tollkeeper;
 
+pub use tier::{ServiceTierWord, stated_tier};
+
 use super::Usage;
-use crate::Result;
+use crate::{Result, error::FieldError};
 use entity::terms::ServiceTier;
-use object::Object;
+use object::{Doubts, Object};
+use openai_chat::Dialect;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use split::Sides;
 use utoipa::ToSchema;
 
 /// Whose usage object it is.
@@ -35,6 +44,30 @@ pub enum Format {
     Gemini,
     /// Cohere's chat, embeddings and reranking.
     Cohere,
+    /// Amazon Bedrock's Converse.
+    BedrockConverse,
+    /// Amazon Bedrock's InvokeModel: the model's own object, or the metrics of the invocation.
+    BedrockInvoke,
+    /// Google's Interactions API.
+    GeminiInteractions,
+    /// Google's embeddings.
+    GeminiEmbeddings,
+    /// Mistral's chat completions, embeddings and transcriptions.
+    Mistral,
+    /// Ollama's own API.
+    Ollama,
+    /// Perplexity's chat completions and deep research.
+    Perplexity,
+    /// Voyage's embeddings, and rerankers that tell a total alone.
+    Voyage,
+    /// The length of audio that Whisper has transcribed.
+    Whisper,
+    /// The AI SDK's usage.
+    AiSdk,
+    /// Codex's session files.
+    Codex,
+    /// xAI's chat completions and responses.
+    Xai,
 }
 
 /// What a usage object says.
@@ -50,84 +83,81 @@ pub struct Reading {
     pub region: Option<String>,
     /// How fast it was served, if the object says.
     pub speed: Option<String>,
+    /// Whether it tells a total alone, which is split into halves for want of better knowledge.
+    pub unsided: bool,
+    /// What could not be read exactly, each with its place.
+    pub doubts: Vec<FieldError>,
 }
 
-/// Reads a usage object; without a format, its shape decides. What is wrong is named by its JSON pointer under `at`.
+/// Reads a usage object; without a format, its shape decides. Places are JSON pointers under `at`.
+///
+/// An object of our own that is wrong is refused. A provider's never is, as the call was served: what cannot be read of it is
+/// told in `doubts`.
 pub fn read(usage: &Value, format: Option<Format>, at: &str) -> Result<Reading> {
-    let object = Object::of(usage, at)?;
-    let format = format.unwrap_or_else(|| Format::of(&object));
-    match format {
-        Format::Tollkeeper => tollkeeper::read(&object),
-        Format::OpenaiChat => openai_chat::read(&object),
-        Format::OpenaiResponses => openai_responses::read(&object),
-        Format::Anthropic => anthropic::read(&object),
-        Format::Gemini => gemini::read(&object),
-        Format::Cohere => cohere::read(&object),
+    let doubts = Doubts::default();
+    let mut reading = read_noting(usage, format, at, &doubts)?;
+    reading.doubts = doubts.into_found();
+    Ok(reading)
+}
+
+fn read_noting(usage: &Value, stated: Option<Format>, at: &str, doubts: &Doubts) -> Result<Reading> {
+    let (object, found) = detect::unwrapped(Object::of(usage, at, doubts)?);
+    let known = stated.or_else(|| detect::format(&object)).or(found);
+    let ours = known.is_none() && detect::is_ours(&object);
+    if ours || stated == Some(Format::Tollkeeper) {
+        doubts.refuse();
+    }
+    let format = known.unwrap_or(Format::Tollkeeper);
+    match format.read(&object) {
+        Ok(reading) => Ok(reading),
+        Err(error) => {
+            doubts.note(error)?;
+            Ok(Reading::new(format, Usage::default()))
+        }
     }
 }
 
 impl Format {
-    /// Whose shape an object has: that of the first who has a field of these. What has none of them is ours.
-    fn of(object: &Object<'_>) -> Self {
-        const SHAPES: [(Format, &[&str]); 6] = [
-            (Format::OpenaiChat, &["prompt_tokens", "completion_tokens", "prompt_audio_seconds"]),
-            (
-                Format::Gemini,
-                &["usageMetadata", "promptTokenCount", "candidatesTokenCount", "totalTokenCount"],
-            ),
-            (Format::Cohere, &["billed_units", "tokens"]),
-            (
-                Format::Anthropic,
-                &[
-                    "cache_creation_input_tokens",
-                    "cache_read_input_tokens",
-                    "cache_creation",
-                    "server_tool_use",
-                    "inference_geo",
-                    "iterations",
-                ],
-            ),
-            (
-                Format::OpenaiResponses,
-                &[
-                    "input_tokens_details",
-                    "output_tokens_details",
-                    "input_token_details",
-                    "output_token_details",
-                    "type",
-                ],
-            ),
-            (Format::OpenaiChat, &["total_tokens"]),
-        ];
-        let has = |fields: &[&str]| fields.iter().any(|field| object.has(field));
-        let shape = SHAPES.into_iter().find(|(_, fields)| has(fields));
-        match shape {
-            Some((_, ["total_tokens"])) if has(&["input_tokens", "output_tokens"]) => Self::OpenaiResponses,
-            Some((format, _)) => format,
-            None => Self::Tollkeeper,
+    fn read(self, object: &Object<'_>) -> Result<Reading> {
+        match self {
+            Self::Tollkeeper => tollkeeper::read(object),
+            Self::OpenaiChat => openai_chat::read(object, Dialect::OpenAi),
+            Self::Mistral => openai_chat::read(object, Dialect::Mistral),
+            Self::Xai if object.has("input_tokens") => openai_responses::read(object, self),
+            Self::Xai => openai_chat::read(object, Dialect::Xai),
+            Self::Perplexity => perplexity::read(object),
+            Self::OpenaiResponses => openai_responses::read(object, self),
+            Self::Anthropic => anthropic::read(object, self),
+            Self::BedrockConverse => bedrock::converse(object),
+            Self::BedrockInvoke => bedrock::invoke(object),
+            Self::Gemini => gemini::content(object),
+            Self::GeminiInteractions => gemini::interactions(object),
+            Self::GeminiEmbeddings => gemini::embeddings(object),
+            Self::Cohere => cohere::read(object),
+            Self::Ollama => plain::ollama(object),
+            Self::Voyage => plain::voyage(object),
+            Self::Whisper => plain::whisper(object),
+            Self::AiSdk => plain::ai_sdk(object),
+            Self::Codex => plain::codex(object),
         }
     }
 }
 
 impl Reading {
     fn new(format: Format, usage: Usage) -> Self {
-        Self { usage, format, service_tier: None, region: None, speed: None }
+        let doubts = Vec::new();
+        Self { usage, format, service_tier: None, region: None, speed: None, unsided: false, doubts }
+    }
+
+    /// With what is known of its sides.
+    fn sided(mut self, sides: Sides) -> Self {
+        self.unsided = sides.unsided;
+        self
     }
 
     /// With the service tier that the object names, if it is one that is charged for.
     fn served(mut self, object: &Object<'_>, field: &str) -> Result<Self> {
-        self.service_tier = object.text(field)?.and_then(service_tier);
+        self.service_tier = object.text(field)?.and_then(tier::service_tier);
         Ok(self)
-    }
-}
-
-/// The words of all providers; a word that none of them charges for, such as `scale` or `provisioned_throughput`, is none.
-fn service_tier(word: &str) -> Option<ServiceTier> {
-    match word.to_ascii_lowercase().as_str() {
-        "standard" | "default" | "on_demand" => Some(ServiceTier::Standard),
-        "batch" => Some(ServiceTier::Batch),
-        "flex" | "on_demand_flex" => Some(ServiceTier::Flex),
-        "priority" | "on_demand_priority" => Some(ServiceTier::Priority),
-        _ => None,
     }
 }

@@ -1,88 +1,140 @@
-//! OpenAI's chat completions and embeddings, and those who speak their format: DeepSeek, xAI, Mistral, Moonshot,
-//! OpenRouter, LiteLLM.
+//! OpenAI's chat completions and embeddings, and those who speak their format: DeepSeek, Moonshot, OpenRouter, LiteLLM,
+//! Portkey, and, with fields and conventions of their own, xAI, Mistral and Perplexity.
 //!
 //! `prompt_tokens` holds what was read from or written to a cache, `completion_tokens` the reasoning and the predictions,
-//! accepted or not. Only xAI counts reasoning on top, which its total tells.
+//! accepted or not. xAI counts reasoning on top, and a gateway may count a cache beside the prompt: the total tells.
 
 use super::{
     Format, Reading,
     object::Object,
-    split::{Completion, Media, Prompt, Reasoning, Stated},
+    split::{Completion, Counted, Media, Prompt, Stated},
 };
 use crate::{Result, cost::Usage};
 use entity::terms::Component;
 
-pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
-    let details = object.object("completion_tokens_details")?;
-    let seconds = object.count("prompt_audio_seconds")?;
-    let total = object.count("total_tokens")?;
-    let stated = Stated {
-        prompt: object.count("prompt_tokens")?,
-        completion: object.count("completion_tokens")?,
-        reasoning: details.count("reasoning_tokens")?.unwrap_or(0),
-        // Mistral charges for audio by the second, and its total alone holds the tokens that came of it.
-        total: if seconds.is_some() { None } else { total },
-        convention: Reasoning::Within,
-        at: [details.pointer("reasoning_tokens"), object.pointer("total_tokens")],
-    };
-    let sides = stated.sides()?;
-    if sides.is_none() && seconds.is_none() {
-        return Err(object.wrong("prompt_tokens", "required", "is needed, or total_tokens"));
+/// Who speaks the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    OpenAi,
+    Xai,
+    Mistral,
+}
+
+impl Dialect {
+    const fn format(self) -> Format {
+        match self {
+            Self::OpenAi => Format::OpenaiChat,
+            Self::Xai => Format::Xai,
+            Self::Mistral => Format::Mistral,
+        }
     }
-    let sides = sides.unwrap_or_default();
+}
+
+/// What was read from and written to a cache.
+struct Cache {
+    cached: u64,
+    written: u64,
+    written_1h: u64,
+}
+
+pub(super) fn read(object: &Object<'_>, dialect: Dialect) -> Result<Reading> {
+    let details = object.object("completion_tokens_details")?;
+    let prompt_details = object.object(object.spelled(["prompt_tokens_details", "prompt_token_details"]))?;
+    let seconds = object.seconds("prompt_audio_seconds")?;
+    let cache = cache(object, &prompt_details)?;
+    let apart = if dialect == Dialect::Xai { Counted::Apart } else { Counted::Within };
+    let stated = stated(object, &details, &cache, [Counted::Within, apart])?;
+    let sides = match stated.sides(object)? {
+        None if seconds.is_none() => {
+            return Err(object.wrong("prompt_tokens", "required", "is needed, or total_tokens"));
+        }
+        sides => sides.unwrap_or_default(),
+    };
     let mut usage = Usage::default();
-    prompt(object, sides.prompt)?.classify(&mut usage)?;
+    prompt(&prompt_details, &cache, sides.prompt)?.classify(&mut usage)?;
     let visible = sides.completion - sides.reasoning;
     let audio = details.part("audio_tokens", visible)?;
     let image = details.part("image_tokens", visible - audio)?;
     let media = Media { audio, image };
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
     usage.set(Component::Second, seconds.unwrap_or(0))?;
-    Reading::new(Format::OpenaiChat, usage).served(object, "service_tier")
+    if object.object("server_tool_use_details")?.count("tool_calls_executed")?.is_some_and(|calls| calls > 0)
+    {
+        let message = "says that tools were executed, and not which";
+        object.doubt(object.wrong("server_tool_use_details", "unknown", message))?;
+    }
+    let reading = Reading::new(dialect.format(), usage).sided(sides);
+    reading.served(object, "service_tier")
 }
 
-fn prompt(object: &Object<'_>, whole: u64) -> Result<Prompt> {
-    let details = object.object("prompt_tokens_details")?;
-    // Beside OpenAI's own place: DeepSeek's, Moonshot's, and Anthropic's names as gateways pass them on, counted within the
-    // prompt here.
-    let cached = agreed(
-        &[
-            (&details, "cached_tokens"),
-            (object, "prompt_cache_hit_tokens"),
-            (object, "cached_tokens"),
-            (object, "cache_read_input_tokens"),
+fn stated(
+    object: &Object<'_>,
+    details: &Object<'_>,
+    cache: &Cache,
+    convention: [Counted; 2],
+) -> Result<Stated> {
+    let cached = cache.cached + cache.written;
+    let prompt = object.count("prompt_tokens")?;
+    // Who takes a cache away that the prompt did not hold gets less than nothing.
+    let uncached = object.shortfall("prompt_tokens").and_then(|less| cached.checked_sub(less));
+    // Mistral charges for audio by the second, and its total alone holds the tokens that came of it.
+    let total =
+        if object.has_number("prompt_audio_seconds") { None } else { object.count("total_tokens")? };
+    Ok(Stated {
+        prompt: uncached.or(prompt),
+        completion: object.count("completion_tokens")?,
+        cached,
+        reasoning: details.count("reasoning_tokens")?.unwrap_or(0),
+        total,
+        convention: if uncached.is_some() { [Counted::Apart, convention[1]] } else { convention },
+        at: [
+            object.pointer("prompt_tokens"),
+            details.pointer("reasoning_tokens"),
+            object.pointer("total_tokens"),
         ],
-        whole,
-    )?;
-    let written = agreed(
-        &[
-            (&details, "cache_write_tokens"),
-            (&details, "cache_creation_tokens"),
-            (&details, "cache_creation_input_tokens"),
-            (object, "cache_creation_input_tokens"),
-        ],
-        whole - cached,
-    )?;
+    })
+}
+
+/// Beside OpenAI's own places: DeepSeek's, Moonshot's, Mistral's, and Anthropic's names as gateways pass them on.
+fn cache(object: &Object<'_>, details: &Object<'_>) -> Result<Cache> {
+    let cached = agreed(&[
+        (details, "cached_tokens"),
+        (object, "prompt_cache_hit_tokens"),
+        (object, "cached_tokens"),
+        (object, "num_cached_tokens"),
+        (object, "cache_read_input_tokens"),
+    ])?;
+    let written = agreed(&[
+        (details, "cache_write_tokens"),
+        (details, "cache_creation_tokens"),
+        (details, "cache_creation_input_tokens"),
+        (object, "cache_creation_input_tokens"),
+    ])?;
     let lives = [details.object("cache_creation_token_details")?, object.object("cache_creation")?];
-    let written_1h = agreed(&lives.each_ref().map(|lives| (lives, "ephemeral_1h_input_tokens")), written)?;
+    let written_1h = agreed(&lives.each_ref().map(|lives| (lives, "ephemeral_1h_input_tokens")))?;
+    let at = if object.has("cache_creation") { &lives[1] } else { &lives[0] };
+    let written_1h = at.within("ephemeral_1h_input_tokens", written_1h, written)?;
+    Ok(Cache { cached, written, written_1h })
+}
+
+fn prompt(details: &Object<'_>, cache: &Cache, whole: u64) -> Result<Prompt> {
     let audio = details.part("audio_tokens", whole)?;
     let image = details.part("image_tokens", whole - audio)?;
     let media = Media { audio, image };
+    let Cache { cached, written, written_1h } = *cache;
     Ok(Prompt { whole, cached, written: written - written_1h, written_1h, media, ..Prompt::default() })
 }
 
 /// The part that these fields tell, each as good as another; none if none does. Who tells it twice tells the same.
-fn agreed(fields: &[(&Object<'_>, &str)], whole: u64) -> Result<u64> {
+fn agreed(fields: &[(&Object<'_>, &str)]) -> Result<u64> {
     let mut told = None;
     for (object, field) in fields {
-        if object.count(field)?.is_none() {
-            continue;
-        }
-        let part = object.part(field, whole)?;
+        let Some(part) = object.count(field)? else { continue };
         let before = *told.get_or_insert(part);
         if part != before {
             let message = format!("contradicts the {before} that stands elsewhere for the same");
-            return Err(object.wrong(field, "inconsistent", message));
+            object.doubt(object.wrong(field, "inconsistent", message))?;
+            told = Some(part.max(before));
         }
     }
     Ok(told.unwrap_or(0))

@@ -1,31 +1,26 @@
-//! OpenAI's responses, realtime sessions, transcriptions and images. `input_tokens` holds what was cached, `output_tokens`
-//! the reasoning. Realtime sessions and transcriptions spell the details `input_token_details`.
+//! OpenAI's responses, realtime sessions, transcriptions and images, and xAI's responses. `input_tokens` holds what was
+//! cached, `output_tokens` the reasoning. Realtime sessions and transcriptions spell the details `input_token_details`.
 
 use super::{
     Format, Reading,
     object::Object,
-    split::{Completion, Media, Prompt, Reasoning, Stated},
+    split::{Completion, Counted, Media, Prompt, Stated},
 };
 use crate::{Result, cost::Usage};
 use entity::terms::Component;
 
-pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
+pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
     let output = object.object(object.spelled(["output_tokens_details", "output_token_details"]))?;
-    let seconds = object.count("seconds")?;
-    let stated = Stated {
-        prompt: object.count("input_tokens")?,
-        completion: object.count("output_tokens")?,
-        reasoning: output.count("reasoning_tokens")?.unwrap_or(0),
-        total: object.count("total_tokens")?,
-        convention: Reasoning::Within,
-        at: [output.pointer("reasoning_tokens"), object.pointer("total_tokens")],
-    };
-    let sides = stated.sides()?;
-    if sides.is_none() && seconds.is_none() {
-        return Err(object.wrong("input_tokens", "required", "is needed, or total_tokens or seconds"));
-    }
-    let sides = sides.unwrap_or_default();
     let input = object.object(object.spelled(["input_tokens_details", "input_token_details"]))?;
+    let seconds = object.seconds("seconds")?;
+    let stated = stated(object, &input, &output)?;
+    let sides = match stated.sides(object)? {
+        None if seconds.is_none() => {
+            let message = "is needed, or total_tokens or seconds";
+            return Err(object.wrong("input_tokens", "required", message));
+        }
+        sides => sides.unwrap_or_default(),
+    };
     let mut usage = Usage::default();
     prompt(&input, sides.prompt)?.classify(&mut usage)?;
     let visible = sides.completion - sides.reasoning;
@@ -34,7 +29,25 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
     let media = Media { audio, image };
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
     usage.set(Component::Second, seconds.unwrap_or(0))?;
-    Reading::new(Format::OpenaiResponses, usage).served(object, "service_tier")
+    Reading::new(format, usage).sided(sides).served(object, "service_tier")
+}
+
+fn stated(object: &Object<'_>, input: &Object<'_>, output: &Object<'_>) -> Result<Stated> {
+    let cached = input.count("cached_tokens")?.unwrap_or(0);
+    let written = input.count("cache_write_tokens")?.unwrap_or(0);
+    Ok(Stated {
+        prompt: object.count("input_tokens")?,
+        completion: object.count("output_tokens")?,
+        cached: cached + written,
+        reasoning: output.count("reasoning_tokens")?.unwrap_or(0),
+        total: object.count("total_tokens")?,
+        convention: [Counted::Within; 2],
+        at: [
+            object.pointer("input_tokens"),
+            output.pointer("reasoning_tokens"),
+            object.pointer("total_tokens"),
+        ],
+    })
 }
 
 /// Whether it is of the images API without details of the output, which is then all image. That API alone tells images

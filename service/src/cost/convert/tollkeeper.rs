@@ -5,15 +5,20 @@ use super::{Format, Reading, object::Object};
 use crate::{Result, cost::Usage, validate::Faults};
 use entity::terms::Component;
 
+/// Whether a field is one of ours.
+pub(super) fn knows(name: &str) -> bool {
+    Component::EVERY.into_iter().any(|component| Usage::field(component) == name)
+}
+
 pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
-    let known = |name: &str| Component::EVERY.into_iter().any(|component| Usage::field(component) == name);
-    if let Some(stranger) = object.names().find(|name| !known(name)) {
-        return Err(object.unknown(stranger));
+    for stranger in object.names().filter(|name| !knows(name)) {
+        object.doubt(object.unknown(stranger))?;
     }
     let mut usage = Usage::default();
     let mut faults = Faults::default();
     for component in Component::EVERY {
-        let count = object.count(Usage::field(component));
+        let field = Usage::field(component);
+        let count = if component == Component::Second { object.seconds(field) } else { object.count(field) };
         faults.also(&count);
         if let Ok(Some(count)) = count {
             usage.set(component, count)?;

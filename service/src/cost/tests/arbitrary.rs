@@ -4,7 +4,7 @@
 use super::*;
 use serde_json::{Number, Value};
 
-const FORMATS: [Option<Format>; 7] = [
+const FORMATS: [Option<Format>; 19] = [
     None,
     Some(Format::Tollkeeper),
     Some(Format::OpenaiChat),
@@ -12,6 +12,18 @@ const FORMATS: [Option<Format>; 7] = [
     Some(Format::Anthropic),
     Some(Format::Gemini),
     Some(Format::Cohere),
+    Some(Format::BedrockConverse),
+    Some(Format::BedrockInvoke),
+    Some(Format::GeminiInteractions),
+    Some(Format::GeminiEmbeddings),
+    Some(Format::Mistral),
+    Some(Format::Ollama),
+    Some(Format::Perplexity),
+    Some(Format::Voyage),
+    Some(Format::Whisper),
+    Some(Format::AiSdk),
+    Some(Format::Codex),
+    Some(Format::Xai),
 ];
 
 fn number() -> impl Strategy<Value = Number> {
@@ -76,6 +88,36 @@ fn field() -> impl Strategy<Value = String> {
         "output_tokens_details",
         "type",
         "search_units",
+        "usage",
+        "inputTokens",
+        "outputTokens",
+        "totalTokens",
+        "cacheReadInputTokens",
+        "cacheWriteInputTokens",
+        "cacheDetails",
+        "ttl",
+        "inputTokenCount",
+        "inputTextTokenCount",
+        "results",
+        "total_input_tokens",
+        "total_output_tokens",
+        "total_cached_tokens",
+        "input_tokens_by_modality",
+        "num_cached_tokens",
+        "prompt_eval_count",
+        "prompt_eval_cached_count",
+        "eval_count",
+        "citation_tokens",
+        "num_search_queries",
+        "server_tool_use",
+        "web_search_requests",
+        "duration",
+        "cachedInputTokens",
+        "inputTokenDetails",
+        "cacheReadTokens",
+        "cached_input_tokens",
+        "reasoning_output_tokens",
+        "cost_in_usd_ticks",
     ]);
     prop_oneof![4 => known.prop_map(str::to_owned), 1 => any::<String>()]
 }

@@ -102,7 +102,7 @@ fn those_who_speak_openais_format() {
         "completion_tokens_details": {"reasoning_tokens": 2809},
         "num_sources_used": 0, "cost_in_usd_ticks": 232_856_000,
     });
-    says(&xai, Format::OpenaiChat, &[(Input, 9992), (CacheRead, 128), (Output, 1499), (Reasoning, 2809)]);
+    says(&xai, Format::Xai, &[(Input, 9992), (CacheRead, 128), (Output, 1499), (Reasoning, 2809)]);
     // Google's endpoint names no reasoning; the total holds it.
     let google = json!({"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623});
     says(&google, Format::OpenaiChat, &[(Input, 20), (Output, 198), (Reasoning, 405)]);
@@ -110,8 +110,8 @@ fn those_who_speak_openais_format() {
     let mistral = json!({
         "prompt_audio_seconds": 203, "prompt_tokens": 4, "total_tokens": 3264, "completion_tokens": 635,
     });
-    says(&mistral, Format::OpenaiChat, &[(Input, 4), (Output, 635), (Second, 203)]);
-    says(&json!({"prompt_audio_seconds": 2}), Format::OpenaiChat, &[(Second, 2)]);
+    says(&mistral, Format::Mistral, &[(Input, 4), (Output, 635), (Second, 203)]);
+    says(&json!({"prompt_audio_seconds": 2}), Format::Mistral, &[(Second, 2)]);
     let moonshot =
         json!({"prompt_tokens": 19, "completion_tokens": 21, "total_tokens": 40, "cached_tokens": 10});
     says(&moonshot, Format::OpenaiChat, &[(Input, 9), (CacheRead, 10), (Output, 21)]);
@@ -202,7 +202,7 @@ fn openai_responses() {
         "input_token_details": {"text_tokens": 0, "audio_tokens": 14},
     });
     says(&transcription, Format::OpenaiResponses, &[(AudioInput, 14), (Output, 45)]);
-    says(&json!({"type": "duration", "seconds": 9}), Format::OpenaiResponses, &[(Second, 9)]);
+    says(&json!({"type": "duration", "seconds": 9}), Format::Whisper, &[(Second, 9)]);
     // The images API: all of the output is an image, unless the details tell more.
     let image = json!({
         "total_tokens": 100, "input_tokens": 50, "output_tokens": 50,

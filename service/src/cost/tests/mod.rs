@@ -5,6 +5,7 @@ mod bills;
 mod bounds;
 mod disturbed;
 mod examples;
+mod formats;
 mod malformed;
 mod model;
 mod providers;

@@ -1,0 +1,98 @@
+//! Whose usage object it is, told by its shape.
+
+use super::{Format, object::Object, tollkeeper};
+
+/// Where a reply holds its usage object.
+const WITHIN: [&str; 5] =
+    ["usage", "usageMetadata", "meta", "amazon-bedrock-invocationMetrics", "last_token_usage"];
+
+/// A test of the shape.
+type Test = fn(&Object<'_>) -> bool;
+
+/// Whether an object has one of these fields, in camelCase or in snake_case.
+fn has(object: &Object<'_>, fields: &[&str]) -> bool {
+    fields.iter().any(|field| object.has(field))
+}
+
+/// Whether it has one of these fields as they are spelled.
+fn spells(object: &Object<'_>, fields: &[&str]) -> bool {
+    fields.iter().any(|field| object.spells(field))
+}
+
+/// Whose shape an object has: that of the first whose test it passes.
+const SHAPES: [(Format, Test); 17] = [
+    (Format::GeminiInteractions, |object| {
+        has(object, &["totalInputTokens", "totalOutputTokens", "totalThoughtTokens"])
+    }),
+    (Format::BedrockInvoke, |object| {
+        let metrics = ["inputTokenCount", "outputTokenCount", "inputTextTokenCount"];
+        spells(object, &metrics) || object.spells("generation_token_count")
+    }),
+    (Format::Ollama, |object| has(object, &["prompt_eval_count", "eval_count"])),
+    (Format::Mistral, |object| has(object, &["num_cached_tokens", "prompt_audio_seconds"])),
+    (Format::Xai, |object| has(object, &["cost_in_usd_ticks", "num_sources_used"])),
+    (Format::Perplexity, |object| has(object, &["citation_tokens", "num_search_queries"])),
+    (Format::OpenaiChat, |object| has(object, &["prompt_tokens", "completion_tokens"])),
+    (Format::AiSdk, |object| {
+        let flat = ["promptTokens", "completionTokens", "cachedInputTokens", "reasoningTokens"];
+        let details = ["inputTokenDetails", "outputTokenDetails"];
+        let sides = ["inputTokens", "outputTokens"];
+        spells(object, &flat)
+            || spells(object, &details)
+            || sides.iter().any(|side| object.spells(side) && object.has_object(side))
+    }),
+    (Format::BedrockConverse, |object| {
+        spells(object, &["inputTokens", "outputTokens", "totalTokens", "cacheReadInputTokens"])
+    }),
+    (Format::GeminiEmbeddings, |object| object.has("promptTokenDetails")),
+    (Format::Gemini, |object| has(object, &["promptTokenCount", "candidatesTokenCount", "totalTokenCount"])),
+    (Format::Cohere, |object| has(object, &["billed_units", "tokens"])),
+    (Format::Codex, |object| has(object, &["cached_input_tokens", "reasoning_output_tokens"])),
+    (Format::Anthropic, |object| {
+        let caches = ["cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation"];
+        has(object, &caches) || has(object, &["server_tool_use", "inference_geo", "iterations"])
+    }),
+    (Format::Whisper, |object| object.says("type", "duration") || object.has_number("duration")),
+    (Format::OpenaiResponses, |object| {
+        let details = ["input_tokens_details", "output_tokens_details"];
+        let realtime = ["input_token_details", "output_token_details"];
+        let sides = has(object, &["input_tokens", "output_tokens"]);
+        has(object, &details)
+            || has(object, &realtime)
+            || object.has("type")
+            || sides && object.has("total_tokens")
+    }),
+    (Format::OpenaiChat, |object| object.has("total_tokens")),
+];
+
+/// The format of an object; none if it has the shape of no provider.
+pub(super) fn format(object: &Object<'_>) -> Option<Format> {
+    SHAPES.into_iter().find(|(_, test)| test(object)).map(|(format, _)| format)
+}
+
+/// What names of counts speak of.
+const COUNTED: [&str; 7] = ["token", "count", "usage", "unit", "second", "character", "page"];
+
+/// Whether an object that has the shape of no provider is one of ours, be it a wrong one: it has a field of ours, or none that
+/// counts anything.
+pub(super) fn is_ours(object: &Object<'_>) -> bool {
+    let counts = |name: &String| {
+        let name = name.to_ascii_lowercase();
+        COUNTED.iter().any(|word| name.contains(word))
+    };
+    object.names().any(|name| tollkeeper::knows(name)) || !object.names().any(counts)
+}
+
+/// The usage object within a reply, and whose it is by where it stands; the object itself, if it is none of a reply.
+pub(super) fn unwrapped(object: Object<'_>) -> (Object<'_>, Option<Format>) {
+    let mut found = (object, None);
+    for _ in 0..2 {
+        let within = WITHIN.into_iter().find(|field| found.0.has_object(field));
+        let Some(field) = within.filter(|field| *field != "meta" || format(&found.0).is_none()) else {
+            break;
+        };
+        let Ok(inner) = found.0.object(field) else { break };
+        found = (inner, (field == "usageMetadata").then_some(Format::Gemini));
+    }
+    found
+}
