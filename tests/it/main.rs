@@ -122,6 +122,7 @@ mod upstream_proxies;
 mod upstream_tls;
 mod usage;
 mod usage_formats;
+mod usage_objects;
 mod usage_totals;
 mod users;
 mod vault;
