@@ -140,7 +140,8 @@ fn scaled(price: &Value, (above, tier, rate): Place) -> Option<BigRational> {
     let there = shipped(price);
     let at = |above, tier| there.get(&(above, tier, rate)).cloned();
     let (small, large) = (at(None, "standard")?, at(above, "standard")?);
-    (documented && above.is_some()).then_some(at(None, tier)? * large / small)
+    (documented && above.is_some() && small != fraction("0"))
+        .then(|| at(None, tier).map(|rate| rate * large / small))?
 }
 
 #[test]
