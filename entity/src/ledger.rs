@@ -74,6 +74,9 @@ pub struct Candidate {
     /// Where the price comes from; none of a call from before that was noted.
     #[serde(rename = "s", default, skip_serializing_if = "Option::is_none")]
     pub source: Option<PriceSource>,
+    /// Its further names when the call was authorized, in lower case: those of aliases and of the connection's mapping.
+    #[serde(rename = "n", default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 /// The terms on which a call was authorized: what was asked, and the figures of the answer.

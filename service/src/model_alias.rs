@@ -5,6 +5,7 @@ use crate::{
     Ctx, Error, Result,
     error::ConflictExt,
     head,
+    meter::fold,
     page::{Page, PageRequest},
     repository::{Expected, View},
     unit::Unit,
@@ -38,7 +39,7 @@ pub struct ModelAlias {
     /// The model that is meant, or another alias.
     #[schema(example = "gpt-4o-mini")]
     pub target: String,
-    /// Whether it leads anywhere.
+    /// Whether it leads anywhere; a call by the name of one that is disabled is denied.
     pub enabled: bool,
     /// For `If-Match`.
     pub version: i64,
@@ -179,26 +180,48 @@ async fn finish(unit: Unit<'_>, id: ModelAliasId) -> Result<ModelAlias> {
     unit.commit(view).await
 }
 
-/// Where each alias leads, also the disabled ones: enabling one never makes a circle.
-struct Links<'a>(HashMap<&'a str, &'a str>);
+/// Where each alias leads, also the disabled ones: enabling one never makes a circle. As a call finds them: by the name as it
+/// is written, else by one that differs only in case.
+struct Links<'a>(HashMap<String, Vec<(&'a str, &'a str)>>);
 
 impl<'a> Links<'a> {
     fn of(aliases: &'a [ModelAlias]) -> Self {
-        Self(aliases.iter().map(|alias| (alias.name.as_str(), alias.target.as_str())).collect())
+        let mut links: HashMap<String, Vec<_>> = HashMap::new();
+        for alias in aliases {
+            let same = links.entry(fold(&alias.name).into_owned()).or_default();
+            same.push((alias.name.as_str(), alias.target.as_str()));
+            same.sort_unstable();
+        }
+        Self(links)
+    }
+
+    /// The alias of a name: how it is written, and where it leads.
+    fn alias(&self, name: &str) -> Option<(&'a str, &'a str)> {
+        let same = self.0.get(&*fold(name))?;
+        same.iter().find(|(written, _)| *written == name).or(same.first()).copied()
+    }
+
+    fn target(&self, name: &str) -> Option<&'a str> {
+        self.alias(name).map(|(_, target)| target)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'a str> {
+        self.0.values().flatten().map(|(name, _)| *name)
     }
 
     /// The names that one leads to, one after the other; for ever, if that is a circle.
     fn from(&self, name: &str) -> impl Iterator<Item = &'a str> {
-        iter::successors(self.0.get(name).copied(), |next| self.0.get(next).copied())
+        iter::successors(self.target(name), |next| self.target(next))
     }
 
     /// Only `changed` is new: a circle would go through it, and everything else was short enough before.
     fn check(&self, changed: &str) -> Result<()> {
-        if self.from(changed).take(LONGEST + 1).any(|next| next == changed) {
+        let back = |next: &str| self.alias(next).is_some_and(|(written, _)| written == changed);
+        if self.from(changed).take(LONGEST + 1).any(back) {
             let detail = format!("following the alias {changed:?} leads back to it");
             return Err(Error::InvalidState("alias_cycle", detail.into()));
         }
-        if self.0.keys().any(|name| self.from(name).nth(LONGEST).is_some()) {
+        if self.names().any(|name| self.from(name).nth(LONGEST).is_some()) {
             let detail = "an alias leads to its model through at most 8 aliases, itself included";
             return Err(Error::InvalidState("alias_chain_too_long", detail.into()));
         }

@@ -69,7 +69,8 @@ fn legs(used: i64) -> Legs {
 
 on_both!(a_reservation_shows_what_was_asked_and_what_it_holds, |app| {
     let made = key(&app, "k").await;
-    let candidate = |model: &str| Candidate { model: model.into(), price: None, source: None };
+    let candidate =
+        |model: &str| Candidate { model: model.into(), price: None, source: None, names: Vec::new() };
     let terms = CallTerms {
         candidates: vec![candidate("fast"), candidate("gpt-4o")],
         connection: Some("conn_019aa3c1f6b07c3e9a5d2f4b8c6e1d70".parse().unwrap()),

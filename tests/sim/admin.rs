@@ -51,6 +51,7 @@ pub fn start(world: &Shared) -> Work {
         3..=5 => of_owner(&mut world, &policy, organization),
         6 if world.dice.one_in(2) => (organization, None, of_connection(&mut world, &policy, organization)),
         6 => (organization, None, of_tenant(&mut world, organization)),
+        7 if world.dice.one_in(2) => (organization, None, of_alias(&mut world, organization)),
         7 => (organization, None, new_price(&mut world, organization)),
         8 => {
             let limit = town::limit(&mut world.dice, &policy, organization, town::connection(organization));
@@ -178,6 +179,19 @@ fn of_connection(world: &mut World, policy: &Policy, organization: OrganizationI
     Box::new(move |policy| {
         policy.connections.insert(id, line);
         vec![(organization, PolicyKind::Connection, id.uuid())]
+    })
+}
+
+/// An alias is made, changed, switched or deleted.
+fn of_alias(world: &mut World, organization: OrganizationId) -> Edit {
+    let n = world.dice.below(town::aliases());
+    let row = town::alias(&mut world.dice, organization, n);
+    let change = town::alias_id(organization, n);
+    Box::new(move |policy| {
+        policy.aliases.retain(|row| row.id != change);
+        policy.aliases.extend(row);
+        policy.bind(organization);
+        vec![(organization, PolicyKind::ModelAlias, change.uuid())]
     })
 }
 

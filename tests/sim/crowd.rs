@@ -124,7 +124,7 @@ impl Crowd {
 
     fn settle(&self, world: &mut World) -> Option<Task> {
         let (naming, known) = self.naming(world, Purpose::Settle)?;
-        let attempts = attempts(&mut world.dice, &known.call);
+        let attempts = attempts(&mut world.dice, &known.call, known.organization);
         let print = print(&mut world.dice);
         Some(Task::Do(Command::Settle(naming, attempts, print)))
     }
@@ -175,7 +175,7 @@ impl Crowd {
             words.push(Task::Do(if world.dice.one_in(2) {
                 Command::Void(naming)
             } else {
-                let attempts = attempts(&mut world.dice, &known.call);
+                let attempts = attempts(&mut world.dice, &known.call, known.organization);
                 Command::Settle(naming, attempts, print(&mut world.dice))
             }));
         }
@@ -232,8 +232,8 @@ fn question(world: &mut World, policy: &Policy, purpose: Purpose) -> Option<(Que
 fn call(dice: &mut Dice, organization: OrganizationId) -> Call {
     let models = match dice.below(12) {
         0 => Vec::new(),
-        1 => vec!["alder".to_owned(), dice.pick(&town::MODELS).to_owned()],
-        _ => vec![dice.pick(&town::MODELS).to_owned()],
+        1 => vec!["alder".to_owned(), dice.pick(&town::NAMES).to_owned()],
+        _ => vec![dice.pick(&town::NAMES).to_owned()],
     };
     let input = u64::try_from(dice.between(1, 60)).unwrap();
     let output = (!dice.one_in(8)).then(|| u64::try_from(dice.between(1, 60)).unwrap());
@@ -275,7 +275,7 @@ fn count(world: &mut World, policy: &Policy) -> Option<Task> {
 fn report(world: &mut World, policy: &Policy) -> Option<Task> {
     let (mut question, key) = question(world, policy, Purpose::Usage)?;
     let dice = &mut world.dice;
-    let attempts = attempts(dice, &question.call);
+    let attempts = attempts(dice, &question.call, key.organization);
     question.call.models = attempts.iter().filter_map(|attempt| attempt.model.clone()).collect();
     if dice.one_in(2) {
         question.key = Proof::Id(key.id);
@@ -288,7 +288,7 @@ fn report(world: &mut World, policy: &Policy) -> Option<Task> {
 }
 
 /// What a call used: as much as it stated, less, or more; in one attempt or several.
-fn attempts(dice: &mut Dice, call: &Call) -> Vec<Attempt> {
+fn attempts(dice: &mut Dice, call: &Call, organization: OrganizationId) -> Vec<Attempt> {
     let (input, output) = (call.size.input_tokens.unwrap_or(10), call.size.max_output_tokens.unwrap_or(20));
     let used = |dice: &mut Dice, most: u64| match dice.below(6) {
         0 => most * 3 + 1,
@@ -311,8 +311,9 @@ fn attempts(dice: &mut Dice, call: &Call) -> Vec<Attempt> {
             usage.set(Component::Output, used(dice, output)).unwrap();
         }
         let unclear = silent && status == UsageStatus::Success;
-        let model = dice.one_in(3).then(|| dice.pick(&town::MODELS).to_owned());
-        Attempt { model, status, unclear, ..Attempt::of(usage) }
+        let model = dice.one_in(3).then(|| dice.pick(&town::NAMES).to_owned());
+        let connection_id = dice.one_in(6).then(|| ConnectionId::new(town::connection(organization)));
+        Attempt { model, connection_id, status, unclear, ..Attempt::of(usage) }
     };
     (0..count).map(one).collect()
 }

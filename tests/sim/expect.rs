@@ -3,6 +3,7 @@
 use crate::{
     instance::Sent,
     naive::{self, Booked, Part, Worst, Worth},
+    names::{self, together},
     outcome::{Fact, Outcome, post},
     policy::{KeyRow, Lock, Policy},
     world::{Name, Rows, Told},
@@ -17,6 +18,7 @@ use service::{
     meter::{
         Asker, Call, Question, Task,
         command::{Attempt, Command, Naming},
+        facts::Limit,
         ledger::{LEDGER_BEGINS, WindowKey},
     },
 };
@@ -96,9 +98,10 @@ impl Expect<'_> {
         };
         let at = self.told.time(key.organization);
         let may = naive::may(self.policy, key, lock, (&question.asker, &question.call), at);
-        let worst = naive::worst(self.policy, key.organization, &question.call, at);
+        let worst = naive::worst(self.policy, key, &question.call, at);
         let own = matches!(question.asker, Asker::Key);
-        let mut stands = self.stands(key, question, &worst, !own, at);
+        let path = self.path(key, &question.call);
+        let mut stands = self.stands(key, path, &worst, !own, at);
         if own {
             stands.iter_mut().for_each(|stand| (stand.full, stand.unpriced) = (false, false));
         }
@@ -147,8 +150,8 @@ impl Expect<'_> {
         } else if let Some(id) = id.filter(|_| chosen) {
             timely(id, at)?;
         }
-        let worst = naive::worst(self.policy, organization, &question.call, at);
-        let stands = self.stands(key, question, &worst, true, at);
+        let worst = naive::worst(self.policy, key, &question.call, at);
+        let stands = self.stands(key, self.path(key, &question.call), &worst, true, at);
         let decided = Self::decided(&stands, may);
         let (Outcome::Decided(true, _), Some(id)) = (&decided, id) else { return Ok(decided) };
         let shadows = Self::shadows(&stands, at);
@@ -166,8 +169,8 @@ impl Expect<'_> {
         };
         let (organization, at) = (key.organization, self.told.time(key.organization));
         let may = naive::may(self.policy, key, lock, (&question.asker, &question.call), at);
-        let worst = naive::worst(self.policy, organization, &question.call, at);
-        let stands = self.stands(key, question, &worst, false, at);
+        let worst = naive::worst(self.policy, key, &question.call, at);
+        let stands = self.stands(key, self.path(key, &question.call), &worst, false, at);
         let decided = Self::decided(&stands, may);
         let (Outcome::Decided(true, _), Outcome::Authorized(id)) = (&decided, actual) else {
             return Ok(decided);
@@ -222,7 +225,7 @@ impl Expect<'_> {
             ReservationState::Settled if row.settle.as_deref() == Some(print) => Ok(settled),
             ReservationState::Settled => Err("already_settled"),
             ReservationState::Held => {
-                self.meet_strangers(&mut row, attempts);
+                self.meet_strangers(name.0, &mut row, attempts);
                 let facts = post(self.policy, name.0, &mut row, attempts, UsageOrigin::Authorize);
                 row.state = ReservationState::Settled;
                 row.settle = Some(print.to_vec());
@@ -233,16 +236,27 @@ impl Expect<'_> {
         }
     }
 
-    /// What served the call without being authorized is counted where it is limited, at the time of the call.
-    fn meet_strangers(&self, row: &mut Booked, attempts: &[Attempt]) {
-        let authorized = |model: &String| row.candidates.iter().any(|one| one.0 == *model);
-        let models = attempts.iter().filter_map(|attempt| attempt.model.clone());
-        let models: Vec<String> = models.filter(|model| !authorized(model)).collect();
-        let key = row.key.and_then(|key| self.policy.keys.get(&key)).filter(|_| !models.is_empty());
+    /// The limits that count a call, by any of its names.
+    fn path<'s>(&'s self, key: &KeyRow, call: &Call) -> Vec<&'s Limit> {
+        naive::path(self.policy, key, call, &together(&names::of_call(self.policy, key, call)))
+    }
+
+    /// What served the call without being authorized, or at another connection, is counted where it is limited, at the time of
+    /// the call.
+    fn meet_strangers(&self, organization: OrganizationId, row: &mut Booked, attempts: &[Attempt]) {
+        let strange = |attempt: &&Attempt| {
+            let unknown =
+                attempt.model.as_deref().is_some_and(|model| names::candidate(row, model).is_none());
+            unknown || attempt.connection_id.is_some() && attempt.connection_id != row.connection
+        };
+        let strangers = attempts.iter().filter(strange);
+        let named =
+            strangers.filter_map(|attempt| names::of_attempt(self.policy, organization, row, attempt));
+        let named: Vec<_> = named.collect();
+        let key = row.key.and_then(|key| self.policy.keys.get(&key)).filter(|_| !named.is_empty());
         let Some(key) = key else { return };
-        for limit in
-            naive::path(self.policy, key, &Call { models, connection_id: row.connection, ..Call::default() })
-        {
+        let call = Call { connection_id: row.connection, ..Call::default() };
+        for limit in naive::path(self.policy, key, &call, &together(&named)) {
             let met = row.parts.iter().any(|part| part.limit == limit.id);
             let counts = limit.models.is_some() && limit.metric != Metric::Concurrency;
             let window = naive::window(limit.period, row.made).filter(|_| counts && !met);
@@ -321,8 +335,10 @@ impl Expect<'_> {
             return Err("too_old");
         }
         let at = naive::made(id).min(now);
-        let nothing = Worst { tokens: (0, 0), worth: Worth::Nothing, candidates: Vec::new() };
-        let stands = self.stands(key, question, &nothing, true, at);
+        let nothing = Worst { tokens: (0, 0), worth: Worth::Nothing, free: false, candidates: Vec::new() };
+        let named = names::of_reported(self.policy, key, &question.call, attempts);
+        let path = naive::path(self.policy, key, &question.call, &together(&named));
+        let stands = self.stands(key, path, &nothing, true, at);
         let row = self.open(key, nothing, Self::parts(&stands, at), print, at);
         self.record(
             name,

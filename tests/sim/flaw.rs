@@ -15,12 +15,16 @@ use entity::{
 use service::{
     limit::window,
     meter::{
+        facts::Mapping,
         head::Moment,
         ledger::{WindowKey, Writes},
         store::{Credentials, Due, Found, Known, Missing, Named, Parents, Read, Transaction},
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What is broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +56,10 @@ pub enum Flaw {
     CallsLeftAhead,
     StepUnnoted,
     PrunedByWrongClock,
+    AliasIgnored,
+    MappingIgnored,
+    DisabledAliasLeads,
+    DisabledMappingLeads,
 }
 
 /// A transaction with a flaw, or none.
@@ -233,7 +241,18 @@ impl Transaction for Flawed {
     }
 
     async fn parents(&mut self, missing: &Parents) -> Read<Found> {
-        self.tx.parents(missing).await
+        let mut found = self.tx.parents(missing).await?;
+        for connection in &mut found.connections {
+            match self.flaw {
+                Flaw::MappingIgnored => connection.mappings = Arc::default(),
+                Flaw::DisabledMappingLeads => {
+                    let all = connection.mappings.iter().cloned();
+                    connection.mappings = all.map(|mapping| Mapping { enabled: true, ..mapping }).collect();
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
     }
 
     async fn due(&mut self, at: &BTreeMap<OrganizationId, DateTime<Utc>>) -> Read<Due> {

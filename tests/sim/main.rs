@@ -19,6 +19,7 @@ mod flaw;
 mod instance;
 mod judge;
 mod naive;
+mod names;
 mod outcome;
 mod policy;
 mod run;
@@ -138,4 +139,8 @@ flaws! {
     calls_left_ahead CallsLeftAhead: Time | I6 | I2;
     step_unnoted StepUnnoted: Time;
     pruned_by_wrong_clock PrunedByWrongClock: I3;
+    alias_ignored AliasIgnored: I1 | I5 | I6 | I8;
+    mapping_ignored MappingIgnored: I1 | I5 | I6 | I8;
+    disabled_alias_leads DisabledAliasLeads: I1 | I5 | I6 | I8;
+    disabled_mapping_leads DisabledMappingLeads: I1 | I5 | I6 | I8;
 }

@@ -1,7 +1,10 @@
 //! The rules once more, written down naively and from what they promise: no counters, no cache, no batches. What a window has
 //! counted is summed over all reservations each time; what a reservation still holds is told from the time alone.
 
-use crate::policy::{KeyRow, Line, Lock, Policy, PriceRow, TokenRow};
+use crate::{
+    names::{Named, fold, of_call, plain, together},
+    policy::{KeyRow, Line, Lock, Policy, PriceRow, TokenRow},
+};
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Timelike, Utc};
 use entity::{
     id::{ConnectionId, KeyId, LimitId, OrganizationId, PriceId, ReservationId, TeamId},
@@ -11,6 +14,7 @@ use entity::{
     },
 };
 use service::meter::{Asker, Call, Gateway, Proof, facts::Limit};
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// What a call holds or has used of one window.
@@ -28,6 +32,14 @@ pub struct Part {
     pub asked: bool,
 }
 
+/// A model that a call was authorized for, with its price and the names that it does not tell by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    pub model: String,
+    pub price: Option<PriceId>,
+    pub names: Vec<String>,
+}
+
 /// A call on the books.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Booked {
@@ -41,7 +53,7 @@ pub struct Booked {
     pub team: Option<TeamId>,
     pub key: Option<KeyId>,
     pub connection: Option<ConnectionId>,
-    pub candidates: Vec<(String, Option<PriceId>)>,
+    pub candidates: Vec<Candidate>,
     pub tokens: (i64, i64),
     pub cost: Option<(i64, String)>,
     pub exact: bool,
@@ -89,6 +101,11 @@ impl Booked {
             used: leg.used,
             asked: leg.remaining.is_some(),
         };
+        let candidate = |one: &entity::ledger::Candidate| Candidate {
+            model: one.model.clone(),
+            price: one.price,
+            names: one.names.clone(),
+        };
         let terms = &row.terms;
         Self {
             state: row.state,
@@ -101,7 +118,7 @@ impl Booked {
             team: row.team_id,
             key: row.key_id,
             connection: terms.connection,
-            candidates: terms.candidates.iter().map(|one| (one.model.clone(), one.price)).collect(),
+            candidates: terms.candidates.iter().map(candidate).collect(),
             tokens: (terms.input_tokens, terms.output_tokens),
             cost: terms.cost.clone(),
             exact: terms.exact,
@@ -131,10 +148,10 @@ pub fn matches(glob: &str, text: &str) -> bool {
     go(glob.as_bytes(), text.as_bytes())
 }
 
-/// Whether one of these globs matches one of these models; a call of no named model may be of any.
-pub fn concerns(globs: Option<&[String]>, models: &[String]) -> bool {
+/// Whether one of these globs matches one of these names; a call of no named model may be of any.
+pub fn concerns(globs: Option<&[String]>, names: &BTreeSet<String>) -> bool {
     let Some(globs) = globs else { return true };
-    models.is_empty() || models.iter().any(|model| globs.iter().any(|glob| matches(glob, model)))
+    names.is_empty() || names.iter().any(|name| globs.iter().any(|glob| matches(&fold(glob), name)))
 }
 
 /// The first moment of the window that a moment is in.
@@ -182,14 +199,16 @@ pub enum Worth {
 pub struct Worst {
     pub tokens: (i64, i64),
     pub worth: Worth,
-    pub candidates: Vec<(String, Option<PriceId>)>,
+    /// Whether its prices charge for nothing.
+    pub free: bool,
+    pub candidates: Vec<Candidate>,
 }
 
-/// The price of a model in force at a moment.
+/// The price of a call of a model at a moment: of the first of its names that has one, else a guess, else the default.
 pub fn price<'p>(
     policy: &'p Policy,
     organization: OrganizationId,
-    model: &str,
+    named: &Named,
     at: DateTime<Utc>,
 ) -> Option<&'p PriceRow> {
     let scopes = [organization, OrganizationId::PLATFORM];
@@ -197,24 +216,43 @@ pub fn price<'p>(
         let all = policy.prices.iter().filter(move |row| row.organization == scope && row.from <= at);
         all.filter(move |row| row.model.as_deref() == model).max_by_key(|row| (row.from, row.id))
     };
+    // Where the connection says the provider, a prefix is not another one.
+    let spellings = |name: &str| {
+        let rest = name.split_once('/').filter(|_| !named.connected).map(|(_, rest)| rest.to_owned());
+        std::iter::once(fold(name)).chain(rest.map(|rest| fold(&rest))).collect::<Vec<_>>()
+    };
+    let stated = |name: &String| {
+        let all =
+            scopes.into_iter().flat_map(|scope| spellings(name).into_iter().map(move |name| (scope, name)));
+        all.into_iter().find_map(|(scope, name)| last(scope, Some(&name)))
+    };
+    let alike = |name: &String| {
+        let row = last(OrganizationId::PLATFORM, Some(fold(name).rsplit('/').next().unwrap_or_default()));
+        row.filter(|row| row.rates != (0, 0))
+    };
     let default = policy.tenants.get(&organization)?.unpriced == UnpricedPolicy::Default;
-    scopes
-        .into_iter()
-        .find_map(|scope| last(scope, Some(model)))
-        .or_else(|| scopes.into_iter().filter(|_| default).find_map(|scope| last(scope, None)))
+    let rests: Vec<String> =
+        named.chain.last().filter(|_| named.connected).map(|name| plain(name)).unwrap_or_default();
+    let found = named.priced.iter().chain(&rests).find_map(stated);
+    let found = found.or_else(|| named.priced.iter().find_map(alike));
+    found.or_else(|| scopes.into_iter().filter(|_| default).find_map(|scope| last(scope, None)))
 }
 
 /// What a call may have and cost at most.
-pub fn worst(policy: &Policy, organization: OrganizationId, call: &Call, at: DateTime<Utc>) -> Worst {
+pub fn worst(policy: &Policy, key: &KeyRow, call: &Call, at: DateTime<Utc>) -> Worst {
+    let organization = key.organization;
     let tenant = &policy.tenants[&organization];
     let input = i64::try_from(call.size.input_tokens.unwrap()).unwrap();
     let stated = call.size.max_output_tokens.map(|most| i64::try_from(most).unwrap());
     let output = stated.or(tenant.output_cap).unwrap_or(4096);
     let mut worth = if call.models.is_empty() { Worth::Unknown } else { Worth::Nothing };
-    let mut candidates = Vec::new();
-    for model in &call.models {
-        let row = price(policy, organization, model, at);
-        candidates.push((model.clone(), row.map(|row| row.id)));
+    let (mut candidates, mut free) = (Vec::new(), !call.models.is_empty());
+    for named in of_call(policy, key, call) {
+        let row = price(policy, organization, &named, at);
+        let own = plain(&named.model);
+        let names = named.all.iter().filter(|name| !own.contains(name)).cloned().collect();
+        free &= row.is_some_and(|row| row.rates == (0, 0));
+        candidates.push(Candidate { model: named.model, price: row.map(|row| row.id), names });
         worth = match (worth, row) {
             (Worth::Unknown, _) => Worth::Unknown,
             (worth, None) if tenant.unpriced == UnpricedPolicy::Allow => worth,
@@ -229,16 +267,20 @@ pub fn worst(policy: &Policy, organization: OrganizationId, call: &Call, at: Dat
             }
         };
     }
-    Worst { tokens: (input, output), worth, candidates }
+    Worst { tokens: (input, output), worth, free, candidates }
 }
 
 /// Every limit that a call with a key is under, in order.
-pub fn path<'p>(policy: &'p Policy, key: &KeyRow, call: &Call) -> Vec<&'p Limit> {
+pub fn path<'p>(policy: &'p Policy, key: &KeyRow, call: &Call, names: &BTreeSet<String>) -> Vec<&'p Limit> {
     let under = |limit: &&Limit| match limit.subject_kind {
         SubjectKind::Organization => limit.subject_id == key.organization.uuid(),
         SubjectKind::Team => key.team().is_some_and(|team| team.uuid() == limit.subject_id),
         SubjectKind::Member => {
-            key.team().is_some() && key.team() == limit.team_id && key.issuer.uuid() == limit.subject_id
+            let issued = key.team().is_some() && key.team() == limit.team_id;
+            let place = limit.team_id.zip(key.person()).map(|(team, user)| (user, team));
+            let owned = place.is_some_and(|place| policy.places.contains(&place));
+            let person = key.person().unwrap_or(key.issuer);
+            (issued || owned) && person.uuid() == limit.subject_id
         }
         SubjectKind::User => key.person().is_some_and(|user| user.uuid() == limit.subject_id),
         SubjectKind::ServiceAccount => key.service().is_some_and(|id| id.uuid() == limit.subject_id),
@@ -249,11 +291,16 @@ pub fn path<'p>(policy: &'p Policy, key: &KeyRow, call: &Call) -> Vec<&'p Limit>
     };
     let own = policy.limits.values().map(AsRef::as_ref);
     let own = own.filter(|limit| limit.organization_id == key.organization).filter(under);
-    own.filter(|limit| concerns(limit.models.as_ref().map(|globs| &globs.0[..]), &call.models)).collect()
+    own.filter(|limit| concerns(limit.models.as_ref().map(|globs| &globs.0[..]), names)).collect()
+}
+
+/// Whether an allow list has every model of a call, each by one of its names.
+fn lets(globs: &[String], named: &[Named]) -> bool {
+    !named.is_empty() && named.iter().all(|one| concerns(Some(globs), &one.all.iter().cloned().collect()))
 }
 
 /// The connection that a call names, if it is there.
-fn line<'p>(policy: &'p Policy, key: &KeyRow, call: &Call) -> Option<(ConnectionId, &'p Line)> {
+pub fn line<'p>(policy: &'p Policy, key: &KeyRow, call: &Call) -> Option<(ConnectionId, &'p Line)> {
     let id = call.connection_id?;
     let line = policy.connections.get(&id).filter(|line| line.organization == key.organization)?;
     Some((id, line))
@@ -262,10 +309,7 @@ fn line<'p>(policy: &'p Policy, key: &KeyRow, call: &Call) -> Option<(Connection
 /// Whether a call may go by the connection that it names.
 fn may_go_by(policy: &Policy, key: &KeyRow, call: &Call) -> bool {
     let Some((_, line)) = line(policy, key, call) else { return call.connection_id.is_none() };
-    let fits = |globs: &Vec<String>| {
-        let fits = |model: &String| globs.iter().any(|glob| matches(glob, model));
-        !call.models.is_empty() && call.models.iter().all(fits)
-    };
+    let fits = |globs: &Vec<String>| lets(globs, &of_call(policy, key, call));
     line.status == ConnectionStatus::Active
         && line.team.is_none_or(|team| key.team() == Some(team))
         && line.models.as_ref().is_none_or(fits)
@@ -289,10 +333,10 @@ pub fn may(
     } else {
         active(key.service().and_then(|id| policy.services.get(&id)).map(|(_, standing)| standing))
     };
-    let models = key.models.as_ref().is_none_or(|globs| {
-        let fits = |model: &String| globs.iter().any(|glob| matches(glob, model));
-        !call.models.is_empty() && call.models.iter().all(fits)
-    });
+    let named = of_call(policy, key, call);
+    let models = key.models.as_ref().is_none_or(|globs| lets(globs, &named));
+    let denies = key.denied.as_ref().is_some_and(|globs| concerns(Some(globs), &together(&named)));
+    let models = models && !denies && !named.iter().any(|one| one.disabled);
     key.status == KeyStatus::Active
         && runs(key.expires_at)
         && lock.is_none_or(|lock| runs(lock.expires_at))

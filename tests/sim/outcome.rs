@@ -3,6 +3,7 @@
 
 use crate::{
     naive::{self, Booked, Part},
+    names::{self, Named},
     policy::Policy,
 };
 use chrono::{DateTime, Utc};
@@ -95,15 +96,16 @@ fn fact(
     policy: &Policy,
     organization: OrganizationId,
     row: &Booked,
-    attempt: &Attempt,
+    (attempt, named): (&Attempt, Option<&Named>),
     origin: UsageOrigin,
 ) -> Fact {
-    let model = attempt.model.clone().or_else(|| row.candidates.first().map(|one| one.0.clone()));
-    let pinned = row.candidates.iter().find(|one| Some(&one.0) == model.as_ref()).and_then(|one| one.1);
+    let model = named.map(|named| named.model.clone());
+    let moved = attempt.connection_id.is_some() && attempt.connection_id != row.connection;
+    let pinned = row.candidates.iter().find(|one| Some(&one.model) == model.as_ref() && !moved);
+    let pinned = pinned.and_then(|one| one.price);
     let pinned = pinned.and_then(|id| policy.prices.iter().find(|price| price.id == id));
-    let price = model
-        .as_deref()
-        .and_then(|model| pinned.or_else(|| naive::price(policy, organization, model, row.made)));
+    let price =
+        named.and_then(|named| pinned.or_else(|| naive::price(policy, organization, named, row.made)));
     let count = |component| i64::try_from(attempt.usage.get(component)).unwrap();
     let tokens = (count(Component::Input), count(Component::Output));
     let skipped = attempt.status == UsageStatus::Skipped;
@@ -116,7 +118,8 @@ fn fact(
         requests: if skipped { 0 } else { count(Component::Request) },
         tokens,
         overrun: false,
-        priced: price.is_some() && !attempt.unclear,
+        // What charges for nothing is known, however much was used.
+        priced: price.is_some_and(|price| !attempt.unclear || price.rates == (0, 0)),
         estimated: false,
         unclear: attempt.unclear,
     }
@@ -130,10 +133,16 @@ pub fn post(
     attempts: &[Attempt],
     origin: UsageOrigin,
 ) -> Vec<Fact> {
-    let each = (0..).zip(attempts);
-    let mut facts: Vec<Fact> = each
-        .map(|(n, attempt)| Fact { attempt: n, ..fact(policy, organization, row, attempt, origin) })
-        .collect();
+    let named: Vec<Option<Named>> =
+        attempts.iter().map(|attempt| names::of_attempt(policy, organization, row, attempt)).collect();
+    let each = (0..).zip(attempts.iter().zip(named.iter().map(Option::as_ref)));
+    let mut facts: Vec<Fact> =
+        each.map(|(n, of)| Fact { attempt: n, ..fact(policy, organization, row, of, origin) }).collect();
+    let concerns = |part: &Part, fact: &Fact| {
+        let named = named[usize::try_from(fact.attempt).unwrap()].as_ref();
+        let all = named.map(|named| named.all.iter().cloned().collect()).unwrap_or_default();
+        naive::concerns(part.models.as_deref(), &all)
+    };
     let (cost, tokens) = (row.cost.clone(), row.tokens);
     let guess = |part: &Part, fact: &Fact| {
         let status = attempts[usize::try_from(fact.attempt).unwrap()].status;
@@ -145,7 +154,7 @@ pub fn post(
         };
         if unknown { guess(part, cost.as_ref(), tokens) } else { 0 }
     };
-    row.parts.iter_mut().for_each(|part| part.used = used(part, &facts, &guess));
+    row.parts.iter_mut().for_each(|part| part.used = used(part, &facts, &concerns, &guess));
     let over = row.parts.iter().any(|part| part.held > 0 && part.used > part.held);
     let most = row.cost.clone().map_or((i64::MAX, None), |(most, currency)| (most, Some(currency)));
     let spent: i64 = facts.iter().filter(|fact| fact.currency == most.1).map(|fact| fact.cost).sum();
@@ -184,13 +193,13 @@ fn guess(part: &Part, cost: Option<&(i64, String)>, tokens: (i64, i64)) -> i64 {
     }
 }
 
-fn concerns(part: &Part, fact: &Fact) -> bool {
-    let model: Vec<String> = fact.model.iter().cloned().collect();
-    naive::concerns(part.models.as_deref(), &model)
-}
-
 /// What the attempts at a call used of one limit.
-fn used(part: &Part, facts: &[Fact], guess: &impl Fn(&Part, &Fact) -> i64) -> i64 {
+fn used(
+    part: &Part,
+    facts: &[Fact],
+    concerns: &impl Fn(&Part, &Fact) -> bool,
+    guess: &impl Fn(&Part, &Fact) -> i64,
+) -> i64 {
     let counted = || facts.iter().filter(|fact| concerns(part, fact));
     // Nobody knows more of what cannot be priced than its worst case: no price of the town is partial.
     let sum = |of: fn(&Fact) -> i64| counted().map(|fact| of(fact).max(guess(part, fact))).sum();

@@ -1,12 +1,14 @@
-//! [`Policy`]: what the simulated database knows of organizations, keys, limits and prices, and how the meter loads it.
+//! [`Policy`]: what the simulated database knows of organizations, keys, limits, prices, aliases and mappings, and how the
+//! meter loads it.
 
 use chrono::{DateTime, Utc};
 use entity::{
     id::{
-        ConnectionId, GatewayTokenId, KeyId, LimitId, OrganizationId, PriceId, SecretId, ServiceAccountId,
-        TeamId, UserId,
+        ConnectionId, GatewayTokenId, KeyId, LimitId, ModelAliasId, OrganizationId, PriceId, SecretId,
+        ServiceAccountId, TeamId, UserId,
     },
     json::{Tags, Texts},
+    model_alias,
     money::Rate,
     price,
     secret::Sealed,
@@ -16,14 +18,17 @@ use entity::{
 use service::{
     meter::{
         facts::{
-            Account, Connection, GatewayToken, Key, Limit, Member, Organization, Secret, ServiceAccount,
-            SubjectLimits, Team,
+            Account, Connection, GatewayToken, Key, Limit, Mapping, Member, Organization, Secret,
+            ServiceAccount, SubjectLimits, Team,
         },
         store::{Credentials, Found, Missing, Parents},
     },
     price::book::{Binder, Book},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// An organization.
 #[derive(Debug, Clone)]
@@ -49,6 +54,18 @@ pub struct Line {
     pub team: Option<TeamId>,
     pub status: ConnectionStatus,
     pub models: Option<Vec<String>>,
+    /// What clients call a model, what the upstream calls it, and whether that is used.
+    pub mappings: Vec<(String, String, bool)>,
+}
+
+/// Another name for a model.
+#[derive(Debug, Clone)]
+pub struct AliasRow {
+    pub id: ModelAliasId,
+    pub organization: OrganizationId,
+    pub name: String,
+    pub target: String,
+    pub enabled: bool,
 }
 
 /// One secret of a key, and the token in clear, as its holder knows it.
@@ -70,6 +87,7 @@ pub struct KeyRow {
     pub issuer: UserId,
     pub status: KeyStatus,
     pub models: Option<Vec<String>>,
+    pub denied: Option<Vec<String>>,
     pub expires_at: Option<DateTime<Utc>>,
     pub locks: Vec<Lock>,
 }
@@ -101,6 +119,8 @@ pub struct Policy {
     pub tenants: BTreeMap<OrganizationId, Tenant>,
     pub teams: BTreeMap<TeamId, (OrganizationId, Standing)>,
     pub members: BTreeMap<(OrganizationId, UserId), Standing>,
+    /// Who is in which team.
+    pub places: BTreeSet<(UserId, TeamId)>,
     pub accounts: BTreeMap<UserId, Standing>,
     pub services: BTreeMap<ServiceAccountId, (OrganizationId, Standing)>,
     pub keys: BTreeMap<KeyId, KeyRow>,
@@ -108,16 +128,28 @@ pub struct Policy {
     pub connections: BTreeMap<ConnectionId, Line>,
     pub limits: BTreeMap<LimitId, Arc<Limit>>,
     pub prices: Vec<PriceRow>,
+    pub aliases: Vec<AliasRow>,
     pub books: BTreeMap<OrganizationId, Arc<Book>>,
 }
 
 impl Policy {
     /// Binds the price book of an organization anew.
     pub fn bind(&mut self, organization: OrganizationId) {
+        let book = self.book(organization, |row| Some(row.enabled));
+        self.books.insert(organization, Arc::new(book));
+    }
+
+    /// The price book of an organization with its aliases, enabled or not, as far as they are in it.
+    pub fn book(&self, organization: OrganizationId, alias: impl Fn(&AliasRow) -> Option<bool>) -> Book {
         let mut binder = Binder::default();
         let own = self.prices.iter().filter(|row| row.organization == organization);
         own.for_each(|row| binder.price(row.row()));
-        self.books.insert(organization, Arc::new(binder.finish(organization)));
+        for row in self.aliases.iter().filter(|row| row.organization == organization) {
+            if let Some(enabled) = alias(row) {
+                binder.alias(model_alias::Model { enabled, ..row.row() });
+            }
+        }
+        binder.finish(organization)
     }
 
     /// What one organization has changed, put in place. Others may have changed since: what is theirs stays.
@@ -129,6 +161,12 @@ impl Policy {
         policy.tenants.extend(mine.tenants.into_iter().filter(|(id, _)| *id == home));
         policy.teams.extend(mine.teams.into_iter().filter(|(_, (own, _))| *own == home));
         policy.members.extend(mine.members.into_iter().filter(|((own, _), _)| *own == home));
+        policy.places.retain(|(_, team)| policy.teams.get(team).is_none_or(|(own, _)| *own != home));
+        policy.places.extend(
+            mine.places
+                .into_iter()
+                .filter(|(_, team)| policy.teams.get(team).is_some_and(|(own, _)| *own == home)),
+        );
         policy.services.extend(mine.services.into_iter().filter(|(_, (own, _))| *own == home));
         policy.keys.extend(mine.keys.into_iter().filter(|(_, key)| key.organization == home));
         let lines = mine.connections.into_iter().filter(|(_, line)| line.organization == home);
@@ -137,6 +175,8 @@ impl Policy {
         policy.limits.extend(mine.limits.into_iter().filter(|(_, limit)| limit.organization_id == home));
         policy.prices.retain(|row| row.organization != home);
         policy.prices.extend(mine.prices.into_iter().filter(|row| row.organization == home));
+        policy.aliases.retain(|row| row.organization != home);
+        policy.aliases.extend(mine.aliases.into_iter().filter(|row| row.organization == home));
         policy.books.extend(mine.books.into_iter().filter(|(id, _)| *id == home));
         policy
     }
@@ -166,7 +206,13 @@ impl Policy {
         };
         let member = |(organization_id, user_id): &(OrganizationId, UserId)| {
             let status = *self.members.get(&(*organization_id, *user_id))?;
-            Some(Member { organization_id: *organization_id, user_id: *user_id, status })
+            let teams = self.places.iter().filter(|(user, _)| user == user_id).map(|(_, team)| *team);
+            Some(Member {
+                organization_id: *organization_id,
+                user_id: *user_id,
+                status,
+                teams: teams.collect(),
+            })
         };
         let account = |id: &UserId| Some(Account { id: *id, status: *self.accounts.get(id)? });
         let service = |id: &ServiceAccountId| {
@@ -182,6 +228,7 @@ impl Policy {
                 provider: "sim".into(),
                 status: line.status,
                 allowed_models: line.models.clone().map(Texts),
+                mappings: line.mappings.iter().map(|mapping| facts_of(*id, mapping)).collect(),
             })
         };
         let limits = missing.subjects.iter().map(|(organization_id, subject_id)| SubjectLimits {
@@ -204,6 +251,26 @@ impl Policy {
     fn limits_of(&self, organization: OrganizationId, subject: uuid::Uuid) -> Vec<Arc<Limit>> {
         let of = |limit: &&Arc<Limit>| limit.organization_id == organization && limit.subject_id == subject;
         self.limits.values().filter(of).cloned().collect()
+    }
+}
+
+fn facts_of(connection_id: ConnectionId, (client, upstream, enabled): &(String, String, bool)) -> Mapping {
+    let (client_name, upstream_name) = (client.clone(), upstream.clone());
+    Mapping { connection_id, client_name, upstream_name, enabled: *enabled }
+}
+
+impl AliasRow {
+    fn row(&self) -> model_alias::Model {
+        model_alias::Model {
+            id: self.id,
+            organization_id: self.organization,
+            name: self.name.clone(),
+            target: self.target.clone(),
+            enabled: self.enabled,
+            version: 1,
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+        }
     }
 }
 
@@ -245,7 +312,7 @@ impl KeyRow {
             created_by: self.issuer.to_string(),
             status: self.status,
             allowed_models: self.models.clone().map(Texts),
-            denied_models: None,
+            denied_models: self.denied.clone().map(Texts),
             scopes: None,
             allowed_cidrs: None,
             expires_at: self.expires_at,

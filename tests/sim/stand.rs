@@ -11,7 +11,7 @@ use entity::{
     id::OrganizationId,
     status::{Metric, Mode, Period, ReservationState},
 };
-use service::meter::{Question, facts::Limit, ledger::WindowKey};
+use service::meter::{facts::Limit, ledger::WindowKey};
 
 /// How a call stands with a limit.
 pub struct Stand<'p> {
@@ -72,7 +72,7 @@ impl Expect<'_> {
     pub fn stands<'s>(
         &'s self,
         key: &KeyRow,
-        question: &Question,
+        path: Vec<&'s Limit>,
         worst: &Worst,
         whole: bool,
         at: DateTime<Utc>,
@@ -96,11 +96,19 @@ impl Expect<'_> {
                 },
             };
             let something = !whole && limit.metric != Metric::Requests && !unpriced;
+            // What costs nothing takes nothing away.
+            let cost = limit.metric == Metric::Cost;
+            let free = cost && worst.free;
+            let nothing = cost
+                && whole
+                && matches!(&worst.worth, Worth::Most(0, of) if Some(of) == limit.currency.as_ref());
+            let (wants, unpriced, something) =
+                if free { (0, false, false) } else { (wants, unpriced, something) };
             let least = if something { 1 } else { wants };
-            let full = counted + i128::from(least) > i128::from(limit.amount);
+            let full = !free && !nothing && counted + i128::from(least) > i128::from(limit.amount);
             Stand { limit, counted, wants, something, full, unpriced }
         };
-        naive::path(self.policy, key, &question.call).into_iter().map(stand).collect()
+        path.into_iter().map(stand).collect()
     }
 
     pub fn decided(stands: &[Stand<'_>], may: bool) -> Outcome {

@@ -121,7 +121,11 @@ impl Db {
         let world = self.world.get();
         let absent = || Error::NotFound("organization");
         let tenant = world.policy.tenants.get(&organization).ok_or_else(absent)?;
-        let book = |id: OrganizationId| world.policy.books.get(&id).cloned().unwrap_or_default();
+        let book = |id: OrganizationId| match self.flaw {
+            Flaw::AliasIgnored => Arc::new(world.policy.book(id, |_| None)),
+            Flaw::DisabledAliasLeads => Arc::new(world.policy.book(id, |_| Some(true))),
+            _ => world.policy.books.get(&id).cloned().unwrap_or_default(),
+        };
         Ok(Prices {
             organization: book(organization),
             platform: book(OrganizationId::PLATFORM),

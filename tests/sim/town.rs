@@ -3,12 +3,12 @@
 
 use crate::{
     dice::Dice,
-    policy::{KeyRow, Line, Lock, Owned, Policy, PriceRow, Tenant, TokenRow},
+    policy::{AliasRow, KeyRow, Line, Lock, Owned, Policy, PriceRow, Tenant, TokenRow},
     world::World,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    id::{ConnectionId, GatewayTokenId, Id, KeyId, OrganizationId, TeamId, UserId},
+    id::{ConnectionId, GatewayTokenId, Id, KeyId, ModelAliasId, OrganizationId, TeamId, UserId},
     json::Texts,
     status::{ConnectionStatus, KeyStatus, Metric, Mode, Period, Standing, SubjectKind, UnpricedPolicy},
 };
@@ -32,7 +32,30 @@ pub static SECRETS: LazyLock<Secrets> = LazyLock::new(|| {
 /// Models that have a price, in one of two currencies; the last one has none.
 pub const MODELS: [&str; 4] = ["alder", "birch", "cedar-9", "dogwood"];
 /// What limits are for, if not for every model.
-const GLOBS: [&str; 3] = ["alder", "*r*", "ced*"];
+const GLOBS: [&str; 5] = ["alder", "*r*", "ced*", " BIR*", "elm"];
+/// What clients call models: by their names, by other spellings, by aliases, if these are there.
+pub const NAMES: [&str; 12] = [
+    "alder",
+    "birch",
+    "cedar-9",
+    "dogwood",
+    "ALDER",
+    " Birch ",
+    "oak/alder",
+    "fast",
+    "Oak/Fast",
+    "ash",
+    "elm",
+    "ELM",
+];
+/// Aliases and what they may lead to: to others only forwards, so that there is no circle.
+const ALIASES: [(&str, &[&str]); 3] = [
+    ("fast", &["alder", "oak/Birch", "cedar-9", "ash", "Elm"]),
+    ("Ash", &["birch", "dogwood", "elm"]),
+    ("elm", &["alder", "Birch", "cedar-9"]),
+];
+/// What upstreams call models.
+const UPSTREAM: [&str; 5] = ["alder", "Birch", "cedar-9", "oak/alder", "larch"];
 
 const PERIODS: [Period; 9] = [
     Period::Request,
@@ -84,10 +107,11 @@ pub fn key(dice: &mut Dice, policy: &Policy, organization: OrganizationId, now: 
         let end = Some(now + TimeDelta::seconds(dice.between(60, 4000)));
         locks.push(lock(dice, TokenKind::VirtualKey, id.uuid(), end));
     }
-    let models = dice.one_in(6).then(|| vec!["alder".to_owned(), "*r*".to_owned()]);
+    let models = dice.one_in(6).then(|| vec!["alder".to_owned(), "*R*".to_owned()]);
+    let denied = dice.one_in(6).then(|| vec![dice.pick(&GLOBS).to_owned()]);
     let expires_at = dice.one_in(8).then(|| now + TimeDelta::seconds(dice.between(60, 40_000)));
     let (status, issuer) = (KeyStatus::Active, dice.pick(&people).1);
-    KeyRow { id, organization, owner, issuer, status, models, expires_at, locks }
+    KeyRow { id, organization, owner, issuer, status, models, denied, expires_at, locks }
 }
 
 /// A new limit of something that the organization has.
@@ -145,9 +169,30 @@ pub fn price(
 ) -> PriceRow {
     // A model has one currency, or calls of several models would seldom fit together.
     let currency = if model == Some("cedar-9") { "EUR" } else { "USD" };
-    let rates = (dice.between(1, 4), dice.between(1, 8));
+    // Now and then a model is free.
+    let free = dice.one_in(6);
+    let rates = if free { (0, 0) } else { (dice.between(1, 4), dice.between(1, 8)) };
     let model = model.map(str::to_owned);
     PriceRow { id: id(dice), organization, model, currency: currency.to_owned(), rates, from }
+}
+
+/// How many aliases there may be.
+pub fn aliases() -> usize {
+    ALIASES.len()
+}
+
+/// Which the nth one is.
+pub fn alias_id(organization: OrganizationId, n: usize) -> ModelAliasId {
+    ModelAliasId::new(Uuid::from_u128(organization.uuid().as_u128() ^ (n as u128 + 2)))
+}
+
+/// The nth alias, if it is there at all: what it leads to, and whether it is enabled.
+pub fn alias(dice: &mut Dice, organization: OrganizationId, n: usize) -> Option<AliasRow> {
+    let (name, targets) = ALIASES[n];
+    let (there, target, enabled) = (!dice.one_in(4), dice.pick(targets), !dice.one_in(4));
+    let id = alias_id(organization, n);
+    let (name, target) = (name.to_owned(), target.to_owned());
+    there.then_some(AliasRow { id, organization, name, target, enabled })
 }
 
 /// The connection that calls of an organization may name.
@@ -161,12 +206,17 @@ pub fn line(dice: &mut Dice, policy: &Policy, organization: OrganizationId) -> L
     let teams: Vec<TeamId> = own.into_keys().copied().collect();
     let team = dice.one_in(5).then(|| dice.pick(&teams));
     let models = dice.one_in(5).then(|| vec!["alder".to_owned(), "*r*".to_owned()]);
+    let clients = ["fast", "ALDER", "elm", "dogwood"];
+    let mapped = clients.into_iter().filter(|_| dice.one_in(3)).map(str::to_owned).collect::<Vec<_>>();
+    let mappings =
+        mapped.into_iter().map(|client| (client, dice.pick(&UPSTREAM).to_owned(), !dice.one_in(4)));
+    let mappings = mappings.collect();
     let status = match dice.below(6) {
         0 => ConnectionStatus::Disabled,
         1 if dice.one_in(3) => ConnectionStatus::Deleted,
         _ => ConnectionStatus::Active,
     };
-    Line { organization, team, status, models }
+    Line { organization, team, status, models, mappings }
 }
 
 /// Fills an empty world.
@@ -214,6 +264,14 @@ fn tenant(dice: &mut Dice, policy: &mut Policy, organization: OrganizationId, no
     }
     let line = line(dice, policy, organization);
     policy.connections.insert(ConnectionId::new(connection(organization)), line);
+    let places: Vec<_> =
+        policy.members.keys().filter(|(own, _)| *own == organization).map(|(_, user)| *user).collect();
+    let teams: Vec<_> =
+        policy.teams.iter().filter(|(_, (own, _))| *own == organization).map(|(id, _)| *id).collect();
+    for user in places {
+        policy.places.extend(dice.one_in(2).then(|| (user, dice.pick(&teams))));
+    }
+    policy.aliases.extend((0..ALIASES.len()).filter_map(|n| alias(dice, organization, n)));
     for _ in 0..dice.between(1, 6) {
         let limit = limit(dice, policy, organization, connection(organization));
         policy.limits.insert(limit.id, limit);

@@ -369,9 +369,13 @@ impl World {
         let (policy, heads) = self.backups[which].clone();
         self.restart();
         // Books of prices stay: what was charged names them.
-        let Policy { prices, books, .. } = &*self.policy;
-        self.policy =
-            Arc::new(Policy { prices: prices.clone(), books: books.clone(), ..Policy::clone(&policy) });
+        let Policy { prices, aliases, books, .. } = &*self.policy;
+        self.policy = Arc::new(Policy {
+            prices: prices.clone(),
+            aliases: aliases.clone(),
+            books: books.clone(),
+            ..Policy::clone(&policy)
+        });
         for (organization, old) in heads {
             let (tag, more) = (self.dice.bits().cast_signed(), self.dice.between(0, 3));
             let Some(head) = self.heads.get_mut(&organization) else { continue };

@@ -55,7 +55,7 @@ pub struct ConnectionModelFilter {
 
 /// Whether an allow list has a model: without a list every one is allowed, and by an empty one none.
 pub(crate) fn is_allowed(list: Option<&Texts>, name: &str) -> bool {
-    list.is_none_or(|Texts(globs)| globs.iter().any(|glob| glob::matches(glob, name)))
+    list.is_none_or(|Texts(globs)| glob::any_match(globs, std::iter::once(&*glob::fold(name))))
 }
 
 /// One page of the models of a connection, in the order of their names.

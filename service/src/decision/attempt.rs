@@ -18,7 +18,7 @@ use entity::{
 };
 use serde::Deserialize;
 use serde_json::Value;
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 use utoipa::ToSchema;
 
 /// Attempts at one call.
@@ -263,6 +263,7 @@ impl Told<'_> {
             connection_id: self.connection_id,
             credential_id: self.credential_id,
             connection_provider: None,
+            mappings: Arc::default(),
             usage: reading.as_ref().map(|reading| reading.usage).unwrap_or_default(),
             unclear: unclear || self.is_unclear(),
             unsided: reading.is_some_and(|reading| reading.unsided),

@@ -20,7 +20,8 @@ pub async fn resolve(ctx: &Ctx, id: ReservationId, new: NewResolution) -> Result
     let store = Within { system: ctx.system.clone(), tx: &unit.tx };
     let mut cache = Cache::default();
     let mut batch = Batch { store: &store, secrets: &ctx.system.secrets, cache: &mut cache };
-    let answers = batch.run(&mut [Request { prepared: true, ..Request::new(task, organization) }]).await?;
+    let mut requests = [Request { prepared: true, ..Request::new(task, organization) }];
+    let answers = Box::pin(batch.run(&mut requests)).await?;
     let answer = answers.into_iter().next().ok_or_else(|| Error::internal("the meter has not answered"))?;
     let mut used = Vec::new();
     let settlement = match answer? {

@@ -1,9 +1,11 @@
 //! Model mappings: what clients call a model, and what the upstream of a connection calls it. A mapping names only protocols
-//! that its connection states, if that states any.
+//! that its connection states, if that states any. The meter remembers the mappings of a connection with it: every change of
+//! one is a change of the connection.
 
 use crate::{
     Ctx, Result, Unit,
     error::ConflictExt,
+    head::PolicyKind,
     page::{Page, PageRequest},
     repository::{Expected, View},
     validate::Faults,
@@ -44,7 +46,7 @@ pub struct Mapping {
     pub upstream_name: String,
     /// Its share among the connections that serve the same name.
     pub weight: i32,
-    /// Whether it is used.
+    /// Whether it is used; a call of a name whose mapping is disabled is denied.
     pub enabled: bool,
     /// The protocols it is served by; null = all of the connection's.
     #[schema(required)]
@@ -199,6 +201,7 @@ pub async fn create(ctx: &Ctx, connection: ConnectionId, new: NewMapping) -> Res
     let (id, name) = (unit.id::<entity::id::Mapping>(), new.client_name.clone());
     let row = ActiveModel { id: Set(id), connection_id: Set(connection), ..new.into_active_model() };
     unit.repository::<Entity>().insert(row).await.conflict("mapping", &name)?;
+    unit.policy(PolicyKind::Connection, connection.into());
     let mapping = unit.read::<Entity>().view(id).await?;
     unit.commit(mapping).await
 }
@@ -248,6 +251,7 @@ pub async fn update(
         .update(id, expected, patch.into_active_model())
         .await
         .conflict("mapping", &name)?;
+    unit.policy(PolicyKind::Connection, connection.into());
     let mapping = unit.read::<Entity>().view(id).await?;
     unit.commit(mapping).await
 }
@@ -264,5 +268,6 @@ pub async fn delete(
     let current = unit.read::<Entity>().narrow(mappings()).lock(id).await?;
     let expected = Expected::new(version, current.version)?;
     unit.repository::<Entity>().narrow(mappings()).delete(id, expected).await?;
+    unit.policy(PolicyKind::Connection, connection.into());
     unit.commit(()).await
 }

@@ -6,15 +6,21 @@ use super::{
     cache::Cache,
     command::Command,
     contain::{Failure, Outcome, Watched, each},
+    facts::Limit,
     head::Moment,
     ledger::{Counters, Ledger, Tick, WindowKey},
+    names,
     rule::Rules,
     store::{Due, Known, Missing, Named, Parents, Read, Store, Transaction},
     stranger::strangers,
     task::{Request, Task},
     wanted::{Wanted, priced},
 };
-use crate::{Error, price::resolve::Prices, secrets::Secrets};
+use crate::{
+    Error,
+    price::{names::Names, resolve::Prices},
+    secrets::Secrets,
+};
 use chrono::{DateTime, Utc};
 use entity::{
     id::{OrganizationId, ReservationId},
@@ -303,15 +309,26 @@ impl<S: Store> Batch<'_, S> {
             let Some(question) = request.task.question() else { continue };
             let id = question.key.key();
             let facts = id.and_then(|id| self.cache.facts(id, question.call.connection_id));
+            let Some(facts) = facts else { continue };
+            let prices = gathered.prices.get(&facts.key.organization_id);
+            let names = match &request.task {
+                Task::Do(Command::Report { attempts, .. }) => {
+                    names::of_reported(prices, attempts, |attempt| {
+                        let by = attempt.connection_id.or(question.call.connection_id);
+                        self.cache.mappings(facts.key.organization_id, by)
+                    })
+                }
+                _ => names::of_call(prices, facts.connection.as_deref(), &question.call.models),
+            };
             let at = gathered.time_of(request);
-            let path = facts.iter().flat_map(|facts| &facts.limits);
-            let path =
-                path.filter(|limit| early || limit.counts(question.call.models.iter().map(String::as_str)));
+            let counts = |limit: &Limit| early || limit.counts(names.iter().flat_map(Names::all));
+            let path = facts.limits.iter().filter(|limit| counts(limit));
             keys.extend(path.filter_map(|limit| limit.window(at)));
         }
         for stranger in strangers(requests, &gathered.ledger) {
             let facts = self.cache.facts(stranger.key, stranger.row.terms.connection);
-            let limits = facts.iter().flat_map(|facts| stranger.limits(facts));
+            let names = stranger.names(gathered.prices.get(&stranger.row.organization_id), self.cache);
+            let limits = facts.iter().flat_map(|facts| stranger.limits(facts, &names));
             keys.extend(limits.filter_map(|limit| limit.window(stranger.row.created_at)));
         }
         keys

@@ -6,7 +6,8 @@
 
 use super::{
     facts::{
-        Account, Connection, Credential, Facts, GatewayToken, Holder, Key, Limit, Member, Organization,
+        Account, Connection, Credential, Facts, GatewayToken, Holder, Key, Limit, Mapping, Member,
+        Organization,
         Owner, ServiceAccount, SubjectLimits, Team,
     },
     head::Head,
@@ -181,10 +182,12 @@ impl Cache {
     pub(super) fn facts(&mut self, id: KeyId, connection: Option<ConnectionId>) -> Option<Facts> {
         let key = self.key(id)?;
         let organization = self.organization(key.organization_id)?;
+        let member = key.user_id.and_then(|user| self.member((key.organization_id, user)));
+        let teams = member.as_ref().map(|member| member.teams.clone()).unwrap_or_default();
         let owner = if let Some(team) = key.team_id {
             Owner::Team(self.team(team))
         } else if let Some(user) = key.user_id {
-            Owner::Person(self.member((key.organization_id, user)), self.account(user))
+            Owner::Person(member, self.account(user))
         } else {
             Owner::ServiceAccount(key.service_account_id.and_then(|account| self.service_account(account)))
         };
@@ -195,17 +198,33 @@ impl Cache {
         let connection = connection.and_then(|id| self.connection(id));
         // What is another organization's is not there.
         let connection = connection.filter(|connection| connection.organization_id == key.organization_id);
-        let limits = self.limits(&key, connection.as_ref().map(|connection| connection.id))?;
-        Some(Facts { key, organization, owner, holder, connection, limits })
+        let limits = self.limits(&key, &teams, connection.as_ref().map(|connection| connection.id))?;
+        Some(Facts { key, organization, owner, holder, connection, limits, names: Vec::new() })
+    }
+
+    /// What the upstream of an organization's connection calls models.
+    pub(super) fn mappings(
+        &mut self,
+        organization: OrganizationId,
+        connection: Option<ConnectionId>,
+    ) -> Arc<[Mapping]> {
+        let connection = connection.and_then(|id| self.connection(id));
+        let own = connection.filter(|connection| connection.organization_id == organization);
+        own.map(|connection| connection.mappings.clone()).unwrap_or_default()
     }
 
     /// The limits of everything that a call with a key is under. Where those of one subject are not there, none are: a limit
     /// that is not known would not hold.
-    fn limits(&mut self, key: &Key, connection: Option<ConnectionId>) -> Option<Vec<Arc<Limit>>> {
+    fn limits(
+        &mut self,
+        key: &Key,
+        teams: &[TeamId],
+        connection: Option<ConnectionId>,
+    ) -> Option<Vec<Arc<Limit>>> {
         let mut limits = Vec::new();
         for subject in key.subjects(connection) {
             let of = self.limits_of((key.organization_id, subject))?;
-            limits.extend(of.limits.iter().filter(|limit| key.is_under(limit)).cloned());
+            limits.extend(of.limits.iter().filter(|limit| key.is_under(limit, teams)).cloned());
         }
         limits.sort_unstable_by_key(|limit| limit.id);
         Some(limits)

@@ -38,7 +38,7 @@ codes! {
     ConnectionUnknown "connection_unknown" "The connection does not exist, or is not one of the key's organization.";
     ConnectionDisabled "connection_disabled" "An administrator disabled the connection.";
     ConnectionNotAllowed "connection_not_allowed" "The connection belongs to a team, and the key is not one of that team's.";
-    ModelNotAllowed "model_not_allowed" "A model is not allowed by the key, its team, its organization or the connection, or none was named though they restrict models.";
+    ModelNotAllowed "model_not_allowed" "A model is not allowed by the key, its team, its organization or the connection, the alias or mapping is disabled, or none was named though they restrict models.";
     ScopeNotAllowed "scope_not_allowed" "The key is not for this kind of call, or none was named though the key is restricted.";
     AddressNotAllowed "address_not_allowed" "The client's address is not in the key's networks, or is not known though the key is restricted.";
     SizeUnknown "size_unknown" "A limit counts tokens or cost, and nothing bounds the call: it does not say how much it has, and neither does the catalogue.";

@@ -1,7 +1,10 @@
 //! What is asked of the meter, as it waits in the queue. Whatever has an effect has an id before it waits or gets one when it
 //! is first decided, so that it can be run again without a second effect.
 
-use super::question::{Asker, Gateway, Proof, Question};
+use super::{
+    facts::Mapping,
+    question::{Asker, Gateway, Proof, Question},
+};
 use crate::{
     Error, Result,
     cost::{Manner, Usage},
@@ -13,6 +16,7 @@ use entity::{
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 /// Tells one request from another: 16 bytes of a SHA-256.
 pub type Fingerprint = [u8; 16];
@@ -51,6 +55,9 @@ pub struct Attempt {
     /// The provider of the connection; known only once the connection is.
     #[serde(skip)]
     pub connection_provider: Option<String>,
+    /// What the upstream of the connection calls models; known only once the connection is.
+    #[serde(skip)]
+    pub mappings: Arc<[Mapping]>,
     /// How much of everything it used.
     pub usage: Usage,
     /// Whether a provider has served it and nothing says exactly what it used. It follows from what is told, so it tells no
@@ -81,6 +88,7 @@ impl Attempt {
             connection_id: None,
             credential_id: None,
             connection_provider: None,
+            mappings: Arc::default(),
             usage,
             unclear: false,
             unsided: false,

@@ -1,6 +1,6 @@
 //! The worst case of a call: the most tokens that it can have and the most that it can cost, at the prices in force now. Pure.
 
-use super::question::Call;
+use super::{facts::Facts, question::Call};
 use crate::{
     Result,
     cost::{self, Bounds, MOST},
@@ -48,6 +48,8 @@ pub struct Estimate {
     pub bounds_input: bool,
     /// Whether everything that the prices charge for is bounded.
     pub bounds_cost: bool,
+    /// Whether its prices are known, and charge for nothing.
+    pub free: bool,
     /// The models that may serve it, and their prices.
     pub candidates: Vec<Candidate>,
 }
@@ -59,23 +61,19 @@ impl Estimate {
     }
 }
 
-/// What a call is worth at most; `provider` is that of its connection, `default_cap` the organization's cap on completions.
-pub fn estimate(
-    prices: &Prices,
-    call: &Call,
-    provider: Option<&str>,
-    default_cap: Option<i64>,
-    at: DateTime<Utc>,
-) -> Estimate {
+/// What a call is worth at most.
+pub fn estimate(prices: &Prices, call: &Call, facts: &Facts, at: DateTime<Utc>) -> Estimate {
     let mut whole = Estimate {
         input_tokens: 0,
         output_tokens: 0,
         price: Price::Unknown("no model is named".into()),
         bounds_input: true,
         bounds_cost: true,
+        free: !call.models.is_empty(),
         candidates: Vec::with_capacity(call.models.len()),
     };
-    let default_cap = default_cap.and_then(|cap| u64::try_from(cap).ok());
+    let default_cap = facts.organization.default_max_output_tokens.and_then(|cap| u64::try_from(cap).ok());
+    let provider = facts.connection.as_ref().map(|connection| connection.provider.as_str());
     if call.models.is_empty() {
         let bounds = Figures::new(call, default_cap, None);
         (whole.input_tokens, whole.output_tokens) = (bounds.input, bounds.output);
@@ -83,9 +81,11 @@ pub fn estimate(
         return whole;
     }
     let mut worth = Vec::with_capacity(call.models.len());
-    for model in &call.models {
-        let figures = Figures::new(call, default_cap, prices.model(model));
-        let winner = prices.winner(&Wanted { model, provider, connection_id: call.connection_id, at });
+    for names in &facts.names {
+        let model = names.requested();
+        let figures = Figures::new(call, default_cap, names.facts(prices));
+        let wanted = Wanted { model, provider, connection_id: call.connection_id, at };
+        let winner = names.winner(prices, &wanted);
         let source = winner.as_ref().map(|winner| winner.step.into());
         let entry = winner.map(|winner| winner.entry);
         whole.input_tokens = whole.input_tokens.max(figures.input);
@@ -93,8 +93,9 @@ pub fn estimate(
         whole.bounds_input &= figures.bounded;
         whole.bounds_cost &= entry.as_ref().is_none_or(|entry| is_bounded(entry, call, figures.bounded));
         worth.push(price(prices, model, entry.as_deref(), &figures.bounds(call)));
-        let price = entry.map(|entry| entry.id);
-        whole.candidates.push(Candidate { model: model.clone(), price, source });
+        whole.free &= entry.as_ref().is_some_and(|entry| charged(entry).next().is_none());
+        let (price, names) = (entry.map(|entry| entry.id), names.beyond_plain());
+        whole.candidates.push(Candidate { model: model.to_owned(), price, source, names });
     }
     whole.price = dearest(worth);
     whole
@@ -181,14 +182,19 @@ impl Figures {
     }
 }
 
-/// Whether it is bounded how much the call has of everything that its price charges for.
-fn is_bounded(entry: &Entry, call: &Call, input: bool) -> bool {
+/// What a price charges for.
+fn charged(entry: &Entry) -> impl Iterator<Item = &Component> {
     let rates = entry.terms.bands.iter().flat_map(|band| band.rates.values());
     let charged = rates.flat_map(|Rates(rates)| rates.iter()).filter(|(_, rate)| rate.0 > 0);
+    charged.map(|(component, _)| component)
+}
+
+/// Whether it is bounded how much the call has of everything that its price charges for.
+fn is_bounded(entry: &Entry, call: &Call, input: bool) -> bool {
     // What a tier depends on decides about everything.
     let sized = entry.terms.bands.len() < 2 || input;
     sized
-        && charged.map(|(component, _)| component).all(|component| match component {
+        && charged(entry).all(|component| match component {
             component if component.is_prompt() => input,
             Component::Image => call.size.images.is_some(),
             Component::Second => call.size.seconds.is_some(),

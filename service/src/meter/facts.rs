@@ -1,5 +1,6 @@
 //! What decisions read of each table, and nothing more: these are kept in memory, many of them.
 
+use crate::price::names::Names;
 use chrono::{DateTime, Utc};
 use entity::{
     credential, gateway_token,
@@ -8,7 +9,7 @@ use entity::{
         ServiceAccountId, TeamId, UserId,
     },
     json::{Tags, Texts},
-    key_secret, limit, membership, organization, provider_connection,
+    key_secret, limit, membership, model_mapping, organization, provider_connection,
     secret::Sealed,
     service_account,
     status::{ConnectionStatus, KeyStatus, Metric, Mode, Period, Standing, SubjectKind},
@@ -58,6 +59,9 @@ pub struct Member {
     pub user_id: UserId,
     /// How it stands.
     pub status: Standing,
+    /// The teams that the person is in.
+    #[sea_orm(skip)]
+    pub teams: Vec<TeamId>,
 }
 
 /// A person's account.
@@ -98,6 +102,23 @@ pub struct Connection {
     pub status: ConnectionStatus,
     /// Globs of models it serves.
     pub allowed_models: Option<Texts>,
+    /// What its upstream calls models.
+    #[sea_orm(skip)]
+    pub mappings: Arc<[Mapping]>,
+}
+
+/// What clients call a model, and what the upstream of a connection calls it.
+#[derive(Debug, Clone, PartialEq, Eq, DerivePartialModel)]
+#[sea_orm(entity = "model_mapping::Entity")]
+pub struct Mapping {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// What clients call it.
+    pub client_name: String,
+    /// What the upstream calls it.
+    pub upstream_name: String,
+    /// Whether it is used.
+    pub enabled: bool,
 }
 
 /// A secret of a connection, also one that is gone. None of this ever changes.
@@ -278,11 +299,14 @@ impl Key {
         own.into_iter().chain(owners).chain(rest).flatten()
     }
 
-    /// Whether a limit of one of those subjects counts calls with this key.
-    pub fn is_under(&self, limit: &Limit) -> bool {
+    /// Whether a limit of one of those subjects counts calls with this key, whose owner is in these teams.
+    pub fn is_under(&self, limit: &Limit, teams: &[TeamId]) -> bool {
         match limit.subject_kind {
-            // A person in a team: those keys of the team that the person holds.
-            SubjectKind::Member => limit.team_id.is_some() && limit.team_id == self.team_id,
+            // A person in a team: the keys of the team that the person holds, and the person's own.
+            SubjectKind::Member => limit.team_id.is_some_and(|team| {
+                let owned = self.user_id.is_some_and(|user| user.uuid() == limit.subject_id);
+                self.team_id == Some(team) || owned && teams.contains(&team)
+            }),
             SubjectKind::User => self.user_id.is_some(),
             SubjectKind::Organization
             | SubjectKind::Team
@@ -308,4 +332,6 @@ pub struct Facts {
     pub connection: Option<Arc<Connection>>,
     /// The limits of everything above it, and its own.
     pub limits: Vec<Arc<Limit>>,
+    /// All names of each model that the call names.
+    pub names: Vec<Names>,
 }

@@ -1,4 +1,27 @@
-//! Model globs: `*` stands for any text, everything else for itself, case and all.
+//! Model globs: `*` stands for any text, everything else for itself. Names of models are compared in lower case and without
+//! the space around them: [`fold`] both sides first.
+
+use std::borrow::Cow;
+
+/// A name or a glob as names are compared: in lower case, without the space around it. Letter by letter, so that a glob
+/// folds as the text that it matches does, wherever its stars are.
+pub fn fold(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let same = |letter: char| letter.to_lowercase().eq([letter]);
+    if text.chars().all(same) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(text.chars().flat_map(char::to_lowercase).collect())
+    }
+}
+
+/// Whether one of the globs matches one of the names, which are folded.
+pub fn any_match<'n>(globs: &[String], names: impl Iterator<Item = &'n str> + Clone) -> bool {
+    globs.iter().any(|glob| {
+        let glob = fold(glob);
+        names.clone().any(|name| matches(&glob, name))
+    })
+}
 
 /// Whether a glob matches a text, in time linear in the text for each star: a later star never needs an earlier one to be
 /// tried again.
@@ -16,7 +39,7 @@ pub fn matches(glob: &str, text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{fold, matches};
     use proptest::prelude::*;
 
     fn naive(glob: &[char], text: &[char]) -> bool {
@@ -40,12 +63,30 @@ mod tests {
     }
 
     #[test]
+    fn case_and_surrounding_space_fold_away() {
+        for (text, folded) in
+            [("GPT-4o ", "gpt-4o"), ("\tΑΣ", "ας"), ("Straße", "straße"), ("gpt 4o", "gpt 4o")]
+        {
+            assert_eq!(fold(text), folded.replace('ς', "σ"), "{text}");
+            assert_eq!(fold(&fold(text)), fold(text));
+        }
+    }
+
+    #[test]
     fn a_hostile_glob_costs_little() {
         let glob = "*a".repeat(128) + "*b";
         assert!(!matches(&glob, &"a".repeat(100_000)));
     }
 
     proptest! {
+        #[test]
+        fn a_name_matches_itself_however_it_is_written(name in "\\PC{0,12}") {
+            let upper = name.to_uppercase();
+            prop_assert!(matches(&fold(&name), &fold(&name)));
+            let folded = fold(&upper);
+            prop_assert_eq!(&fold(&folded), &folded);
+        }
+
         #[test]
         fn it_agrees_with_the_naive_matcher(glob in "[ab*é]{0,10}", text in "[ab*é]{0,12}") {
             let chars = |text: &str| text.chars().collect::<Vec<_>>();

@@ -4,11 +4,13 @@ use super::{
     code::Code,
     estimate::{Estimate, Price},
     facts::{Facts, Limit},
-    glob::matches,
+    glob::any_match,
     ledger::{Counters, Ledger, WindowKey},
-    question::Call,
 };
-use crate::limit::{amount_text, window};
+use crate::{
+    limit::{amount_text, window},
+    price::names::Names,
+};
 use chrono::{DateTime, Utc};
 use entity::{
     json::Texts,
@@ -76,30 +78,31 @@ pub enum Asking<'e> {
     Request(&'e Estimate),
 }
 
+impl Asking<'_> {
+    fn estimate(&self) -> &Estimate {
+        match self {
+            Self::Worst(estimate) | Self::Request(estimate) => estimate,
+        }
+    }
+}
+
 /// Every limit on the path of a call, in the order of their ids, with how the call stands with it.
-pub fn judge(
-    facts: &Facts,
-    call: &Call,
-    asking: Asking<'_>,
-    ledger: &Ledger,
-    at: DateTime<Utc>,
-) -> Vec<Verdict> {
-    facts.path(call).map(|limit| verdict(limit, asking, ledger, at)).collect()
+pub fn judge(facts: &Facts, asking: Asking<'_>, ledger: &Ledger, at: DateTime<Utc>) -> Vec<Verdict> {
+    facts.path().map(|limit| verdict(limit, asking, ledger, at)).collect()
 }
 
 impl Facts {
-    /// The limits that count this call.
-    pub fn path(&self, call: &Call) -> impl Iterator<Item = &Arc<Limit>> {
-        self.limits.iter().filter(|limit| limit.counts(call.models.iter().map(String::as_str)))
+    /// The limits that count the call, by any of its names.
+    pub fn path(&self) -> impl Iterator<Item = &Arc<Limit>> {
+        self.limits.iter().filter(|limit| limit.counts(self.names.iter().flat_map(Names::all)))
     }
 }
 
 impl Limit {
-    /// Whether calls of one of these models are counted. A call that names no model may be of any.
-    pub fn counts<'m>(&self, mut models: impl Iterator<Item = &'m str>) -> bool {
+    /// Whether calls of one of these names, which are folded, are counted. A call that names no model may be of any.
+    pub fn counts<'m>(&self, names: impl Iterator<Item = &'m str> + Clone) -> bool {
         let Some(Texts(globs)) = &self.models else { return true };
-        let mut named = models.by_ref().peekable();
-        named.peek().is_none() || named.any(|model| globs.iter().any(|glob| matches(glob, model)))
+        names.clone().next().is_none() || any_match(globs, names)
     }
 
     /// The window that a moment is in; a cap on one call has none.
@@ -116,7 +119,10 @@ fn verdict(limit: &Arc<Limit>, asking: Asking<'_>, ledger: &Ledger, at: DateTime
         Ok(demand) => (demand, None),
         Err(trouble) => (Demand::Most(0), Some(trouble)),
     };
-    let full = counters.counted() + i128::from(demand.least()) > i128::from(limit.amount);
+    // What costs nothing takes nothing away, however much calls before it have used beyond the limit.
+    let free =
+        limit.metric == Metric::Cost && demand == Demand::Most(0) && asking.estimate().price != Price::Waived;
+    let full = !free && counters.counted() + i128::from(demand.least()) > i128::from(limit.amount);
     let trouble = trouble.or(full.then_some(Trouble::Full));
     let resets_at = window.and_then(|key| window::end(limit.period, key.start));
     Verdict { limit: limit.clone(), window, resets_at, counters, demand, trouble }
@@ -133,6 +139,9 @@ fn demand(limit: &Limit, asking: Asking<'_>) -> Result<Demand, Trouble> {
         Metric::Cost => estimate.bounds_cost || !matches!(estimate.price, Price::Bounded(..)),
         Metric::Requests | Metric::OutputTokens | Metric::Concurrency => true,
     };
+    if limit.metric == Metric::Cost && estimate.free {
+        return Ok(Demand::Most(0));
+    }
     if worst && !bounded {
         return Err(Trouble::Unbounded);
     }

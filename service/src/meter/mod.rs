@@ -10,7 +10,8 @@
 //! - `queue.rs`, `shard.rs`, `round.rs`: what waits, in turn, and the task that serves it, again if the database fails;
 //! - `batch.rs`: one batch, from arrival to answer, over a `store.rs`; `sql/`: the real one; `contain.rs`: what a panic costs;
 //! - `cache.rs`, `head.rs`: what is remembered, and when it may be trusted; `ahead.rs`: a clock that was wrong;
-//! - `rule.rs`: the answer to each request, from pure parts: `decide.rs` (the key and what is around it; `models.rs`),
+//! - `rule.rs`: the answer to each request, from pure parts: `names.rs` (all names of a call), `decide.rs` (the key and what
+//!   is around it; `models.rs`),
 //!   `estimate.rs` (the
 //!   worst case), `limits.rs` (whether it fits), `opening.rs` (what it holds), `post.rs` (what was used, `stranger.rs`: by
 //!   which model else), `ledger.rs` (windows and reservations).
@@ -29,6 +30,7 @@ pub mod head;
 pub mod ledger;
 mod limits;
 mod models;
+mod names;
 mod opening;
 mod post;
 mod question;
@@ -49,7 +51,7 @@ pub use contain::Failure;
 pub use decide::{Check, Decision};
 pub use estimate::{Estimate, Price};
 pub use facts::{Facts, Key};
-pub use glob::matches;
+pub use glob::{fold, matches};
 pub use limits::{Demand, Trouble, Verdict};
 pub use models::ModelRule;
 pub use opening::made;

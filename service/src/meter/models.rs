@@ -1,13 +1,14 @@
 //! What the organization, the team, the key and the connection say about models: a model may be called if every one of
-//! them lets it. Pure.
+//! them lets it, by all of its names. Pure.
 
 use super::{
     code::Code,
     decide::Check,
     facts::{Facts, Owner},
-    glob::matches,
+    glob::any_match,
     question::Call,
 };
+use crate::price::names::Names;
 use entity::{id::ConnectionId, json::Texts};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -39,8 +40,10 @@ impl Rule<'_> {
         self.allowed.is_some() || self.denied.is_some_and(|Texts(globs)| !globs.is_empty())
     }
 
-    fn refusal(&self, model: &str) -> Option<String> {
-        let named = |Texts(globs): &Texts| globs.iter().any(|glob| matches(glob, model));
+    /// It denies by any name, and allows by one of them.
+    fn refusal(&self, names: &Names) -> Option<String> {
+        let named = |Texts(globs): &Texts| any_match(globs, names.all());
+        let model = names.requested();
         if self.denied.is_some_and(named) {
             return Some(format!("the {} denies {model}", self.name()));
         }
@@ -93,10 +96,14 @@ pub(super) fn model(facts: &Facts, call: &Call) -> Check {
             }
         };
     }
-    let refusals: Vec<String> = facts
+    let rules = facts
         .rules()
-        .flat_map(|rule| call.models.iter().filter_map(move |model| rule.refusal(model)).collect::<Vec<_>>())
-        .collect();
+        .flat_map(|rule| facts.names.iter().filter_map(move |names| rule.refusal(names)).collect::<Vec<_>>());
+    let disabled = facts.names.iter().filter_map(|names| {
+        let reason = names.disabled()?;
+        Some(format!("{} may not be called: {reason}", names.requested()))
+    });
+    let refusals: Vec<String> = rules.chain(disabled).collect();
     if refusals.is_empty() {
         Check::passed(MODEL, "every rule allows the model")
     } else {

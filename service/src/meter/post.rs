@@ -1,12 +1,13 @@
 //! What a call used, as events and as use of the windows that it is counted in. Pure.
 
-use super::{command::Attempt, glob::matches, opening::made, question::Call};
+use super::{command::Attempt, glob::any_match, names, opening::made, question::Call};
 use crate::{
     Error, Result,
     cost::{self, Usage},
     price::{
         book::Entry,
         minute_of_day,
+        names::Names,
         resolve::{Prices, Wanted},
     },
 };
@@ -40,19 +41,22 @@ pub fn post(
     prices: &Prices,
     (origin, at): (UsageOrigin, DateTime<Utc>),
 ) -> Result<Posting> {
+    let named = |attempt: &Attempt| names::of_attempt(row, attempt, &attempt.mappings, Some(prices));
+    let names: Vec<Option<Names>> = attempts.iter().map(named).collect();
     let mut events = Vec::with_capacity(attempts.len());
-    for (n, attempt) in (0..).zip(attempts) {
-        let mut event =
-            event(row, attempt, prices, origin).map_err(|error| within(error, n, attempts.len()))?;
+    for (n, (attempt, names)) in (0..).zip(attempts.iter().zip(&names)) {
+        let mut event = event(row, attempt, names.as_ref(), prices, origin)
+            .map_err(|error| within(error, n, attempts.len()))?;
         (event.attempt, event.occurred_at) = (n, at);
         events.push(event);
     }
-    let used = row.legs.0.iter().map(|leg| used(leg, &events, &row.terms)).collect::<Option<Vec<_>>>();
-    let used =
-        used.ok_or_else(|| Error::invalid("/usage", "out_of_range", "a limit cannot count that much"))?;
+    let used = row.legs.0.iter().map(|leg| used(leg, &events, &names, &row.terms));
+    let used = used
+        .collect::<Option<Vec<_>>>()
+        .ok_or_else(|| Error::invalid("/usage", "out_of_range", "a limit cannot count that much"))?;
     let over = row.legs.0.iter().zip(&used).any(|(leg, used)| leg.held > 0 && *used > leg.held);
     let overrun = over || exceeds(&row.terms, &events);
-    events.iter_mut().for_each(|event| mark(event, row));
+    events.iter_mut().zip(&names).for_each(|(event, names)| mark(event, names.as_ref(), row));
     if let Some(last) = events.last_mut() {
         last.overrun = origin == UsageOrigin::Authorize && overrun;
     }
@@ -90,11 +94,11 @@ fn exceeds(terms: &CallTerms, events: &[usage_event::Model]) -> bool {
 fn event(
     row: &reservation::Model,
     attempt: &Attempt,
+    names: Option<&Names>,
     prices: &Prices,
     origin: UsageOrigin,
 ) -> Result<usage_event::Model> {
-    let requested = requested(row, attempt);
-    let found = requested.as_ref().and_then(|model| price(row, attempt, prices, model));
+    let found = names.and_then(|names| price(row, attempt, prices, names));
     let source = found.as_ref().map_or(Some(PriceSource::None), |found| found.source);
     let price = found.map(|found| found.entry);
     let usage = counted(attempt, price.as_deref());
@@ -113,8 +117,8 @@ fn event(
         connection_id: attempt.connection_id.or(row.terms.connection),
         credential_id: attempt.credential_id,
         provider: provider(attempt).or_else(|| price.as_ref()?.provider.as_deref()).map(str::to_owned),
-        model: requested.as_ref().map(|model| prices.resolved(model).to_owned()),
-        requested_model: requested,
+        model: names.map(|names| names.resolved().to_owned()),
+        requested_model: names.map(|names| names.requested().to_owned()),
         project: row.terms.project.clone(),
         session_id: row.terms.session.clone(),
         endpoint: row.terms.scope.clone(),
@@ -151,11 +155,6 @@ fn event(
         price_source: source,
         guessed: source == Some(PriceSource::Family) && prices.price_guess == PriceGuess::Flag,
     })
-}
-
-/// The model that an attempt asked for: its own, or that of the call.
-fn requested(row: &reservation::Model, attempt: &Attempt) -> Option<String> {
-    attempt.model.clone().or_else(|| Some(row.terms.candidates.first()?.model.clone()))
 }
 
 /// Whether a price charges for requests and nothing else, if for anything.
@@ -203,7 +202,8 @@ struct Found {
 }
 
 /// The price that was named when the call was authorized; of a model that was not, the one that was in force then.
-fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &str) -> Option<Found> {
+fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, names: &Names) -> Option<Found> {
+    let model = names.requested();
     let connection_id = attempt.connection_id.or(row.terms.connection);
     let named = row.terms.candidates.iter().find(|candidate| candidate.model == model);
     let moved = |entry: &&Arc<Entry>| {
@@ -217,7 +217,7 @@ fn price(row: &reservation::Model, attempt: &Attempt, prices: &Prices, model: &s
         return Some(Found { entry: entry.clone(), source });
     }
     let wanted = Wanted { model, provider: provider(attempt), connection_id, at: row.created_at };
-    let winner = prices.winner(&wanted)?;
+    let winner = names.winner(prices, &wanted)?;
     Some(Found { source: Some(winner.step.into()), entry: winner.entry })
 }
 
@@ -248,8 +248,9 @@ pub fn usage(event: &usage_event::Model) -> Usage {
 }
 
 /// What the attempts at a call use of one limit. A call that took several attempts is one request.
-fn used(leg: &Leg, events: &[usage_event::Model], terms: &CallTerms) -> Option<i64> {
-    let mut counted = events.iter().filter(|event| counts(leg, event));
+fn used(leg: &Leg, events: &[usage_event::Model], names: &[Option<Names>], terms: &CallTerms) -> Option<i64> {
+    let named = events.iter().zip(names);
+    let mut counted = named.filter(|(_, names)| counts(leg, names.as_ref())).map(|(event, _)| event);
     match leg.metric {
         Metric::Concurrency => Some(0),
         Metric::Requests => Some(counted.map(|event| event.requests).max().unwrap_or(0)),
@@ -257,10 +258,9 @@ fn used(leg: &Leg, events: &[usage_event::Model], terms: &CallTerms) -> Option<i
     }
 }
 
-/// Whether a limit counts an attempt, by the model that served it.
-fn counts(leg: &Leg, event: &usage_event::Model) -> bool {
-    let named = event.requested_model.as_deref();
-    let fits = |globs: &Vec<String>| named.is_none_or(|model| globs.iter().any(|glob| matches(glob, model)));
+/// Whether a limit counts an attempt, by any name of the model that served it.
+fn counts(leg: &Leg, names: Option<&Names>) -> bool {
+    let fits = |globs: &Vec<String>| names.is_none_or(|names| any_match(globs, names.all()));
     leg.models.as_ref().is_none_or(fits)
 }
 
@@ -314,9 +314,9 @@ fn worst(leg: &Leg, terms: &CallTerms) -> i64 {
 
 /// Marks an attempt of which a limit counts the worst case. If it has no cost of its own, that is its cost, so that reports
 /// say what limits say; a cost that is known in another currency stays.
-fn mark(event: &mut usage_event::Model, row: &reservation::Model) {
+fn mark(event: &mut usage_event::Model, names: Option<&Names>, row: &reservation::Model) {
     let estimated =
-        |leg: &&Leg| counts(leg, event) && share(leg, event, &row.terms).is_some_and(|share| share.estimated);
+        |leg: &&Leg| counts(leg, names) && share(leg, event, &row.terms).is_some_and(|share| share.estimated);
     let by_cost = row.legs.0.iter().filter(estimated).any(|leg| leg.metric == Metric::Cost);
     event.estimated = row.legs.0.iter().any(|leg| estimated(&leg));
     if !by_cost {

@@ -10,6 +10,7 @@ use super::{
     facts::GatewayToken,
     ledger::{Closing, LEDGER_BEGINS},
     limits::{Asking, judge},
+    names,
     opening::{Opening, end, is_timely, tombstone},
     post::{Posting, post},
     question::{Asker, Question},
@@ -75,7 +76,11 @@ impl Rules<'_> {
     fn decision(&mut self, question: &Question, home: OrganizationId) -> Result<Decision> {
         let token = self.token(&question.asker);
         let id = question.key.key();
-        let facts = id.and_then(|id| self.cache.facts(id, question.call.connection_id));
+        let mut facts = id.and_then(|id| self.cache.facts(id, question.call.connection_id));
+        if let Some(facts) = &mut facts {
+            let prices = self.gathered.prices.get(&facts.key.organization_id);
+            facts.names = names::of_call(prices, facts.connection.as_deref(), &question.call.models);
+        }
         decide(self.secrets, token.as_deref(), facts, question, self.now(home))
     }
 
@@ -90,11 +95,9 @@ impl Rules<'_> {
         let Some(facts) = decision.facts.clone() else { return Ok(decision) };
         let organization = facts.key.organization_id;
         let at = self.now(organization);
-        let cap = facts.organization.default_max_output_tokens;
-        let provider = facts.connection.as_ref().map(|connection| connection.provider.as_str());
-        let estimate = estimate(self.prices(organization)?, &question.call, provider, cap, at);
+        let estimate = estimate(self.prices(organization)?, &question.call, &facts, at);
         let asking = if worst { Asking::Worst(&estimate) } else { Asking::Request(&estimate) };
-        decision.limits = judge(&facts, &question.call, asking, &self.gathered.ledger, at);
+        decision.limits = judge(&facts, asking, &self.gathered.ledger, at);
         decision.estimate = Some(estimate);
         Ok(decision)
     }
@@ -145,9 +148,10 @@ impl Rules<'_> {
         let by_platform = self.by_platform(question);
         let opening = Opening { id, chosen: false, seconds: 0, print: [0; 16], by_platform };
         let row = opening.row(&decision, question)?;
-        let attempt = Attempt::of(Usage::default());
+        let attempts = [Attempt::of(Usage::default())];
+        let attempts = self.served(organization, question.call.connection_id, &attempts)?;
         self.gathered.ledger.would_deny(organization, decision.limits.iter());
-        let row = self.record(row, &[attempt], UsageOrigin::Check)?;
+        let row = self.record(row, &attempts, UsageOrigin::Check)?;
         Ok(Answer::Authorized(decision.into(), row))
     }
 
@@ -208,6 +212,7 @@ impl Rules<'_> {
                 own.filter(|credential| by == Some(credential.connection_id))
                     .ok_or(Error::NotFound("credential"))?;
             }
+            attempt.mappings = connection.as_ref().map(|one| one.mappings.clone()).unwrap_or_default();
             attempt.connection_provider = connection.map(|connection| connection.provider.clone());
         }
         Ok(attempts)
@@ -219,7 +224,8 @@ impl Rules<'_> {
         let key = (row.organization_id, row.id);
         if let Some(stranger) = Stranger::of(&row, attempts) {
             let facts = self.cache.facts(stranger.key, row.terms.connection);
-            let legs = facts.map(|facts| stranger.legs(&facts)).unwrap_or_default();
+            let names = stranger.names(self.gathered.prices.get(&row.organization_id), self.cache);
+            let legs = facts.map(|facts| stranger.legs(&facts, &names)).unwrap_or_default();
             row.legs.0.extend(legs);
             self.gathered.ledger.learn(row.clone());
         }
@@ -302,7 +308,7 @@ impl Rules<'_> {
     ) -> Result<Answer> {
         let Reported { home, id, at, chosen } = *reported;
         let mut decision = self.decision(question, home)?;
-        let Some(facts) = decision.facts.clone() else {
+        let Some(mut facts) = decision.facts.clone() else {
             return Err(Error::invalid("/key", "key_unknown", "the key is unknown"));
         };
         let organization = facts.key.organization_id;
@@ -326,9 +332,12 @@ impl Rules<'_> {
             price: Price::Waived,
             bounds_input: true,
             bounds_cost: true,
+            free: false,
             candidates: Vec::new(),
         };
-        decision.limits = judge(&facts, &question.call, Asking::Worst(&nothing), &self.gathered.ledger, at);
+        let prices = self.gathered.prices.get(&organization);
+        facts.names = names::of_reported(prices, attempts, |attempt| attempt.mappings.clone());
+        decision.limits = judge(&facts, Asking::Worst(&nothing), &self.gathered.ledger, at);
         decision.estimate = Some(nothing);
         decision.at = at;
         let by_platform = self.by_platform(question);

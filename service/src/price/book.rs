@@ -1,6 +1,6 @@
 //! [`Book`]: the price book of one scope, an organization or the platform, compiled for resolving: every price, past and
-//! future ones too, its aliases and its models. It never changes; an edit makes another book, which shares all the rest
-//! with the one before.
+//! future ones too, its aliases and its models, found by their folded names. It never changes; an edit makes another book,
+//! which shares all the rest with the one before.
 
 use super::{
     entry::Words,
@@ -8,12 +8,13 @@ use super::{
     sharded::Sharded,
     shelf::{Asked, Shelves},
 };
+use crate::meter::fold;
 use entity::{
     id::{ConnectionId, ModelAliasId, ModelId, OrganizationId, PriceId},
     json::Capabilities,
     model, model_alias, price,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, iter, sync::Arc};
 
 pub use super::entry::Entry;
 
@@ -48,6 +49,20 @@ impl ModelFacts {
     }
 }
 
+/// Where a name leads.
+#[derive(Debug, Clone)]
+pub(super) struct Alias {
+    id: ModelAliasId,
+    /// As it is written.
+    pub(super) name: Box<str>,
+    pub(super) target: Box<str>,
+    /// Whether it leads anywhere: nothing may be called by one that is disabled.
+    pub(super) enabled: bool,
+}
+
+/// A model at its provider.
+type ModelAt = (Arc<str>, ModelId, ModelFacts);
+
 /// The price book of one scope.
 #[derive(Debug, Default, Clone)]
 pub struct Book {
@@ -56,9 +71,10 @@ pub struct Book {
     connections: Sharded<ConnectionId, Arc<Shelves>>,
     /// Of the platform's book alone: its prices are chosen from by likeness.
     families: Option<Families>,
-    aliases: Sharded<Box<str>, Box<str>>,
+    /// By the folded name; those that differ only in how they are written, in the order of their names.
+    aliases: Sharded<Box<str>, Vec<Alias>>,
     alias_names: Sharded<ModelAliasId, Box<str>>,
-    models: Sharded<Box<str>, Vec<(Arc<str>, ModelFacts)>>,
+    models: Sharded<Box<str>, Vec<ModelAt>>,
     model_names: Sharded<ModelId, (Box<str>, Arc<str>)>,
     weight: usize,
 }
@@ -107,25 +123,40 @@ impl Book {
         self.families.as_ref()
     }
 
-    /// Where an alias leads.
+    /// Where an alias leads, if it is enabled.
     pub(super) fn alias(&self, name: &str) -> Option<&str> {
-        self.aliases.get(name).map(AsRef::as_ref)
+        self.alias_of(name).filter(|alias| alias.enabled).map(|alias| &*alias.target)
     }
 
-    /// What is known of a model at its provider; where no provider is named, at the first by name.
+    /// The alias of a name: the one that is written so, else the first that is written otherwise.
+    pub(super) fn alias_of(&self, name: &str) -> Option<&Alias> {
+        let aliases = self.aliases.get(&*fold(name))?;
+        aliases.iter().find(|alias| &*alias.name == name).or(aliases.first())
+    }
+
+    /// Every name that is known, folded: of models, of prices, of aliases and what they lead to.
+    pub(super) fn names(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        let shelves = iter::once(&self.own).chain(self.connections.iter().map(|(_, shelves)| &**shelves));
+        let priced = shelves.flat_map(Shelves::models).map(|(name, _)| Cow::Borrowed(&**name));
+        let models = self.models.iter().map(|(name, _)| Cow::Borrowed(&**name));
+        let aliases = self.aliases.iter().flat_map(|(_, aliases)| aliases);
+        priced.chain(models).chain(aliases.flat_map(|alias| [fold(&alias.name), fold(&alias.target)]))
+    }
+
+    /// What is known of a model, by its folded name, at its provider; where no provider is named, at the first by name.
     pub fn model(&self, model: &str, provider: Option<&str>) -> Option<&ModelFacts> {
         let at = |model: &str, provider: Option<&str>| {
             let mut models = self.models.get(model)?.iter();
-            models.find(|(name, _)| provider.is_none_or(|p| p == &**name)).map(|(_, facts)| facts)
+            models.find(|(name, ..)| provider.is_none_or(|p| p == &**name)).map(|(.., facts)| facts)
         };
         let in_name = Asked { model, provider }.split();
         at(model, provider).or_else(|| in_name.and_then(|(provider, rest)| at(rest, Some(provider))))
     }
 
-    /// What is known of a model, wherever it is served: the largest figures of all its providers.
+    /// What is known of a model, by its folded name, wherever it is served: the largest figures of all its providers.
     pub fn largest(&self, model: &str) -> Option<ModelFacts> {
         let in_name = Asked { model, provider: None }.split();
-        let here = self.models.get(model).into_iter().flatten().map(|(_, facts)| *facts);
+        let here = self.models.get(model).into_iter().flatten().map(|(.., facts)| *facts);
         let there = in_name.and_then(|(provider, rest)| self.model(rest, Some(provider)).copied());
         here.chain(there).reduce(ModelFacts::larger)
     }
@@ -159,7 +190,8 @@ impl Book {
         let (own, families) = (&book.own, &mut book.families);
         let models = former.iter().chain(&prices).filter(|entry| entry.connection_id.is_none());
         for model in models.filter_map(|entry| entry.model.as_ref()) {
-            families.iter_mut().for_each(|families| families.follow(model, own.exact(model)));
+            let model: Arc<str> = fold(model).into();
+            families.iter_mut().for_each(|families| families.follow(&model, own.exact(&model)));
         }
         book
     }
@@ -194,33 +226,36 @@ impl Book {
             max_output_tokens: row.max_output_tokens,
         };
         let provider = words.word(row.provider);
-        let name: Box<str> = row.name.into();
+        let name: Box<str> = fold(&row.name).into();
         self.model_names.insert(row.id, (name.clone(), provider.clone()));
         let models = self.models.entry(name);
-        let at = models.partition_point(|(other, _)| *other < provider);
-        models.insert(at, (provider, facts));
+        let at = models.partition_point(|(other, id, _)| (other, *id) < (&provider, row.id));
+        models.insert(at, (provider, row.id, facts));
     }
 
     fn take_model(&mut self, id: ModelId) {
-        let Some((name, provider)) = self.model_names.remove(&id) else { return };
+        let Some((name, _)) = self.model_names.remove(&id) else { return };
         let Some(models) = self.models.get_mut(&name) else { return };
-        models.retain(|(other, _)| *other != provider);
+        models.retain(|(_, other, _)| *other != id);
         if models.is_empty() {
             self.models.remove(&name);
         }
     }
 
-    /// An alias that is disabled leads nowhere.
     fn put_alias(&mut self, row: model_alias::Model) {
-        let name: Box<str> = row.name.into();
-        self.alias_names.insert(row.id, name.clone());
-        if row.enabled {
-            self.aliases.insert(name, row.target.into());
-        }
+        let folded: Box<str> = fold(&row.name).into();
+        self.alias_names.insert(row.id, folded.clone());
+        let aliases = self.aliases.entry(folded);
+        let (name, target) = (row.name.into(), row.target.into());
+        let at = aliases.partition_point(|other| other.name < name);
+        aliases.insert(at, Alias { id: row.id, name, target, enabled: row.enabled });
     }
 
     fn take_alias(&mut self, id: ModelAliasId) {
-        if let Some(name) = self.alias_names.remove(&id) {
+        let Some(name) = self.alias_names.remove(&id) else { return };
+        let Some(aliases) = self.aliases.get_mut(&name) else { return };
+        aliases.retain(|alias| alias.id != id);
+        if aliases.is_empty() {
             self.aliases.remove(&name);
         }
     }
@@ -250,7 +285,7 @@ impl Binder {
         self.book.put_model(row, &mut self.words);
     }
 
-    /// Takes an alias in, if it leads anywhere.
+    /// Takes an alias in.
     pub fn alias(&mut self, row: model_alias::Model) {
         self.book.put_alias(row);
     }

@@ -8,7 +8,7 @@ use super::{
     family::{self, Likeness, provider},
     shelf::{Asked, History, Shelves},
 };
-use crate::model_alias;
+use crate::{meter::fold, model_alias};
 use chrono::{DateTime, SecondsFormat, Utc};
 use entity::{
     id::{ConnectionId, PriceId},
@@ -129,8 +129,12 @@ impl Prices {
 
     /// The price that holds.
     pub fn winner(&self, wanted: &Wanted<'_>) -> Option<Winner> {
-        let model = self.resolved(wanted.model);
-        self.first(Asked { model, provider: wanted.provider }, wanted)
+        self.winner_of(self.resolved(wanted.model), wanted)
+    }
+
+    /// The price that holds for a name that leads no further.
+    pub(super) fn winner_of(&self, model: &str, wanted: &Wanted<'_>) -> Option<Winner> {
+        self.first(Asked { model: &fold(model), provider: wanted.provider }, wanted)
     }
 
     /// A model's name, with every alias followed.
@@ -140,8 +144,13 @@ impl Prices {
 
     /// What is known of a model, wherever it is served; what the organization says of it counts.
     pub fn model(&self, model: &str) -> Option<ModelFacts> {
-        let model = self.resolved(model);
-        self.organization.largest(model).or_else(|| self.platform.largest(model))
+        self.model_of(self.resolved(model))
+    }
+
+    /// The same of a name that leads no further.
+    pub(super) fn model_of(&self, model: &str) -> Option<ModelFacts> {
+        let model = fold(model);
+        self.organization.largest(&model).or_else(|| self.platform.largest(&model))
     }
 
     /// The price that holds and those that do not, each with the reason.
@@ -149,7 +158,8 @@ impl Prices {
         let mut aliases: Vec<String> =
             iter::once(wanted.model).chain(self.aliases(wanted.model)).map(Into::into).collect();
         let model = aliases.pop().unwrap_or_default();
-        let asked = Asked { model: &model, provider: wanted.provider };
+        let folded = fold(&model).into_owned();
+        let asked = Asked { model: &folded, provider: wanted.provider };
         let winner = self.first(asked, wanted);
         let mut losers = Losers::new(winner.as_ref(), wanted.at);
         for (_, history) in self.walk(asked, wanted.connection_id) {
@@ -175,7 +185,7 @@ impl Prices {
     }
 
     /// Where a name leads, alias by alias.
-    fn aliases<'s>(&'s self, model: &str) -> impl Iterator<Item = &'s str> {
+    pub(super) fn aliases<'s>(&'s self, model: &str) -> impl Iterator<Item = &'s str> {
         iter::successors(self.organization.alias(model), |name| self.organization.alias(name))
             .take(model_alias::LONGEST)
     }

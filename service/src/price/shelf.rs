@@ -4,7 +4,7 @@ use super::{book::Entry, sharded::Sharded};
 use crate::meter;
 use chrono::{DateTime, Utc};
 use entity::id::PriceId;
-use std::{cmp::Reverse, collections::BTreeMap, iter, sync::Arc};
+use std::{borrow::Cow, cmp::Reverse, collections::BTreeMap, iter, sync::Arc};
 
 /// The prices of one key, in the order in which they begin.
 #[derive(Debug, Clone, Default)]
@@ -45,7 +45,11 @@ pub struct Shelf(Vec<(Option<Arc<str>>, Arc<History>)>);
 impl Shelf {
     fn put(&mut self, provider: Option<Arc<str>>, history: Arc<History>) {
         let at = self.0.partition_point(|(other, _)| *other < provider);
-        self.0.insert(at, (provider, history));
+        match self.0.get_mut(at).filter(|(other, _)| *other == provider) {
+            // Another spelling of the same name: one history, in which the price that begins last holds.
+            Some((_, there)) => history.0.iter().for_each(|entry| Arc::make_mut(there).put(entry)),
+            None => self.0.insert(at, (provider, history)),
+        }
     }
 
     fn put_entry(&mut self, entry: &Arc<Entry>) {
@@ -85,7 +89,7 @@ impl Shelf {
 /// What a price is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Asked<'a> {
-    /// The model, with every alias followed.
+    /// The model, with every alias followed, folded.
     pub model: &'a str,
     /// The provider, if it is named apart from the model.
     pub provider: Option<&'a str>,
@@ -114,9 +118,9 @@ pub struct Shelves {
 }
 
 /// The rest of a model's name that begins with the price's own provider.
-fn rest(entry: &Entry) -> Option<&str> {
-    let model = entry.model.as_deref().filter(|model| !model.contains('*'))?;
-    model.strip_prefix(entry.provider.as_deref()?)?.strip_prefix('/')
+fn rest(entry: &Entry) -> Option<Arc<str>> {
+    let model = meter::fold(entry.model.as_deref().filter(|model| !model.contains('*'))?);
+    Some(model.strip_prefix(entry.provider.as_deref()?)?.strip_prefix('/')?.into())
 }
 
 impl Shelves {
@@ -127,7 +131,7 @@ impl Shelves {
             let Some(first) = entries.first().cloned() else { continue };
             let (provider, history) = (first.provider.clone(), Arc::new(History::new(entries)));
             if let Some(rest) = rest(&first) {
-                shelves.short.entry(rest.into()).put(provider.clone(), history.clone());
+                shelves.short.entry(rest).put(provider.clone(), history.clone());
             }
             shelves.change(&first, |shelf| shelf.put(provider, history));
         }
@@ -137,7 +141,7 @@ impl Shelves {
     /// Puts one more price in its place.
     pub fn put(&mut self, entry: &Arc<Entry>) {
         if let Some(rest) = rest(entry) {
-            self.short.entry(rest.into()).put_entry(entry);
+            self.short.entry(rest).put_entry(entry);
         }
         self.change(entry, |shelf| shelf.put_entry(entry));
     }
@@ -145,10 +149,10 @@ impl Shelves {
     /// Takes a price from its place.
     pub fn take(&mut self, entry: &Entry) {
         if let Some(rest) = rest(entry) {
-            let shelf = self.short.entry(rest.into());
+            let shelf = self.short.entry(rest.clone());
             shelf.take_entry(entry);
             if shelf.0.is_empty() {
-                self.short.remove(rest);
+                self.short.remove(&rest);
             }
         }
         self.change(entry, |shelf| shelf.take_entry(entry));
@@ -157,13 +161,17 @@ impl Shelves {
     /// Changes the shelf that a price stands on; an empty one is none.
     fn change(&mut self, entry: &Entry, change: impl FnOnce(&mut Shelf)) {
         let Some(model) = &entry.model else { return change(&mut self.defaults) };
+        let model: Arc<str> = match meter::fold(model) {
+            Cow::Borrowed(same) if same.len() == model.len() => model.clone(),
+            folded => folded.into(),
+        };
         if model.contains('*') {
-            return self.globs.change(model, change);
+            return self.globs.change(&model, change);
         }
         let shelf = self.exact.entry(model.clone());
         change(shelf);
         if shelf.0.is_empty() {
-            self.exact.remove(model);
+            self.exact.remove(&model);
         }
     }
 
@@ -172,12 +180,12 @@ impl Shelves {
         self.exact.len() == 0 && self.globs.heads.len() == 0 && self.defaults.0.is_empty()
     }
 
-    /// The prices of a model whose name is written so.
+    /// The prices of a model whose name, folded, is this.
     pub fn exact(&self, model: &str) -> Option<&Shelf> {
         self.exact.get(model)
     }
 
-    /// Every model with a price of its own.
+    /// Every model with a price of its own, folded.
     pub fn models(&self) -> impl Iterator<Item = (&Arc<str>, &Shelf)> {
         self.exact.iter()
     }

@@ -3,26 +3,36 @@
 use crate::meter::{
     Work,
     facts::{
-        Account, Connection, Credential, GatewayToken, Key, Limit, Member, Organization, Secret,
+        Account, Connection, Credential, GatewayToken, Key, Limit, Mapping, Member, Organization, Secret,
         ServiceAccount, SubjectLimits, Team,
     },
     store::{Credentials, Found, Missing, Parents, Read},
 };
 use entity::{
     credential, gateway_token,
-    id::{KeyId, OrganizationId},
-    key_secret, limit, membership, organization, provider_connection, service_account, team, user_account,
-    virtual_key,
+    id::{ConnectionId, KeyId, OrganizationId, TeamId, UserId},
+    key_secret, limit, membership, model_mapping, organization, provider_connection, service_account, team,
+    team_member, user_account, virtual_key,
 };
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, PartialModelTrait, QueryFilter,
-    Value,
+    ColumnTrait, Condition, ConnectionTrait, DerivePartialModel, EntityTrait, FromQueryResult,
+    PartialModelTrait, QueryFilter, Value,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 use uuid::Uuid;
+
+/// A person's place in a team.
+#[derive(Debug, DerivePartialModel)]
+#[sea_orm(entity = "team_member::Entity")]
+#[expect(clippy::struct_field_names, reason = "as the columns are called")]
+struct TeamMember {
+    organization_id: OrganizationId,
+    user_id: UserId,
+    team_id: TeamId,
+}
 
 /// Reads for one batch.
 #[derive(Debug)]
@@ -94,16 +104,38 @@ impl<C: ConnectionTrait> Loader<'_, C> {
     /// Connections and their credentials, also those that are gone.
     async fn upstreams(&self, missing: &Parents) -> Read<(Vec<Connection>, Vec<Credential>)> {
         let (connections, credentials) = (&missing.connections, &missing.credentials);
-        tokio::try_join!(
+        let (mut connections, mappings, credentials) = tokio::try_join!(
             self.rows::<provider_connection::Entity, Connection>(
                 !connections.is_empty(),
                 one_of(provider_connection::Column::Id, connections.iter().copied())
+            ),
+            self.rows::<model_mapping::Entity, Mapping>(
+                !connections.is_empty(),
+                one_of(model_mapping::Column::ConnectionId, connections.iter().copied())
             ),
             self.rows::<credential::Entity, Credential>(
                 !credentials.is_empty(),
                 one_of(credential::Column::Id, credentials.iter().copied())
             ),
-        )
+        )?;
+        let mut of: BTreeMap<ConnectionId, Vec<Mapping>> = BTreeMap::new();
+        for mapping in mappings {
+            of.entry(mapping.connection_id).or_default().push(mapping);
+        }
+        for connection in &mut connections {
+            connection.mappings = of.remove(&connection.id).unwrap_or_default().into();
+        }
+        Ok((connections, credentials))
+    }
+
+    /// The teams of members, each with its organization.
+    async fn teams_of(&self, members: &BTreeSet<(OrganizationId, UserId)>) -> Read<Vec<TeamMember>> {
+        let is = |(organization, user): &(OrganizationId, UserId)| {
+            let own = Condition::all().add(team_member::Column::OrganizationId.eq(*organization));
+            own.add(team_member::Column::UserId.eq(*user))
+        };
+        let which = members.iter().map(is).fold(Condition::any(), Condition::add);
+        self.rows::<team_member::Entity, TeamMember>(!members.is_empty(), which).await
     }
 
     async fn owners(&self, missing: &Parents) -> Read<Found> {
@@ -113,7 +145,7 @@ impl<C: ConnectionTrait> Loader<'_, C> {
         let pairs = members.iter().fold(Condition::any(), |any, (organization, user)| {
             any.add(Condition::all().add(of(*organization)).add(is(*user)))
         });
-        let (organizations, teams, members, accounts, service_accounts, limits) = tokio::try_join!(
+        let (organizations, teams, mut members, in_teams, accounts, service_accounts, limits) = tokio::try_join!(
             self.rows::<organization::Entity, Organization>(
                 !organizations.is_empty(),
                 one_of(organization::Column::Id, organizations.iter().copied())
@@ -123,6 +155,7 @@ impl<C: ConnectionTrait> Loader<'_, C> {
                 one_of(team::Column::Id, teams.iter().copied())
             ),
             self.rows::<membership::Entity, Member>(!members.is_empty(), pairs),
+            self.teams_of(members),
             self.rows::<user_account::Entity, Account>(
                 !accounts.is_empty(),
                 one_of(user_account::Column::Id, accounts.iter().copied())
@@ -134,6 +167,12 @@ impl<C: ConnectionTrait> Loader<'_, C> {
             self.rows::<limit::Entity, Limit>(!subjects.is_empty(), of_subjects(subjects)),
         )?;
         let limits = sets(subjects, limits);
+        for member in &mut members {
+            let own = in_teams
+                .iter()
+                .filter(|row| (row.organization_id, row.user_id) == (member.organization_id, member.user_id));
+            member.teams = own.map(|row| row.team_id).collect();
+        }
         Ok(Found { organizations, teams, members, accounts, service_accounts, limits, ..Found::default() })
     }
 }

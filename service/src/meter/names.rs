@@ -1,0 +1,105 @@
+//! All names of a call: those of each of its models ([`Names`]), with what the mappings of a connection add to them once one
+//! is named or has served. Pure.
+
+use super::{
+    command::Attempt,
+    facts::{Connection, Mapping},
+    glob::fold,
+};
+use crate::price::{names::Names, resolve::Prices};
+use entity::{ledger::Candidate, reservation};
+use std::sync::Arc;
+
+/// The mapping of one of these names. The requested name is looked for first, and one that is in use before one that is not.
+fn mapping<'m>(mappings: &'m [Mapping], names: &Names) -> Option<&'m Mapping> {
+    let named = |name: &str| {
+        let same = mappings.iter().filter(|mapping| fold(&mapping.client_name) == fold(name));
+        // Of those that differ in case alone, the one that is written so.
+        same.min_by_key(|mapping| (mapping.client_name != name, &mapping.client_name))
+    };
+    let mut found = names.mapped_by().filter_map(named);
+    let first = found.next()?;
+    if first.enabled { Some(first) } else { found.find(|mapping| mapping.enabled).or(Some(first)) }
+}
+
+/// Adds what a connection calls a model.
+fn map(names: &mut Names, mappings: &[Mapping]) {
+    match mapping(mappings, names) {
+        Some(mapping) if mapping.enabled => names.set_upstream(&mapping.upstream_name),
+        Some(mapping) => names.disable(format!("the mapping of {} is disabled", mapping.client_name)),
+        None => {}
+    }
+}
+
+/// The names of one model; of prices that are not at hand, no aliases.
+fn of_model(prices: Option<&Prices>, model: &str) -> Names {
+    prices.map_or_else(|| Names::plain(model), |prices| prices.names(model))
+}
+
+/// The names of each model of a call.
+pub(super) fn of_call(
+    prices: Option<&Prices>,
+    connection: Option<&Connection>,
+    models: &[String],
+) -> Vec<Names> {
+    let names = |model: &String| {
+        let mut names = of_model(prices, model);
+        map(&mut names, connection.map_or(&[][..], |connection| &connection.mappings[..]));
+        names
+    };
+    models.iter().map(names).collect()
+}
+
+/// The names of each model of a call that was made already, at the connections that have served it.
+pub(super) fn of_reported(
+    prices: Option<&Prices>,
+    attempts: &[Attempt],
+    mut mappings: impl FnMut(&Attempt) -> Arc<[Mapping]>,
+) -> Vec<Names> {
+    let names = |attempt: &Attempt| {
+        let mut names = of_model(prices, attempt.model.as_deref()?);
+        map(&mut names, &mappings(attempt));
+        Some(names)
+    };
+    attempts.iter().filter_map(names).collect()
+}
+
+/// The names of a model as it was authorized: those of then, whatever has become of aliases since.
+fn authorized(candidate: &Candidate) -> Names {
+    let mut names = Names::plain(&candidate.model);
+    names.join(candidate.names.iter().cloned());
+    names
+}
+
+/// The model that a call was authorized for and that a name is of: the name as it was stated, or another of its names.
+pub(super) fn candidate<'r>(row: &'r reservation::Model, model: &str) -> Option<&'r Candidate> {
+    let candidates = &row.terms.candidates;
+    let stated = candidates.iter().find(|candidate| candidate.model == model);
+    stated.or_else(|| candidates.iter().find(|candidate| authorized(candidate).has(&fold(model))))
+}
+
+/// The names of what an attempt was served by, and those of the model of the call that it was made for. None if nothing says
+/// which.
+pub(super) fn of_attempt(
+    row: &reservation::Model,
+    attempt: &Attempt,
+    mappings: &[Mapping],
+    prices: Option<&Prices>,
+) -> Option<Names> {
+    let candidates = &row.terms.candidates;
+    let first = candidates.first().map(|candidate| candidate.model.as_str());
+    let model = attempt.model.as_deref().or(first)?;
+    let mut names = of_model(prices, model);
+    // The name may be the upstream's, of a model that the call was authorized for.
+    let of_upstream = |candidate: &&Candidate| {
+        let mapping = mapping(mappings, &authorized(candidate)).filter(|mapping| mapping.enabled);
+        mapping.is_some_and(|mapping| fold(&mapping.upstream_name) == fold(model))
+    };
+    if let Some(candidate) =
+        candidate(row, model).or_else(|| candidates.iter().find(|candidate| of_upstream(candidate)))
+    {
+        names.join(authorized(candidate).all().map(str::to_owned).collect::<Vec<_>>());
+    }
+    map(&mut names, mappings);
+    Some(names)
+}
