@@ -89,7 +89,7 @@ scoped!(membership, id::UserId, user_id: UserId, "member", Some(PolicyKind::Memb
 scoped!(team, id::TeamId, id: Id, "team", Some(PolicyKind::Team), Some(team::Column::OrganizationId),
     live not(team::Column::Status, Standing::Deleted),
     within |teams, _user| Condition::all().add(team::Column::Id.is_in(teams.iter().copied())));
-scoped!(team_member, id::UserId, user_id: UserId, "team member", None, Some(team_member::Column::OrganizationId),
+scoped!(team_member, id::UserId, user_id: UserId, "team member", Some(PolicyKind::Member), Some(team_member::Column::OrganizationId),
     within |teams, _user| Condition::all().add(team_member::Column::TeamId.is_in(teams.iter().copied())));
 scoped!(service_account, id::ServiceAccountId, id: Id, "service account", Some(PolicyKind::ServiceAccount),
     Some(service_account::Column::OrganizationId),

@@ -5,6 +5,7 @@ use crate::{
     access::team_roles,
     ceiling::Ceiling,
     error::ConflictExt,
+    head::PolicyKind,
     member::{Person, people},
     page::{Page, PageRequest},
     repository::{Expected, View},
@@ -288,6 +289,8 @@ pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<T
     };
     let added = unit.repository::<team_member::Entity>().insert(row).await;
     added.conflict("team member", &new.user_id.to_string())?;
+    // What is remembered of the person says which teams they are in.
+    unit.policy(PolicyKind::Member, new.user_id.into());
     let view = view_member(&unit, team, new.user_id).await?;
     unit.commit(view).await
 }

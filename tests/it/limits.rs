@@ -47,7 +47,7 @@ pub async fn ids(client: &Client, query: &str) -> Vec<Value> {
 /// Something of every kind that can be limited: its kind, its id, and the team of a member.
 async fn subjects(app: &TestApp) -> Vec<(&'static str, Value, Value)> {
     let (organization, team_id) = (json!(app.organization), json!(team(app, "search").await));
-    let person = json!(app.member().await.user_id);
+    let person = json!(app.team_member(team_id.as_str().unwrap()).await.user_id);
     let account = json!(service_account(app, "robot").await);
     let key = key(app, "k").await["id"].clone();
     vec![
@@ -61,6 +61,7 @@ async fn subjects(app: &TestApp) -> Vec<(&'static str, Value, Value)> {
 }
 
 on_both!(everything_can_be_limited, |app| {
+    app.with_catalogue().await;
     let owner = app.owner();
     for (kind, id, team_id) in subjects(&app).await {
         let body = json!({

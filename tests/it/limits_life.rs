@@ -114,6 +114,7 @@ on_both!(a_limit_is_never_made_on_a_key_that_is_gone, |app| {
 });
 
 on_both!(a_key_is_made_with_its_limits, |app| {
+    app.with_catalogue().await;
     let owner = app.owner();
     let body = json!({
         "name": "k", "team_id": team(&app, "search").await,

@@ -66,6 +66,7 @@ mod metering;
 mod metrics_page;
 mod model_aliases;
 mod models;
+mod names;
 mod newer;
 mod openapi;
 mod oracle;

@@ -120,6 +120,7 @@ pub(super) fn expiry(faults: &mut Faults, expires_at: Option<DateTime<Utc>>, now
 
 /// Makes a key, and shows its secret.
 pub async fn create(ctx: &Ctx, new: NewKey) -> Result<IssuedKey> {
+    let warnings = limit::warnings_for_key(ctx, &new.limits).await?;
     let mut unit = ctx.begin().await?;
     // Who is not there is told before what is wrong.
     Holder::find(&unit, new.issued_to_user_id, new.issued_to_invitation_id).await?;
@@ -134,6 +135,10 @@ pub async fn create(ctx: &Ctx, new: NewKey) -> Result<IssuedKey> {
     unit.repository::<Entity>().insert(row).await?;
     let token = secret::add(&mut unit, id).await?;
     limit::make_for_key(&mut unit, id, limits).await?;
-    let issued = view::issued(&unit, id, &token).await?;
+    let mut issued = view::issued(&unit, id, &token).await?;
+    // They are listed as they were asked for.
+    for (limit, warnings) in issued.limits.iter_mut().zip(warnings) {
+        limit.warnings = warnings;
+    }
     unit.commit_secret(issued, &token).await
 }

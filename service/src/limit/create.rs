@@ -1,8 +1,9 @@
 //! Making limits: for what is there, and together with a new key.
 
 use super::{
-    Limit, NewKeyLimit, NewLimit,
+    Limit, LimitWarning, NewKeyLimit, NewLimit,
     subject::{Subject, is_limited},
+    warning,
 };
 use crate::{Ctx, Error, Result, Unit, head, scope::Scope, validate::Faults};
 use entity::{
@@ -18,6 +19,7 @@ const MOST: usize = 64;
 
 /// Makes a limit.
 pub async fn create(ctx: &Ctx, new: NewLimit) -> Result<Limit> {
+    let warnings = warning::of_models(ctx, new.models.as_ref()).await?;
     let mut unit = ctx.begin().await?;
     let mut faults = Faults::default();
     let row = new.check(&mut faults);
@@ -31,7 +33,7 @@ pub async fn create(ctx: &Ctx, new: NewLimit) -> Result<Limit> {
     let row = ActiveModel { id: Set(unit.id()), ..row };
     let row = make(&mut unit, subject, row).await?;
     within_bounds(&unit, subject).await?;
-    unit.commit(row.into()).await
+    unit.commit(Limit { warnings, ..row.into() }).await
 }
 
 impl NewKeyLimit {
@@ -53,6 +55,15 @@ pub(crate) async fn make_for_key(unit: &mut Unit<'_>, key: KeyId, rows: Vec<Acti
         make(unit, Subject::key(key), ActiveModel { id: Set(id), ..row }).await?;
     }
     Ok(())
+}
+
+/// What each of the limits of a new key is warned about.
+pub(crate) async fn warnings_for_key(ctx: &Ctx, limits: &[NewKeyLimit]) -> Result<Vec<Vec<LimitWarning>>> {
+    let mut warnings = Vec::new();
+    for limit in limits.iter().take(MOST) {
+        warnings.push(warning::of_models(ctx, limit.models.as_ref()).await?);
+    }
+    Ok(warnings)
 }
 
 /// The limits of a key itself, oldest first.

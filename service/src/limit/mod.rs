@@ -8,16 +8,18 @@ mod read;
 mod reset;
 mod subject;
 mod terms;
+pub(crate) mod warning;
 pub mod window;
 
 pub(crate) use amount::amount_text;
 pub use create::create;
-pub(crate) use create::{make_for_key, of_key};
+pub(crate) use create::{make_for_key, of_key, warnings_for_key};
 pub use edit::{LimitPatch, delete, update};
 pub use read::{LimitFilter, LimitWindow, LimitWindowPage, get, list, list_windows};
 pub use reset::reset;
 pub use subject::SubjectId;
 pub use terms::{NewKeyLimit, NewLimit};
+pub use warning::LimitWarning;
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -81,6 +83,9 @@ pub struct Limit {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+    /// What may be a mistake, as it was found when the limit was made; told once, in that reply.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<LimitWarning>,
 }
 crate::page!(LimitPage, Limit);
 
@@ -106,6 +111,7 @@ impl From<limit::Model> for Limit {
             version: row.version,
             created_at: row.created_at,
             updated_at: row.updated_at,
+            warnings: Vec::new(),
         }
     }
 }

@@ -168,17 +168,19 @@ impl Subject {
     }
 }
 
-/// A member of the organization; for who administers teams, one of the people in the team.
+/// A member of the organization, and of the team in which the person is limited: nobody else makes calls in it.
 async fn person(unit: &Unit<'_>, id: UserId, team: Option<TeamId>) -> Result<()> {
-    let Some(team) = team.filter(|_| is_limited(unit.ctx)) else {
-        return unit.read::<membership::Entity>().hold(id).await.map(drop);
-    };
+    let Some(team) = team else { return unit.read::<membership::Entity>().hold(id).await.map(drop) };
     let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
     unit.read_in::<membership::Entity>(&whole).hold(id).await?;
     let in_team = team_member::Column::TeamId.eq(team);
     unit.read::<team_member::Entity>().narrow(in_team).hold(id).await.map_err(|error| match error {
-        // Who is in the organization and not in the team is, for this caller, as absent as anybody.
-        Error::NotFound(_) => Error::NotFound("member"),
+        // Who is in the organization and not in the team is, for who administers teams, as absent as anybody.
+        Error::NotFound(_) if is_limited(unit.ctx) => Error::NotFound("member"),
+        Error::NotFound(_) => {
+            let message = "must be in the team: add the person to it first";
+            Error::invalid("/subject_id", "not_in_team", message)
+        }
         other => other,
     })?;
     Ok(())

@@ -19,6 +19,8 @@ fn of(kind: &str, id: &Value, amount: &str) -> Value {
 on_both!(every_level_counts_and_says_which_one_bit, |app| {
     let calls = Calls::new(&app, json!([requests("10")])).await;
     let team = limit(&app, of("team", &calls.key["team_id"], "6")).await;
+    let place = format!("{BASE}/teams/{}/members", calls.key["team_id"].as_str().unwrap());
+    app.owner().post(&place, json!({"user_id": app.owner().user_id, "role": "admin"})).await.created();
     let issuer = json!({"subject_kind": "member", "subject_id": app.owner().user_id,
         "team_id": calls.key["team_id"], "metric": "requests", "amount": "4", "window": "day"});
     let issuer = limit(&app, issuer).await;
