@@ -112,7 +112,7 @@ fn corrections() -> BTreeMap<String, Value> {
 }
 
 /// The prices of the catalogue that are the first list's.
-fn first<'a>(catalogue: &'a Value) -> BTreeMap<&'a str, &'a Value> {
+fn first(catalogue: &Value) -> BTreeMap<&str, &Value> {
     let corrected = corrections();
     let prices = by_name(&catalogue["prices"], "model");
     prices.into_iter().filter(|(name, _)| !corrected.contains_key(*name)).collect()

@@ -157,7 +157,7 @@ on_both!(a_key_whose_holder_left_the_organization_is_refused, |app| {
     let (gateway, key) = (app.gateway().await, group.issue_to_ada().await);
     assert_eq!(ask(&gateway, &key, json!({})).await["allowed"], true);
     let member = format!("{BASE}/members/{}", group.ada.user_id);
-    let (away, _) = (app.owner().post(&format!("{member}/suspend"), json!({})).await.ok(), ());
+    let away = app.owner().post(&format!("{member}/suspend"), json!({})).await.ok();
     assert_eq!(away["status"], "suspended");
     denied(&ask(&gateway, &key, json!({})).await, &["owner_suspended"]);
     assert_eq!(blocked(&app, &key).await, ("blocked".into(), json!(["membership_suspended"])));

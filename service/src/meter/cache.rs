@@ -7,8 +7,7 @@
 use super::{
     facts::{
         Account, Connection, Credential, Facts, GatewayToken, Holder, Key, Limit, Mapping, Member,
-        Organization,
-        Owner, ServiceAccount, SubjectLimits, Team,
+        Organization, Owner, ServiceAccount, SubjectLimits, Team,
     },
     head::Head,
 };

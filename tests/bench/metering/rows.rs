@@ -55,7 +55,8 @@ pub fn used(leg: &Leg) -> i64 {
 
 /// A call that holds.
 pub fn held(caller: Caller, id: ReservationId, legs: Vec<Leg>) -> reservation::Model {
-    let candidate = Candidate { model: "gpt-4o".into(), price: Some(caller.price), source: None };
+    let candidate =
+        Candidate { model: "gpt-4o".into(), price: Some(caller.price), source: None, names: Vec::new() };
     let terms = CallTerms {
         candidates: vec![candidate],
         input_tokens: WORST.0,
