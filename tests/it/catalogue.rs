@@ -283,7 +283,8 @@ on_both!(every_price_of_the_catalogue_is_found_by_its_name_alone, |app| {
     app.with_catalogue().await;
     let viewer = app.viewer().await;
     let shipped: Value = serde_json::from_str(BUILT_IN).unwrap();
-    for price in shipped["prices"].as_array().unwrap() {
+    let prices = shipped["prices"].as_array().unwrap().iter();
+    for price in prices.filter(|price| !price["model"].as_str().unwrap().contains('*')) {
         let [model, provider] = ["model", "provider"].map(|field| price[field].as_str().unwrap());
         for query in [format!("model={model}"), format!("model={model}&provider={provider}")] {
             let found = viewer.get(&format!("{RESOLVE}?{query}")).await.ok();
@@ -326,7 +327,7 @@ async fn a_server_that_starts_has_the_catalogue() {
         let server = installation.serve().await;
         let token = server.sign_in().await;
         let (status, body) = server.get(STATUS, Some(&token)).await;
-        assert_eq!((status, &body["applied_version"]), (200, &json!(1)), "{body}");
+        assert_eq!((status, &body["applied_version"]), (200, &json!(2)), "{body}");
         assert_eq!(body["models"], json!({"catalogue": 218, "manual": 0, "import": 0}));
         assert!(server.log().contains("catalogue applied"), "{}", server.log());
         server.kill();

@@ -203,7 +203,7 @@ on_both!(models_are_what_every_rule_allows, |app| {
         (json!({"model": "gpt-4o"}), &[][..]),
         (json!({"model": "o3"}), &[]),
         (json!({"model": "o3-mini"}), no),
-        (json!({"model": "GPT-4o"}), no),
+        (json!({"model": "GPT-4o"}), &[]),
         (json!({"model": "gpt-4o-preview"}), no),
         (json!({"models": ["gpt-4o", "o3"]}), &[]),
         (json!({"models": ["gpt-4o", "claude"]}), no),

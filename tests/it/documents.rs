@@ -41,6 +41,7 @@ fn every_link_leads_to_a_file() {
         "docs/permissions.md",
         "docs/prices.md",
         "docs/usage.md",
+        "docs/usage-objects.md",
         "docs/limits.md",
         "docs/connections.md",
         "docs/proxy-pools.md",

@@ -48,7 +48,7 @@ impl Town {
         for name in named {
             for prefix in ["", "azure/"] {
                 let name_with = format!("{prefix}{name}");
-                for written in [name_with.clone(), name_with.to_uppercase(), format!("  {name_with}\t")] {
+                for written in [name_with.clone(), name_with.to_uppercase(), format!("  {name_with} ")] {
                     let by = if mapped(name) { json!(self.connection) } else { json!(null) };
                     calls.push(json!({"model": written, "connection_id": by,
                         "input_tokens": 1000, "max_output_tokens": 100}));
@@ -325,4 +325,35 @@ on_both!(a_glob_that_matches_nothing_known_is_warned_about, |app| {
     assert_eq!(made["warnings"], expected);
     let path = format!("{BASE}/limits/{}", made["id"].as_str().unwrap());
     assert!(app.owner().get(&path).await.ok().get("warnings").is_none(), "told once");
+});
+
+// What the provider says that it was is often none of the names that the call was authorized by.
+on_both!(a_call_is_charged_to_the_limits_that_it_held, |app| {
+    Town::new(&app).await;
+    let dollars = json!({"model": "gpt-4o-2024-08-06", "kind": "per_token", "input": "2.5", "output": "10"});
+    let euros = json!({"model": "sol", "kind": "per_token", "input": "1", "output": "1", "currency": "EUR"});
+    for price in [dollars, euros] {
+        app.owner().post(PRICES, price).await.created();
+    }
+    for (model, used) in [
+        ("gpt-4o-2024-08-06", "0.000047500"),
+        ("azure/gpt-4o", "0.000047500"),
+        ("sol", "0.003500000"),
+        ("nobody-knows", "0.003500000"),
+    ] {
+        for asked in ["gpt-4o", "fast-x"] {
+            let limits = [("cost", "1000"), ("tokens", "1000000"), ("requests", "10")].map(|(metric, amount)| {
+                json!({"metric": metric, "window": "month", "amount": amount, "models": [asked]})
+            });
+            let calls = Calls::new(&app, json!(limits)).await;
+            let call = json!({"model": asked, "input_tokens": 1000, "max_output_tokens": 100});
+            let id = calls.open(call).await;
+            let usage = json!({"input_tokens": 3, "output_tokens": 4});
+            let body = json!({"reservation_id": id, "model": model, "usage": usage});
+            calls.gateway.post("/v1/settle", body).await.ok();
+            same(counted(&app, calls.limit(0)).await, used, "0.000000000");
+            same(counted(&app, calls.limit(1)).await, "7", "0");
+            same(counted(&app, calls.limit(2)).await, "1", "0");
+        }
+    }
 });

@@ -142,7 +142,7 @@ pub fn candidate<'r>(row: &'r Booked, model: &str) -> Option<&'r Candidate> {
     stated.or_else(|| row.candidates.iter().find(|one| authorized(one).contains(&fold(model))))
 }
 
-/// The names of what served an attempt, and of what it was made for.
+/// The names of what served an attempt, and of what it was made for: of all that was authorized, if it is none of them.
 pub fn of_attempt(
     policy: &Policy,
     organization: OrganizationId,
@@ -157,7 +157,8 @@ pub fn of_attempt(
         mapping.is_some_and(|(_, upstream, enabled)| *enabled && fold(upstream) == fold(&model))
     };
     let of = candidate(row, &model).or_else(|| row.candidates.iter().find(upstream));
-    for name in of.iter().flat_map(|one| authorized(one)) {
+    let served = of.map_or(&row.candidates[..], std::slice::from_ref);
+    for name in served.iter().flat_map(authorized) {
         add(&mut named.all, &name);
     }
     Some(at(policy, organization, connection, named))

@@ -85,8 +85,12 @@ async fn ready(Public(ctx): Public, State(state): State<AppState>) -> Result<Jso
     let found = ctx.system.db.readiness(&state.needed_migration, migration::CONTRACT);
     let answer = tokio::time::timeout(PATIENCE, found).await;
     metrics::histogram!("tollkeeper_database_ping_seconds").record(asked.elapsed());
-    let ready = told(answer.ok().and_then(std::result::Result::ok))?;
-    writable(&ctx.system.db).await.map(|()| ready)
+    let found = answer.ok().and_then(std::result::Result::ok);
+    match (found, writable(&ctx.system.db).await) {
+        // Why nothing is written also tells why nothing is read.
+        (None | Some(Readiness::Ready(_)), Err(fault)) => Err(fault),
+        (found, _) => told(found),
+    }
 }
 
 /// What was found of the database, as a load balancer is told; none if it did not answer.

@@ -78,8 +78,8 @@ pub(super) fn candidate<'r>(row: &'r reservation::Model, model: &str) -> Option<
     stated.or_else(|| candidates.iter().find(|candidate| authorized(candidate).has(&fold(model))))
 }
 
-/// The names of what an attempt was served by, and those of the model of the call that it was made for. None if nothing says
-/// which.
+/// The names of what an attempt was served by, and those of the model of the call that it was made for: of each of them, if it
+/// is none of them. None if nothing says which.
 pub(super) fn of_attempt(
     row: &reservation::Model,
     attempt: &Attempt,
@@ -95,9 +95,11 @@ pub(super) fn of_attempt(
         let mapping = mapping(mappings, &authorized(candidate)).filter(|mapping| mapping.enabled);
         mapping.is_some_and(|mapping| fold(&mapping.upstream_name) == fold(model))
     };
-    if let Some(candidate) =
-        candidate(row, model).or_else(|| candidates.iter().find(|candidate| of_upstream(candidate)))
-    {
+    let own = candidate(row, model).or_else(|| candidates.iter().find(of_upstream));
+    // What served in place of the models that were authorized counts as they do: what they hold is charged, whatever the
+    // provider calls itself in its answer.
+    let served = own.map_or(&candidates[..], std::slice::from_ref);
+    for candidate in served {
         names.join(authorized(candidate).all().map(str::to_owned).collect::<Vec<_>>());
     }
     map(&mut names, mappings);
