@@ -94,7 +94,11 @@ async fn a_file_that_is_overwritten_is_not_written() {
     let (mut witness, open) = settled(&server).await;
     // The same file with other content, as `cp` does it.
     fs::write(&file, b"").unwrap();
-    confirms_nothing(&server, &mut witness, &open[..2]).await;
+    for id in &open {
+        assert_eq!(witness.settle(&server, id).await, 503, "{}", server.log());
+        assert_eq!(ready(&server, 503).await["code"], "database_replaced");
+    }
+    assert_eq!(server.log().matches("nothing can be written").count(), 1, "{}", server.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -50,7 +50,8 @@ fn every_link_leads_to_a_file() {
         let path = root().join(file);
         let text = fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
-            let target = path.parent().unwrap().join(link);
+            let (file_of_link, _) = link.split_once('#').unwrap_or((link, ""));
+            let target = path.parent().unwrap().join(file_of_link);
             assert!(link.starts_with("http") || target.exists(), "{file} links to {link}");
         }
     }

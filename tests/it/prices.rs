@@ -83,9 +83,9 @@ on_both!(every_kind_of_price_is_shown_as_it_was_stated, |app| {
     let tiered = json!({
         "kind": "tiered", "tier_by": "total_tokens",
         "tiers": [
-            {"up_to": 0, "input": "1", "batch": {"input": "0.5"}},
-            {"up_to": 200_000, "input": "2", "priority": {"output": "3"}},
-            {"up_to": null, "input": "4", "output": "8"},
+            {"up_to": 0, "input": "1", "batch": {"input": "0.5"}, "priority": {}},
+            {"up_to": 200_000, "input": "2", "batch": {}, "priority": {"output": "3"}},
+            {"up_to": null, "input": "4", "output": "8", "batch": {}, "priority": {}},
         ],
     });
     for (n, mut body) in [

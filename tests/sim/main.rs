@@ -127,7 +127,7 @@ flaws! {
     release_forgotten ReleaseForgotten: I5 | I9;
     clock_before_lock ClockBeforeLock: Time;
     last_time_ignored LastTimeIgnored: Time;
-    denial_consumes DenialConsumes: I4;
+    denial_consumes DenialConsumes: I3 | I4;
     held_not_returned HeldNotReturned: I2;
     commit_lost CommitLost: I6;
     left_open LeftOpen: I6;

@@ -274,7 +274,7 @@ pub async fn explain_key(ctx: &Ctx, meter: &Meter, key: KeyId, call: KeyCall) ->
 
 /// Every limit on the path of a key's calls.
 pub async fn key_limits(ctx: &Ctx, meter: &Meter, key: KeyId) -> Result<Vec<LimitState>> {
-    ctx.repository::<virtual_key::Entity>().find(key).await?;
+    ctx.repository::<virtual_key::Entity>().with_archived().find(key).await?;
     let asker = Asker::Administrator(ctx.scope.organization);
     let question = Question { asker, key: Proof::Id(key), call: Call::default() };
     let mut decision = meter.ask(question).await?;

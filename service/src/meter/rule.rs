@@ -219,16 +219,8 @@ impl Rules<'_> {
     }
 
     fn settle(&mut self, naming: &Naming, attempts: &[Attempt], print: Fingerprint) -> Result<Answer> {
-        let mut row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
-        let attempts = &self.served(row.organization_id, row.terms.connection, attempts)?;
+        let row = self.named(naming)?.ok_or(Error::NotFound("reservation"))?;
         let key = (row.organization_id, row.id);
-        if let Some(stranger) = Stranger::of(&row, attempts) {
-            let facts = self.cache.facts(stranger.key, row.terms.connection);
-            let names = stranger.names(self.gathered.prices.get(&row.organization_id), self.cache);
-            let legs = facts.map(|facts| stranger.legs(&facts, &names)).unwrap_or_default();
-            row.legs.0.extend(legs);
-            self.gathered.ledger.learn(row.clone());
-        }
         match row.state {
             ReservationState::Voided => Err(voided()),
             ReservationState::Settled if row.settle_hash.as_deref() == Some(&print[..]) => {
@@ -239,17 +231,31 @@ impl Rules<'_> {
                 Ok(Answer::Settled(row, events))
             }
             ReservationState::Settled => Err(settled()),
-            ReservationState::Held => {
-                let at = self.now(row.organization_id);
-                let prices = self.prices(row.organization_id)?;
-                let Posting { events, used } = post(&row, attempts, prices, (UsageOrigin::Authorize, at))?;
-                let state = ReservationState::Settled;
-                let closing =
-                    Closing { state, settle_hash: Some(bytes(print)), at, used, events: events.clone() };
-                self.gathered.ledger.close(row.organization_id, row.id, closing)?;
-                Ok(Answer::Settled(self.now_is(&row)?, events))
-            }
+            ReservationState::Held => self.close(row, attempts, print),
         }
+    }
+
+    fn close(
+        &mut self,
+        mut row: reservation::Model,
+        attempts: &[Attempt],
+        print: Fingerprint,
+    ) -> Result<Answer> {
+        let attempts = &self.served(row.organization_id, row.terms.connection, attempts)?;
+        if let Some(stranger) = Stranger::of(&row, attempts) {
+            let facts = self.cache.facts(stranger.key, row.terms.connection);
+            let names = stranger.names(self.gathered.prices.get(&row.organization_id), self.cache);
+            let legs = facts.map(|facts| stranger.legs(&facts, &names)).unwrap_or_default();
+            row.legs.0.extend(legs);
+            self.gathered.ledger.learn(row.clone());
+        }
+        let at = self.now(row.organization_id);
+        let prices = self.prices(row.organization_id)?;
+        let Posting { events, used } = post(&row, attempts, prices, (UsageOrigin::Authorize, at))?;
+        let state = ReservationState::Settled;
+        let closing = Closing { state, settle_hash: Some(bytes(print)), at, used, events: events.clone() };
+        self.gathered.ledger.close(row.organization_id, row.id, closing)?;
+        Ok(Answer::Settled(self.now_is(&row)?, events))
     }
 
     /// A call that has not happened. One that is not known yet never will: who authorizes it later finds that it is over.

@@ -9,6 +9,7 @@ mod entry;
 mod family;
 pub mod feed;
 pub mod list;
+pub mod losers;
 pub mod names;
 mod patch;
 pub mod question;

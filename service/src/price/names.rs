@@ -4,7 +4,7 @@
 
 use super::{
     book::ModelFacts,
-    resolve::{Prices, Step, Wanted, Winner},
+    resolve::{Doubt, Prices, Wanted, Winner},
 };
 use crate::meter::fold;
 use std::{borrow::Cow, iter};
@@ -111,22 +111,23 @@ impl Names {
         self.upstream.iter().chain(chain).chain(&self.ends).map(String::as_str)
     }
 
-    /// The price that holds. A price of one of the names goes before a guess, and a guess before a default.
+    /// The price that holds. A price of one of the names goes before one of another spelling, that before a guess, and a guess
+    /// before a default.
     pub fn winner(&self, prices: &Prices, wanted: &Wanted<'_>) -> Option<Winner> {
         // Where the provider is known, a prefix names none, and the name without it is that provider's as well.
         let spelled = self.chain.last().filter(|_| wanted.provider.is_some());
         let rests = spelled.into_iter().flat_map(|name| without_prefixes(name).skip(1));
-        let mut guessed = None::<Winner>;
+        let mut best = None::<Winner>;
         for name in self.priced().map(Cow::Borrowed).chain(rests) {
             let Some(winner) = prices.winner_of(&name, wanted) else { continue };
-            if winner.step < Step::Family {
+            if winner.doubt() == Doubt::None {
                 return Some(winner);
             }
-            if guessed.as_ref().is_none_or(|guess| winner.step < guess.step) {
-                guessed = Some(winner);
+            if best.as_ref().is_none_or(|best| winner.doubt() < best.doubt()) {
+                best = Some(winner);
             }
         }
-        guessed
+        best
     }
 
     /// What is known of the model.

@@ -2,7 +2,8 @@
 
 use super::{
     Price,
-    resolve::{Loser, Prices, Step, Wanted},
+    losers::Loser,
+    resolve::{Prices, Step, Wanted},
 };
 use crate::{Ctx, Result, validate::Faults};
 use chrono::{DateTime, Utc};

@@ -6,20 +6,18 @@ use super::{
     Level,
     book::{Book, Entry, ModelFacts},
     family::{self, Likeness, provider},
+    losers::{Loser, Losers},
     shelf::{Asked, History, Shelves},
 };
 use crate::{meter::fold, model_alias};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use entity::{
     id::{ConnectionId, PriceId},
     status::{PriceGuess, UnpricedPolicy},
 };
 use serde::Serialize;
-use std::{collections::HashSet, iter, sync::Arc};
+use std::{iter, sync::Arc};
 use utoipa::ToSchema;
-
-/// Losers that are listed.
-const LOSERS: usize = 50;
 
 /// Where a price was found, the first that is looked at first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
@@ -66,27 +64,6 @@ pub struct Winner {
     /// Where it was found.
     pub step: Step,
     likeness: Option<Likeness>,
-}
-
-/// A price that was looked at and does not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Loser {
-    /// Its id.
-    pub price_id: PriceId,
-    /// Whose it is.
-    pub scope: Level,
-    /// The connection it is for; null = all of the scope.
-    #[schema(required)]
-    pub connection_id: Option<ConnectionId>,
-    /// The provider it is for; null = whoever serves the model.
-    #[schema(required)]
-    pub provider: Option<String>,
-    /// Its model or glob; null = a default price.
-    #[schema(required)]
-    pub model: Option<String>,
-    /// Why it does not hold.
-    #[schema(example = "beaten by price_019aa3c1f6b07c3e9a5d2f4b8c6e1d70")]
-    pub reason: String,
 }
 
 /// How a price was found.
@@ -292,7 +269,25 @@ fn rungs<'s>(
     at_provider.chain(anywhere).chain(by_glob)
 }
 
+/// How far a price is from being the one of the very name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    None,
+    Spelling,
+    Guess,
+    Default,
+}
+
 impl Winner {
+    pub(super) fn doubt(&self) -> Doubt {
+        match self.likeness {
+            None if self.step == Step::Default => Doubt::Default,
+            None => Doubt::None,
+            Some(_) if self.is_guess() => Doubt::Guess,
+            Some(_) => Doubt::Spelling,
+        }
+    }
+
     /// Whether it is the price of another model.
     pub fn is_guess(&self) -> bool {
         self.likeness.is_some_and(Likeness::is_guess)
@@ -322,86 +317,6 @@ impl Winner {
             (Step::Default, _) => format!("{of} default price{at}"),
             _ if model.contains('*') => format!("{of} price of the glob {model}{at}"),
             _ => format!("{of} price of {model}{at}"),
-        }
-    }
-}
-
-/// Those that do not hold, each once.
-struct Losers<'w> {
-    winner: Option<&'w Winner>,
-    at: DateTime<Utc>,
-    heard: HashSet<PriceId>,
-    list: Vec<Loser>,
-    more: bool,
-}
-
-impl<'w> Losers<'w> {
-    fn new(winner: Option<&'w Winner>, at: DateTime<Utc>) -> Self {
-        let heard = winner.iter().map(|winner| winner.entry.id).collect();
-        Self { winner, at, heard, list: Vec::new(), more: false }
-    }
-
-    fn note(&mut self, entry: &Entry, reason: impl FnOnce() -> String) {
-        if !self.heard.insert(entry.id) {
-            return;
-        }
-        if self.list.len() == LOSERS {
-            self.more = true;
-            return;
-        }
-        self.list.push(Loser {
-            price_id: entry.id,
-            scope: entry.level(),
-            connection_id: entry.connection_id,
-            provider: entry.provider.as_deref().map(Into::into),
-            model: entry.model.as_deref().map(Into::into),
-            reason: reason(),
-        });
-    }
-
-    fn beaten(&mut self, entry: &Entry) {
-        if let Some(winner) = self.winner {
-            self.note(entry, || format!("beaten by {}", winner.entry.id));
-        }
-    }
-
-    /// A history that was looked at.
-    fn hear(&mut self, history: &History) {
-        let Some(in_force) = history.at(self.at) else { return self.not_in_force(history) };
-        self.beaten(in_force);
-        self.not_in_force(history);
-    }
-
-    fn not_in_force(&mut self, history: &History) {
-        let in_force = history.at(self.at);
-        for entry in history.entries() {
-            let time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-            if entry.effective_from > self.at {
-                self.note(entry, || format!("not yet in force, but from {}", time(entry.effective_from)));
-            } else if let Some(until) = entry.effective_until.filter(|until| *until <= self.at) {
-                self.note(entry, || format!("ended at {}", time(until)));
-            } else if let Some(later) = in_force.filter(|later| later.id != entry.id) {
-                self.note(entry, || format!("superseded by {}", later.id));
-            }
-        }
-    }
-
-    fn hear_default(&mut self, history: &History, policy: UnpricedPolicy) {
-        let word = match policy {
-            UnpricedPolicy::Default => return self.hear(history),
-            UnpricedPolicy::Refuse => "refuse",
-            UnpricedPolicy::Allow => "allow",
-        };
-        if let Some(entry) = history.at(self.at) {
-            self.note(entry, || format!("the unpriced policy is {word}"));
-        }
-    }
-
-    fn elsewhere(&mut self, history: &History) {
-        if let Some(entry) = history.at(self.at) {
-            self.note(entry, || {
-                format!("another provider's: {}", entry.provider.as_deref().unwrap_or_default())
-            });
         }
     }
 }

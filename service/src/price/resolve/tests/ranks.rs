@@ -2,7 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 /// Where a row stands among those that match, by the rules alone; none if it does not match.
 fn rank(row: &price::Model, wanted: &Wanted<'_>) -> Option<impl Ord + use<>> {
