@@ -229,6 +229,14 @@ impl Terms {
         Cow::Owned(self.with(&off_peak.rates))
     }
 
+    /// What has a rate above zero in any tier, service tier or hour of the day.
+    pub fn charged(&self) -> impl Iterator<Item = Component> + Clone {
+        let bands = self.bands.iter().flat_map(|band| band.rates.values());
+        let rates = bands.chain(self.off_peak.iter().map(|off_peak| &off_peak.rates));
+        let charged = rates.flat_map(|Rates(rates)| rates).filter(|(_, rate)| rate.0 > 0);
+        charged.map(|(component, _)| *component)
+    }
+
     /// The terms of every hour of the day.
     pub fn of_all_hours(&self) -> impl Iterator<Item = Cow<'_, Self>> {
         let off_peak = self.off_peak.iter().map(|off_peak| Cow::Owned(self.with(&off_peak.rates)));

@@ -258,6 +258,10 @@ on_both!(field_case_free_model_after_overrun, |app| {
     app.owner().post(PRICES, free).await.created();
     let euros = json!({"model": "local-eur", "kind": "flat", "currency": "EUR"});
     app.owner().post(PRICES, euros).await.created();
+    let by_night = json!({"hours_utc": "22:00-06:00", "input": "1"});
+    let by_day =
+        json!({"model": "by-day", "kind": "per_token", "input": "0", "output": "0", "off_peak": by_night});
+    app.owner().post(PRICES, by_day).await.created();
     let limits = json!([{"metric": "cost", "window": "month", "amount": "0.001"}]);
     let calls = case(&app, json!({"name": "k", "limits": limits})).await;
     let id = calls.open(json!({"model": "gpt-4o", "input_tokens": 10, "max_output_tokens": 10})).await;
@@ -272,6 +276,9 @@ on_both!(field_case_free_model_after_overrun, |app| {
         let reply = check(&app, &calls.gateway, &calls.key, &named, "/v1/check").await;
         assert_eq!(reply.status, 200, "{}", reply.text);
     }
+    // What is free at this hour is not free.
+    let call = json!({"model": "by-day", "input_tokens": 10, "max_output_tokens": 10});
+    refused(&calls.ask(call).await, &["budget_exceeded"]);
     let both = json!({"models": ["local-x", "gpt-4o"], "input_tokens": 10, "max_output_tokens": 10});
     refused(&calls.ask(both).await, &["budget_exceeded"]);
     assert_eq!(counted(&app, calls.limit(0)).await.0, "0.125000000");

@@ -133,10 +133,9 @@ pub fn bill(terms: &Terms, usage: &Usage, manner: &Manner) -> Result<Bill> {
 /// Whether a price is that of a model without output, such as one for embeddings: it charges for prompts, and nothing for
 /// completions.
 pub fn has_no_output(terms: &Terms) -> bool {
-    let rates = terms.bands.iter().flat_map(|band| band.rates.values());
-    let mut charged = rates.flat_map(|Rates(rates)| rates).filter(|(_, rate)| rate.0 > 0);
-    let prompts = charged.clone().any(|(component, _)| component.is_prompt());
-    prompts && charged.all(|(component, _)| component.is_prompt() || !component.is_token())
+    let mut charged = terms.charged();
+    let prompts = charged.clone().any(Component::is_prompt);
+    prompts && charged.all(|component| component.is_prompt() || !component.is_token())
 }
 
 /// The rates that the whole call is charged at, and the tier that they stand in.

@@ -14,7 +14,7 @@ use entity::{
     ledger::Candidate,
     money::Nanos,
     status::UnpricedPolicy,
-    terms::{Component, Rates, Terms},
+    terms::{Component, Terms},
 };
 use std::borrow::Cow;
 
@@ -93,7 +93,7 @@ pub fn estimate(prices: &Prices, call: &Call, facts: &Facts, at: DateTime<Utc>) 
         whole.bounds_input &= figures.bounded;
         whole.bounds_cost &= entry.as_ref().is_none_or(|entry| is_bounded(entry, call, figures.bounded));
         worth.push(price(prices, model, entry.as_deref(), &figures.bounds(call)));
-        whole.free &= entry.as_ref().is_some_and(|entry| charged(entry).next().is_none());
+        whole.free &= entry.as_ref().is_some_and(|entry| entry.terms.charged().next().is_none());
         let (price, names) = (entry.map(|entry| entry.id), names.beyond_plain());
         whole.candidates.push(Candidate { model: model.to_owned(), price, source, names });
     }
@@ -182,19 +182,12 @@ impl Figures {
     }
 }
 
-/// What a price charges for.
-fn charged(entry: &Entry) -> impl Iterator<Item = &Component> {
-    let rates = entry.terms.bands.iter().flat_map(|band| band.rates.values());
-    let charged = rates.flat_map(|Rates(rates)| rates.iter()).filter(|(_, rate)| rate.0 > 0);
-    charged.map(|(component, _)| component)
-}
-
 /// Whether it is bounded how much the call has of everything that its price charges for.
 fn is_bounded(entry: &Entry, call: &Call, input: bool) -> bool {
     // What a tier depends on decides about everything.
     let sized = entry.terms.bands.len() < 2 || input;
     sized
-        && charged(entry).all(|component| match component {
+        && entry.terms.charged().all(|component| match component {
             component if component.is_prompt() => input,
             Component::Image => call.size.images.is_some(),
             Component::Second => call.size.seconds.is_some(),

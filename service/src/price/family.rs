@@ -168,8 +168,7 @@ fn tier_of(family: &'static Family, name: &str) -> Option<&'static Tier> {
 
 /// Whether a price charges for tokens, and charges anything.
 pub fn charges(entry: &Entry) -> bool {
-    let mut rates = entry.terms.bands.iter().flat_map(|band| band.rates.values()).flat_map(|r| r.0.values());
-    matches!(entry.kind, PriceKind::PerToken | PriceKind::Tiered) && rates.any(|rate| rate.0 > 0)
+    matches!(entry.kind, PriceKind::PerToken | PriceKind::Tiered) && entry.terms.charged().next().is_some()
 }
 
 /// The models with a price whose names resemble a plain name, the best first.
