@@ -19,7 +19,7 @@ use entity::{
     money::Nanos,
     reservation,
     status::{Metric, PriceGuess, PriceSource, UsageOrigin, UsageStatus},
-    terms::{Component, Rates, Terms},
+    terms::{Component, Terms},
     usage_event,
 };
 use std::{borrow::Cow, sync::Arc};
@@ -103,7 +103,28 @@ fn event(
     let price = found.map(|found| found.entry);
     let usage = counted(attempt, price.as_deref());
     let (cost, priced) = charged(price.as_deref(), row.id, &usage, attempt)?;
+    let unbilled = unbilled(row, attempt, names, &usage, origin);
     Ok(usage_event::Model {
+        provider: unbilled.provider.or_else(|| price.as_ref()?.provider.as_deref().map(str::to_owned)),
+        cost,
+        currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
+        price_id: price.map(|price| price.id),
+        priced,
+        price_source: source,
+        guessed: source == Some(PriceSource::Family) && prices.price_guess == PriceGuess::Flag,
+        ..unbilled
+    })
+}
+
+/// What an attempt was and used, before it is charged.
+fn unbilled(
+    row: &reservation::Model,
+    attempt: &Attempt,
+    names: Option<&Names>,
+    usage: &Usage,
+    origin: UsageOrigin,
+) -> usage_event::Model {
+    usage_event::Model {
         organization_id: row.organization_id,
         id: row.id,
         attempt: 0,
@@ -116,7 +137,7 @@ fn event(
         service_account_id: row.service_account_id,
         connection_id: attempt.connection_id.or(row.terms.connection),
         credential_id: attempt.credential_id,
-        provider: provider(attempt).or_else(|| price.as_ref()?.provider.as_deref()).map(str::to_owned),
+        provider: provider(attempt).map(str::to_owned),
         model: names.map(|names| names.resolved().to_owned()),
         requested_model: names.map(|names| names.requested().to_owned()),
         project: row.terms.project.clone(),
@@ -145,23 +166,21 @@ fn event(
         characters: usage.column(Component::Character),
         latency_ms: attempt.latency_ms,
         ttft_ms: attempt.ttft_ms,
-        cost,
-        currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
-        price_id: price.map(|price| price.id),
-        priced,
+        cost: Nanos::ZERO,
+        currency: None,
+        price_id: None,
+        priced: false,
         overrun: false,
         estimated: false,
         usage_unclear: attempt.unclear,
-        price_source: source,
-        guessed: source == Some(PriceSource::Family) && prices.price_guess == PriceGuess::Flag,
-    })
+        price_source: None,
+        guessed: false,
+    }
 }
 
 /// Whether a price charges for requests and nothing else, if for anything.
 fn is_by_request(price: &Entry) -> bool {
-    let rates = price.terms.bands.iter().flat_map(|band| band.rates.values());
-    let charged = rates.flat_map(|Rates(rates)| rates.iter()).filter(|(_, rate)| rate.0 > 0);
-    charged.map(|(component, _)| component).all(|component| *component == Component::Request)
+    price.terms.charged().all(|component| component == Component::Request)
 }
 
 /// What it costs, and whether that is known: everything that was used has a rate. A price by the request alone needs no more
