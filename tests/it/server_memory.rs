@@ -79,7 +79,7 @@ async fn an_import_takes_a_small_multiple_of_its_file() {
     import(&server, &owner, &list(100), true).await;
     let before = memory(&server, "VmRSS:");
     // The rows that are to be written come on top.
-    for (dry_run, times) in [(true, 5), (false, 8)] {
+    for (dry_run, times) in [(true, 4), (false, 7)] {
         let report = import(&server, &owner, &file, dry_run).await;
         assert_eq!(report["counts"]["added"], json!(25_000), "{report}");
         let grown = memory(&server, "VmHWM:").saturating_sub(before);

@@ -14,6 +14,7 @@ use entity::{
     terms::Terms,
 };
 use sea_orm::ActiveValue::Set;
+use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 
 /// A price that a list asks for.
@@ -67,8 +68,15 @@ struct Term {
     begin: DateTime<Utc>,
     end: Option<DateTime<Utc>>,
     charge: Charge,
-    note: Option<String>,
+    note: Option<Digest>,
     manual: bool,
+}
+
+/// Of a remark, which is only compared: a hundred thousand of them would be longer than all the prices.
+type Digest = [u8; 32];
+
+fn digest(note: Option<&String>) -> Option<Digest> {
+    note.map(|note| Sha256::digest(note).into())
 }
 
 /// The prices of a scope by their keys.
@@ -151,7 +159,7 @@ impl PriceBook {
                     currency: row.currency,
                     markup_bps: row.markup_bps,
                 },
-                note: row.note,
+                note: digest(row.note.as_ref()),
                 manual: row.origin == Origin::Manual,
             };
             self.terms.entry((row.provider, row.model)).or_default().push(term);
@@ -228,6 +236,7 @@ impl PriceBook {
     fn make(&mut self, offer: Offer) -> Result<ActiveModel, String> {
         let Offer { key, charge, begin, end, source, sourced_on, note } = offer;
         let begin = begin.unwrap_or(self.now);
+        let remark = digest(note.as_ref());
         let terms = serde_json::from_str(&charge.terms).map_err(|error| error.to_string())?;
         let row = ActiveModel {
             provider: Set(key.0.clone()),
@@ -242,10 +251,17 @@ impl PriceBook {
             origin: Set(Origin::Import),
             source: Set(source),
             sourced_on: Set(sourced_on),
-            note: Set(note.clone()),
+            note: Set(note),
             ..Default::default()
         };
-        self.terms.entry(key).or_default().push(Term { id: None, begin, end, charge, note, manual: false });
+        self.terms.entry(key).or_default().push(Term {
+            id: None,
+            begin,
+            end,
+            charge,
+            note: remark,
+            manual: false,
+        });
         Ok(row)
     }
 }
@@ -254,7 +270,7 @@ impl Offer {
     /// Whether a price is what is asked for already. A list that names a begin asks for all of a price, unless the
     /// price begins then.
     fn is(&self, term: &Term) -> bool {
-        let whole = || term.end == self.end && term.note == self.note;
+        let whole = || term.end == self.end && term.note == digest(self.note.as_ref());
         self.charge == term.charge && self.begin.is_none_or(|begin| begin == term.begin || whole())
     }
 }
