@@ -192,11 +192,17 @@ impl Db {
 
     /// Whether the schema has this migration, and with it all before.
     pub async fn has_migration(&self, name: &str) -> Result<bool> {
+        Ok(self.migrations_from(name).await?.iter().any(|applied| applied == name))
+    }
+
+    /// The migrations that are applied, from this one on.
+    async fn migrations_from(&self, name: &str) -> Result<Vec<String>> {
         let backend = self.backend();
         let place = if backend == DatabaseBackend::Postgres { "$1" } else { "?" };
-        let sql = format!("SELECT 1 FROM seaql_migrations WHERE version = {place}");
+        let sql = format!("SELECT version FROM seaql_migrations WHERE version >= {place}");
         let select = Statement::from_sql_and_values(backend, sql, [name.into()]);
-        Ok(self.reader.query_one_raw(select).await?.is_some())
+        let rows = self.reader.query_all_raw(select).await?;
+        Ok(rows.iter().map(|row| row.try_get("", "version")).collect::<std::result::Result<_, _>>()?)
     }
 
     /// Takes notice of an error: connections that cannot write are not used again.

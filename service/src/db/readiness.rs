@@ -40,10 +40,11 @@ impl Db {
     /// Whether it can be served from by a program that needs this migration, and cannot go on after a later one that has this
     /// word in its name.
     pub async fn readiness(&self, migration: &str, contract: &str) -> Result<Readiness> {
-        if !self.has_migration(migration).await? {
+        let applied = self.migrations_from(migration).await?;
+        if applied.iter().all(|name| name != migration) {
             return Ok(Readiness::SchemaBehind);
         }
-        if self.is_contracted(migration, contract).await? {
+        if applied.iter().any(|name| name != migration && name.contains(contract)) {
             return Ok(Readiness::SchemaContracted);
         }
         if let Some(why) = read_only(&self.reader).await? {
@@ -57,16 +58,5 @@ impl Db {
         }
         let run_out = partitions.is_some_and(|partitions| partitions.run_out());
         Ok(Readiness::Ready(run_out.then_some("partitions_run_out")))
-    }
-
-    async fn is_contracted(&self, migration: &str, contract: &str) -> Result<bool> {
-        let backend = self.backend();
-        let place = if backend == DatabaseBackend::Postgres { "$1" } else { "?" };
-        let sql = format!("SELECT version FROM seaql_migrations WHERE version > {place}");
-        let select = Statement::from_sql_and_values(backend, sql, [migration.into()]);
-        let newer = self.reader.query_all_raw(select).await?;
-        let names = newer.iter().map(|row| row.try_get::<String>("", "version"));
-        let names = names.collect::<std::result::Result<Vec<_>, _>>()?;
-        Ok(names.iter().any(|name| name.contains(contract)))
     }
 }
