@@ -138,15 +138,18 @@ impl Judge {
         }
         for (key, after) in &commit.after.windows {
             let before = commit.before.windows.get(key);
-            let more = after.would_deny - before.map_or(0, |row| row.would_deny);
-            let expected = expect.would_deny.get(key).copied().unwrap_or(0);
-            let text = || format!("{key:?} would have denied {more} more, and must {expected}");
-            hold(more == expected, Invariant::I3, text)?;
             let grows = after.used > before.map_or(0, |row| row.used)
                 || after.held > before.map_or(0, |row| row.held);
             hold(!(nothing && grows), Invariant::I4, || {
                 format!("{} denials have changed {key:?} from {before:?} to {after:?}", answered.len())
             })?;
+        }
+        for (key, after) in &commit.after.windows {
+            let before = commit.before.windows.get(key);
+            let more = after.would_deny - before.map_or(0, |row| row.would_deny);
+            let expected = expect.would_deny.get(key).copied().unwrap_or(0);
+            let text = || format!("{key:?} would have denied {more} more, and must {expected}");
+            hold(more == expected, Invariant::I3, text)?;
         }
         Ok(())
     }

@@ -93,9 +93,9 @@ fn promises_hold() {
     }
 }
 
-/// The first seed that notices a flaw.
-fn notices(flaw: Flaw) -> Option<(u64, Invariant)> {
-    (0..NOTICED).find_map(|seed| run(seed, flaw).err().map(|failure| (seed, failure.violation.invariant)))
+/// The first seed that notices a flaw by one of the promises that it breaks. By chance another promise may notice it earlier.
+fn notices(flaw: Flaw, broken: impl Fn(Invariant) -> bool) -> Option<u64> {
+    (0..NOTICED).find(|seed| run(*seed, flaw).is_err_and(|failure| broken(failure.violation.invariant)))
 }
 
 macro_rules! flaws {
@@ -104,22 +104,22 @@ macro_rules! flaws {
             use super::*;
             $(#[test]
             fn $name() {
-                let (seed, invariant) = notices(Flaw::$flaw).expect("the flaw is not noticed");
-                println!("{:?} is noticed at seed {seed}, by {invariant:?}", Flaw::$flaw);
-                assert!(matches!(invariant, $($invariant)|+), "noticed by {invariant:?}");
+                let seed = notices(Flaw::$flaw, |invariant| matches!(invariant, $($invariant)|+));
+                println!("{:?} is noticed at seed {seed:?}", Flaw::$flaw);
+                assert!(seed.is_some(), "the flaw is not noticed by what it breaks");
             })*
         }
     };
 }
 
 flaws! {
-    no_lock NoLock: I1 | I2 | I3 | I5 | I6 | I8 | Time;
-    no_dedup NoDedup: I2 | I5 | I6;
+    no_lock NoLock: I1 | I2 | I3 | I5 | I6 | Time;
+    no_dedup NoDedup: I2 | I6;
     settled_again SettledAgain: I6 | I3 | I7;
     tombstone_missing TombstoneMissing: I6;
     wrong_window WrongWindow: I2 | I3 | I6;
     log_ignored LogIgnored: I1 | I5 | I6 | I8;
-    policy_before_lock PolicyBeforeLock: I1 | I5 | I6 | I8 | I9;
+    policy_before_lock PolicyBeforeLock: I1 | I5 | I6 | I8;
     restore_unnoticed RestoreUnnoticed: I1 | I5 | I6 | I8 | I9;
     start_unnoticed StartUnnoticed: I1 | I5 | I6 | I8 | I9;
     released_twice ReleasedTwice: I2;
@@ -127,7 +127,7 @@ flaws! {
     release_forgotten ReleaseForgotten: I5 | I9;
     clock_before_lock ClockBeforeLock: Time;
     last_time_ignored LastTimeIgnored: Time;
-    denial_consumes DenialConsumes: I3 | I4;
+    denial_consumes DenialConsumes: I4;
     held_not_returned HeldNotReturned: I2;
     commit_lost CommitLost: I6;
     left_open LeftOpen: I6;

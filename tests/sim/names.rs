@@ -32,8 +32,8 @@ pub fn fold(text: &str) -> String {
 
 /// Adds a name, and what it is without its prefixes.
 fn add(all: &mut Vec<String>, name: &str) {
-    let starts = std::iter::once(0).chain(name.match_indices('/').map(|(at, _)| at + 1));
-    for name in starts.map(|at| fold(&name[at..])) {
+    let rests = std::iter::successors(Some(name), |name| name.split_once('/').map(|(_, rest)| rest));
+    for name in rests.map(fold) {
         if !name.is_empty() && !all.contains(&name) {
             all.push(name);
         }
