@@ -37,13 +37,12 @@ impl World {
         let admin = make("admin-tokens", json!({"name": name, "permissions": permissions})).await;
         let gateway = make("gateway-tokens", json!({ "name": name })).await;
         let word = name.replace(' ', "-");
-        let address = format!("{word}@example.net");
-        let invitation = make("invitations", json!({"email": address, "role": "member"})).await;
+        let invited = json!({"email": format!("{word}@example.net"), "role": "member"});
+        let invitation = make("invitations", invited).await;
         let provider = make("providers", json!({"name": word, "display_name": name})).await;
         let model = make("models", json!({"provider": word, "name": name})).await;
         let alias = make("model-aliases", json!({"name": format!("{name}-alias"), "target": name})).await;
-        let price = json!({"model": name, "kind": "per_request", "per_request": "0.01"});
-        let price = make("prices", price).await;
+        let price = make("prices", json!({"model": name, "kind": "per_request", "per_request": "1"})).await;
         let upstream = Upstream::build(owner, &base, (&team, &word)).await;
         let (call, event) = call(app, organization.parse().unwrap(), (&text(&key, "id"), &team)).await;
         let limit = json!({"subject_kind": "key", "subject_id": key["id"], "metric": "cost", "window": "month", "amount": "9"});

@@ -48,77 +48,23 @@ fn number() -> impl Strategy<Value = Number> {
     ]
 }
 
+/// Fields that some provider has, with space between them.
+const FIELDS: &str = "input_tokens output_tokens prompt_tokens completion_tokens total_tokens prompt_tokens_details \
+    completion_tokens_details cached_tokens audio_tokens image_tokens reasoning_tokens usageMetadata \
+    promptTokenCount candidatesTokenCount thoughtsTokenCount totalTokenCount promptTokensDetails \
+    modality tokenCount cache_creation cache_read_input_tokens cache_creation_input_tokens \
+    iterations billed_units tokens service_tier inference_geo speed seconds characters requests \
+    images input_tokens_details input_token_details output_tokens_details type search_units usage \
+    inputTokens outputTokens totalTokens cacheReadInputTokens cacheWriteInputTokens cacheDetails ttl \
+    inputTokenCount inputTextTokenCount results total_input_tokens total_output_tokens \
+    total_cached_tokens input_tokens_by_modality num_cached_tokens prompt_eval_count \
+    prompt_eval_cached_count eval_count citation_tokens num_search_queries server_tool_use \
+    web_search_requests duration cachedInputTokens inputTokenDetails cacheReadTokens \
+    cached_input_tokens reasoning_output_tokens cost_in_usd_ticks";
+
 /// A field that some provider has, or none.
 fn field() -> impl Strategy<Value = String> {
-    let known = select(vec![
-        "input_tokens",
-        "output_tokens",
-        "prompt_tokens",
-        "completion_tokens",
-        "total_tokens",
-        "prompt_tokens_details",
-        "completion_tokens_details",
-        "cached_tokens",
-        "audio_tokens",
-        "image_tokens",
-        "reasoning_tokens",
-        "usageMetadata",
-        "promptTokenCount",
-        "candidatesTokenCount",
-        "thoughtsTokenCount",
-        "totalTokenCount",
-        "promptTokensDetails",
-        "modality",
-        "tokenCount",
-        "cache_creation",
-        "cache_read_input_tokens",
-        "cache_creation_input_tokens",
-        "iterations",
-        "billed_units",
-        "tokens",
-        "service_tier",
-        "inference_geo",
-        "speed",
-        "seconds",
-        "characters",
-        "requests",
-        "images",
-        "input_tokens_details",
-        "input_token_details",
-        "output_tokens_details",
-        "type",
-        "search_units",
-        "usage",
-        "inputTokens",
-        "outputTokens",
-        "totalTokens",
-        "cacheReadInputTokens",
-        "cacheWriteInputTokens",
-        "cacheDetails",
-        "ttl",
-        "inputTokenCount",
-        "inputTextTokenCount",
-        "results",
-        "total_input_tokens",
-        "total_output_tokens",
-        "total_cached_tokens",
-        "input_tokens_by_modality",
-        "num_cached_tokens",
-        "prompt_eval_count",
-        "prompt_eval_cached_count",
-        "eval_count",
-        "citation_tokens",
-        "num_search_queries",
-        "server_tool_use",
-        "web_search_requests",
-        "duration",
-        "cachedInputTokens",
-        "inputTokenDetails",
-        "cacheReadTokens",
-        "cached_input_tokens",
-        "reasoning_output_tokens",
-        "cost_in_usd_ticks",
-    ]);
+    let known = select(FIELDS.split_whitespace().collect::<Vec<_>>());
     prop_oneof![4 => known.prop_map(str::to_owned), 1 => any::<String>()]
 }
 

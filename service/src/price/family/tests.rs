@@ -127,6 +127,11 @@ fn the_nearest_name_is_taken() {
     ] {
         assert_eq!(found(&families, &MODELS, model), Some((nearest.to_owned(), likeness)), "{model}");
     }
+}
+
+#[test]
+fn a_model_of_another_kind_is_near_to_none() {
+    let families = families(&MODELS);
     for model in [
         "llama-3",
         "o9",
