@@ -107,7 +107,7 @@ list_query! {
 /// Issue a key
 ///
 /// The secret is in this reply and in no other. Exactly one of `team_id`, `user_id` and `service_account_id` owns the
-/// key. The owner must be at work; where it or the organization limits the life of keys, `expires_at` is required. A team's
+/// key. The owner must be active; where it or the organization limits the life of keys, `expires_at` is required. A team's
 /// key may be issued to one of its members, or to an invitation into it.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/keys", tag = "keys", request_body = NewKey,
     responses((status = 201, description = "The key and its secret.", body = IssuedKey),
@@ -268,7 +268,7 @@ async fn revoke_key(
 
 /// Hand a key to another owner
 ///
-/// The key keeps its secret and its history. The new owner must be at work and allow a key that ends when this one does. A
+/// The key keeps its secret and its history. The new owner must be active and allow a key that ends when this one does. A
 /// team's key is issued to the person or invitation that is given, else to nobody; handed to its own team, it works again if
 /// it was blocked because its holder left.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/keys/{key}/transfer", tag = "keys",

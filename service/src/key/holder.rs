@@ -1,6 +1,6 @@
 //! [`Holder`]: whom a team's key is issued to, a member of the team or an invitation into it. The key stays the team's; its
 //! calls count in the person's limits as a member. When the person leaves the team, the key is blocked until it is issued
-//! anew: it does not come back with the person.
+//! again: it does not come back with the person.
 
 use crate::{
     Error, Result, Unit,

@@ -52,7 +52,7 @@ pub async fn revoke(ctx: &Ctx, id: KeyId) -> Result<Key> {
     done(unit, "revoke", id, changes).await
 }
 
-/// Hands a key to another owner, and a team's to another holder. The owner must be at work and allow a key that ends then.
+/// Hands a key to another owner, and a team's to another holder. The owner must be active and allow a key that ends then.
 pub async fn transfer(ctx: &Ctx, id: KeyId, version: Option<i64>, to: NewOwner) -> Result<Key> {
     let current = ctx.repository::<Entity>().find(id).await?;
     Expected::new(version, current.version)?;
