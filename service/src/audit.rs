@@ -213,7 +213,7 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: AuditFilter) -> Result<
 }
 
 /// What concerns the caller's teams, for who sees no more than that: the teams, their keys, limits, connections and
-/// invitations, and the places of people in them.
+/// invitations, those that were taken back among them, and the places of people in them.
 fn within_teams(ctx: &Ctx) -> Option<Condition> {
     let Reach::Limited { teams, .. } = &ctx.scope.reach else { return None };
     let backend = ctx.system.db.backend();
@@ -222,13 +222,17 @@ fn within_teams(ctx: &Ctx) -> Option<Condition> {
         let team = format!("%\"team_id\":\"{}\"%", team.uuid());
         Condition::all().add(Column::Action.like("team_member.%")).add(Column::Detail.like(team))
     };
+    let invited = |team: &TeamId| {
+        let team = format!("%\"teams\":{{%\"{team}\":%");
+        Condition::all().add(Column::Action.like("invitation.%")).add(Column::Detail.like(team))
+    };
     let own = Condition::any()
         .add(Column::Subject.is_in(teams.iter().map(ToString::to_string)))
         .add(of("key", rows_of::<virtual_key::Entity>(ctx)))
         .add(of("lim", rows_of::<limit::Entity>(ctx)))
         .add(of("conn", rows_of::<provider_connection::Entity>(ctx)))
         .add(of("inv", rows_of::<invitation::Entity>(ctx)));
-    Some(teams.iter().fold(own, |own, team| own.add(place(team))))
+    Some(teams.iter().fold(own, |own, team| own.add(place(team)).add(invited(team))))
 }
 
 /// The rows of a table within the caller's reach, deleted ones among them.

@@ -66,6 +66,10 @@ pub trait Scoped: EntityTrait {
     fn is_personal(_column: &Self::Column) -> bool {
         false
     }
+    /// Whether a column stands in every audit event of a change, as the row is found by it as well.
+    fn is_always_told(_column: &Self::Column) -> bool {
+        false
+    }
     /// Rows that are not deleted.
     fn live() -> Condition {
         Condition::all()

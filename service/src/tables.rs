@@ -19,7 +19,8 @@ use sea_orm::{
 
 macro_rules! scoped {
     ($table:ident, $id:ty, $field:ident: $column:ident, $kind:literal, $policy:expr, $organization:expr
-     $(, concerns $concerns:ident)? $(, part $part:ident: $part_column:ident)? $(, personal $personal:pat)? $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
+     $(, concerns $concerns:ident)? $(, part $part:ident: $part_column:ident)? $(, personal $personal:pat)? $(, told $told:pat)?
+     $(, live $live:expr)? $(, within |$teams:ident, $user:ident| $within:expr)?) => {
         impl Scoped for $table::Entity {
             type Id = $id;
             const KIND: &'static str = $kind;
@@ -39,6 +40,10 @@ macro_rules! scoped {
             $(fn is_personal(column: &Self::Column) -> bool {
                 use $table::Column::*;
                 matches!(column, $personal)
+            })?
+            $(fn is_always_told(column: &Self::Column) -> bool {
+                use $table::Column::*;
+                matches!(column, $told)
             })?
             $(fn live() -> Condition {
                 $live
@@ -90,6 +95,7 @@ scoped!(team, id::TeamId, id: Id, "team", Some(PolicyKind::Team), Some(team::Col
     live not(team::Column::Status, Standing::Deleted),
     within |teams, _user| Condition::all().add(team::Column::Id.is_in(teams.iter().copied())));
 scoped!(team_member, id::UserId, user_id: UserId, "team member", Some(PolicyKind::Member), Some(team_member::Column::OrganizationId),
+    told TeamId,
     within |teams, _user| Condition::all().add(team_member::Column::TeamId.is_in(teams.iter().copied())));
 scoped!(service_account, id::ServiceAccountId, id: Id, "service account", Some(PolicyKind::ServiceAccount),
     Some(service_account::Column::OrganizationId),

@@ -166,12 +166,14 @@ impl<'c> Unit<'c> {
     }
 }
 
-/// What changed: the whole row at its creation and its end, the changed columns in between.
+/// What changed: the whole row at its creation and its end, in between the changed columns and those that always are told.
 fn difference<E: Scoped>(before: Option<&E::Model>, after: Option<&E::Model>) -> Value {
     let (mut before, mut after) = (before.map(snapshot::<E>), after.map(snapshot::<E>));
     if let (Some(old), Some(new)) = (&mut before, &mut after) {
-        let same: Vec<String> =
-            old.iter().filter(|(k, v)| new.get(*k) == Some(v)).map(|(k, _)| k.clone()).collect();
+        let told: Vec<&str> =
+            E::Column::iter().filter(E::is_always_told).map(|column| column.as_str()).collect();
+        let same = old.iter().filter(|(k, v)| new.get(*k) == Some(v) && !told.contains(&k.as_str()));
+        let same: Vec<String> = same.map(|(k, _)| k.clone()).collect();
         let drop_same = |map: &mut Map<String, Value>| map.retain(|key, _| !same.contains(key));
         drop_same(old);
         drop_same(new);

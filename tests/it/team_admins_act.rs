@@ -97,12 +97,18 @@ on_both!(a_team_admin_reads_the_audit_events_of_the_team, |app| {
         let limit = owner.post(&format!("{BASE}/limits"), limit).await.created();
         let body = json!({"user_id": person.user_id, "role": "member"});
         owner.post(&format!("{team}/members"), body).await.created();
+        let member = format!("{team}/members/{}", person.user_id);
+        owner.patch(&member, json!({"role": "admin"})).await.ok();
         owner.delete(&path(&key)).await.no_content();
         let email = format!("{}@example.net", id(team));
         let made =
             owner.post(&format!("{BASE}/invitations"), invitation(&email, "member", &[team])).await.created();
+        owner.delete(&format!("{BASE}/invitations/{}", made["id"].as_str().unwrap())).await.no_content();
+        owner.delete(&member).await.no_content();
         if team == &ours {
-            let subjects = [&key["id"], &limit["id"], &json!(person.user_id), &key["id"], &made["id"]];
+            let person = json!(person.user_id);
+            let (key, limit, made) = (&key["id"], &limit["id"], &made["id"]);
+            let subjects = [key, limit, &person, &person, key, made, made, &person];
             expected.extend(subjects.into_iter().cloned());
         }
     }
