@@ -209,6 +209,12 @@ impl<'a, E: Scoped, C: ConnectionTrait> Repository<'a, E, C> {
         Ok(select.all(self.conn).await?)
     }
 
+    /// Every row that meets a condition, in no order: an order by their ids makes SQLite go through all rows of the tenant
+    /// where an index of the condition would find a few.
+    pub async fn matching(&self, condition: impl Into<Condition>) -> Result<Vec<E::Model>> {
+        Ok(self.select().filter(condition.into()).all(self.conn).await?)
+    }
+
     /// What is shown of every row that meets a condition, in order of their ids.
     pub async fn views<V: View<Entity = E>>(&self, condition: impl Into<Condition>) -> Result<Vec<V>> {
         let select = self.select().filter(condition.into()).order_by_asc(E::ID);

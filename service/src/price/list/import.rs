@@ -28,9 +28,6 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
-/// Prices of a scope that are compared.
-pub(super) const MOST: u64 = 1_000_000;
-
 /// Rows that are read at a time.
 const AT_ONCE: u64 = 1000;
 
@@ -47,7 +44,7 @@ pub struct PriceList<F> {
     pub with_models: bool,
 }
 
-/// Entries of a list that are taken in at once.
+/// Entries of a list that are taken in at once: as many as are written in some milliseconds, which others wait for.
 const PART: usize = 200;
 
 /// A list that has been read.
@@ -168,13 +165,13 @@ async fn apply_part(ctx: &Ctx, list: Understood, with_models: bool) -> Result<Im
     let (providers, names): (BTreeSet<_>, BTreeSet<_>) = told().unzip();
     let of = Condition::all().add(model::Column::Provider.is_in(providers));
     let named = of.add(model::Column::Name.is_in(names));
-    let models = unit.read::<model::Entity>().all(named, models::MOST).await?;
+    let models = unit.read::<model::Entity>().matching(named).await?;
     let changes = models::compare(models, list.told(with_models));
     report.models = changes.counts;
     changes.apply(&mut unit, &source).await?;
     // From here on the prices of the scope are ours: nobody else's change of them is under way.
     let now = term::lock(&unit).await?;
-    let rows = unit.read::<Entity>().all(of_scope().add(of_models(&list.candidates)), MOST).await?;
+    let rows = unit.read::<Entity>().matching(of_scope().add(of_models(&list.candidates))).await?;
     let mut book = PriceBook::new(rows, now);
     let mut made = Vec::new();
     for candidate in list.candidates {
