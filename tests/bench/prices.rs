@@ -176,8 +176,11 @@ fn resolutions(organization: OrganizationId) {
         ("family", texts(&|n| format!("claude-opus-{n}-9")), true),
         ("miss", texts(&|n| format!("nobody/has-{n}-this")), false),
     ] {
-        let resolve =
-            |model: &str| prices.winner(&Wanted { model, provider: None, connection_id: None, at: now });
+        let resolve = |model: &str| {
+            prices
+                .names(model)
+                .winner(&prices, &Wanted { model, provider: None, connection_id: None, at: now })
+        };
         assert!(models.iter().all(|model| resolve(model).is_some() == found), "{what}");
         let rate = rate(&models, |model| {
             black_box(resolve(model));

@@ -66,6 +66,17 @@ async fn check(app: &TestApp, gateway: &Client, key: &Value, headers: &[(&str, &
     headers.iter().fold(request, |request, (name, value)| request.header(name, value)).await
 }
 
+/// What is asked about the price of a call is answered as the call is charged.
+async fn quoted(app: &TestApp, call: &Value, price: &Value) {
+    let (model, connection) = (call["model"].as_str().unwrap().trim(), &call["connection_id"]);
+    let by = connection.as_str().map(|id| format!("&connection_id={id}")).unwrap_or_default();
+    let resolved = app.owner().get(&format!("{PRICES}/resolve?model={model}{by}")).await.ok();
+    assert_eq!(&resolved["price"]["id"], price, "{call}: {resolved}");
+    let used = json!({"model": model, "connection_id": connection, "usage": {"input_tokens": 1000, "output_tokens": 100}});
+    let quote = app.owner().post(&format!("{PRICES}/quote"), used).await.ok();
+    assert_eq!((&quote["price_id"], &quote["cost"]), (price, &json!("0.003500000")), "{call}");
+}
+
 on_both!(every_name_is_denied_allowed_and_priced_alike, |app| {
     let town = Town::new(&app).await;
     let gateway = app.gateway().await;
@@ -80,6 +91,7 @@ on_both!(every_name_is_denied_allowed_and_priced_alike, |app| {
         refused(&reply, &[]);
         assert_eq!(reply["prices"][0]["price_id"], town.price["id"], "{call}");
         assert_eq!(reply["estimate"]["cost"], "0.003500000", "{call}");
+        quoted(&app, &call, &town.price["id"]).await;
         if call["connection_id"].is_null() {
             let model = [("tollkeeper-model", call["model"].as_str().unwrap().trim())];
             let status = async |of: &Calls| check(&app, &gateway, &of.key, &model, "/v1/check").await.status;

@@ -15,11 +15,11 @@ use entity::{
 use service::{
     limit::window,
     meter::{
-        facts::Mapping,
         head::Moment,
         ledger::{WindowKey, Writes},
         store::{Credentials, Due, Found, Known, Missing, Named, Parents, Read, Transaction},
     },
+    price::names::Mapping,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -18,12 +18,15 @@ use entity::{
 use service::{
     meter::{
         facts::{
-            Account, Connection, GatewayToken, Key, Limit, Mapping, Member, Organization, Secret,
-            ServiceAccount, SubjectLimits, Team,
+            Account, Connection, GatewayToken, Key, Limit, Member, Organization, Secret, ServiceAccount,
+            SubjectLimits, Team,
         },
         store::{Credentials, Found, Missing, Parents},
     },
-    price::book::{Binder, Book},
+    price::{
+        book::{Binder, Book},
+        names::Mapping,
+    },
 };
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,12 +6,12 @@
 
 use super::{
     facts::{
-        Account, Connection, Credential, Facts, GatewayToken, Holder, Key, Limit, Mapping, Member,
-        Organization, Owner, ServiceAccount, SubjectLimits, Team,
+        Account, Connection, Credential, Facts, GatewayToken, Holder, Key, Limit, Member, Organization,
+        Owner, ServiceAccount, SubjectLimits, Team,
     },
     head::Head,
 };
-use crate::head::PolicyKind;
+use crate::{head::PolicyKind, price::names::Mapping};
 use chrono::{DateTime, Utc};
 use entity::id::{
     ConnectionId, CredentialId, GatewayTokenId, KeyId, OrganizationId, ServiceAccountId, TeamId, UserId,

@@ -1,13 +1,11 @@
 //! What is asked of the meter, as it waits in the queue. Whatever has an effect has an id before it waits or gets one when it
 //! is first decided, so that it can be run again without a second effect.
 
-use super::{
-    facts::Mapping,
-    question::{Asker, Gateway, Proof, Question},
-};
+use super::question::{Asker, Gateway, Proof, Question};
 use crate::{
     Error, Result,
     cost::{Manner, Usage},
+    price::names::Mapping,
 };
 use entity::{
     id::{ConnectionId, CredentialId, OrganizationId, ReservationId},

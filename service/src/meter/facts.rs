@@ -1,6 +1,6 @@
 //! What decisions read of each table, and nothing more: these are kept in memory, many of them.
 
-use crate::price::names::Names;
+use crate::price::names::{Mapping, Names};
 use chrono::{DateTime, Utc};
 use entity::{
     credential, gateway_token,
@@ -9,7 +9,7 @@ use entity::{
         ServiceAccountId, TeamId, UserId,
     },
     json::{Tags, Texts},
-    key_secret, limit, membership, model_mapping, organization, provider_connection,
+    key_secret, limit, membership, organization, provider_connection,
     secret::Sealed,
     service_account,
     status::{ConnectionStatus, KeyStatus, Metric, Mode, Period, Standing, SubjectKind},
@@ -105,20 +105,6 @@ pub struct Connection {
     /// What its upstream calls models.
     #[sea_orm(skip)]
     pub mappings: Arc<[Mapping]>,
-}
-
-/// What clients call a model, and what the upstream of a connection calls it.
-#[derive(Debug, Clone, PartialEq, Eq, DerivePartialModel)]
-#[sea_orm(entity = "model_mapping::Entity")]
-pub struct Mapping {
-    /// The connection.
-    pub connection_id: ConnectionId,
-    /// What clients call it.
-    pub client_name: String,
-    /// What the upstream calls it.
-    pub upstream_name: String,
-    /// Whether it is used.
-    pub enabled: bool,
 }
 
 /// A secret of a connection, also one that is gone. None of this ever changes.

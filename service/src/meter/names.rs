@@ -1,35 +1,13 @@
 //! All names of a call: those of each of its models ([`Names`]), with what the mappings of a connection add to them once one
 //! is named or has served. Pure.
 
-use super::{
-    command::Attempt,
-    facts::{Connection, Mapping},
-    glob::fold,
+use super::{command::Attempt, facts::Connection, glob::fold};
+use crate::price::{
+    names::{Mapping, Names},
+    resolve::Prices,
 };
-use crate::price::{names::Names, resolve::Prices};
 use entity::{ledger::Candidate, reservation};
 use std::sync::Arc;
-
-/// The mapping of one of these names. The requested name is looked for first, and one that is in use before one that is not.
-fn mapping<'m>(mappings: &'m [Mapping], names: &Names) -> Option<&'m Mapping> {
-    let named = |name: &str| {
-        let same = mappings.iter().filter(|mapping| fold(&mapping.client_name) == fold(name));
-        // Of those that differ in case alone, the one that is written so.
-        same.min_by_key(|mapping| (mapping.client_name != name, &mapping.client_name))
-    };
-    let mut found = names.mapped_by().filter_map(named);
-    let first = found.next()?;
-    if first.enabled { Some(first) } else { found.find(|mapping| mapping.enabled).or(Some(first)) }
-}
-
-/// Adds what a connection calls a model.
-fn map(names: &mut Names, mappings: &[Mapping]) {
-    match mapping(mappings, names) {
-        Some(mapping) if mapping.enabled => names.set_upstream(&mapping.upstream_name),
-        Some(mapping) => names.disable(format!("the mapping of {} is disabled", mapping.client_name)),
-        None => {}
-    }
-}
 
 /// The names of one model; of prices that are not at hand, no aliases.
 fn of_model(prices: Option<&Prices>, model: &str) -> Names {
@@ -44,7 +22,7 @@ pub(super) fn of_call(
 ) -> Vec<Names> {
     let names = |model: &String| {
         let mut names = of_model(prices, model);
-        map(&mut names, connection.map_or(&[][..], |connection| &connection.mappings[..]));
+        names.map(connection.map_or(&[][..], |connection| &connection.mappings[..]));
         names
     };
     models.iter().map(names).collect()
@@ -58,7 +36,7 @@ pub(super) fn of_reported(
 ) -> Vec<Names> {
     let names = |attempt: &Attempt| {
         let mut names = of_model(prices, attempt.model.as_deref()?);
-        map(&mut names, &mappings(attempt));
+        names.map(&mappings(attempt));
         Some(names)
     };
     attempts.iter().filter_map(names).collect()
@@ -92,7 +70,8 @@ pub(super) fn of_attempt(
     let mut names = of_model(prices, model);
     // The name may be the upstream's, of a model that the call was authorized for.
     let of_upstream = |candidate: &&Candidate| {
-        let mapping = mapping(mappings, &authorized(candidate)).filter(|mapping| mapping.enabled);
+        let authorized = authorized(candidate);
+        let mapping = authorized.mapping(mappings).filter(|mapping| mapping.enabled);
         mapping.is_some_and(|mapping| fold(&mapping.upstream_name) == fold(model))
     };
     let own = candidate(row, model).or_else(|| candidates.iter().find(of_upstream));
@@ -102,6 +81,6 @@ pub(super) fn of_attempt(
     for candidate in served {
         names.join(authorized(candidate).all().map(str::to_owned).collect::<Vec<_>>());
     }
-    map(&mut names, mappings);
+    names.map(mappings);
     Some(names)
 }

@@ -6,8 +6,31 @@ use super::{
     book::ModelFacts,
     resolve::{Doubt, Prices, Wanted, Winner},
 };
-use crate::meter::fold;
+use crate::{mapping, meter::fold};
+use entity::{id::ConnectionId, model_mapping};
+use sea_orm::DerivePartialModel;
 use std::{borrow::Cow, iter};
+
+/// What clients call a model, and what the upstream of a connection calls it.
+#[derive(Debug, Clone, PartialEq, Eq, DerivePartialModel)]
+#[sea_orm(entity = "model_mapping::Entity")]
+pub struct Mapping {
+    /// The connection.
+    pub connection_id: ConnectionId,
+    /// What clients call it.
+    pub client_name: String,
+    /// What the upstream calls it.
+    pub upstream_name: String,
+    /// Whether it is used.
+    pub enabled: bool,
+}
+
+impl From<mapping::Mapping> for Mapping {
+    fn from(shown: mapping::Mapping) -> Self {
+        let mapping::Mapping { connection_id, client_name, upstream_name, enabled, .. } = shown;
+        Self { connection_id, client_name, upstream_name, enabled }
+    }
+}
 
 /// All names of a model that is called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,20 +112,36 @@ impl Names {
         self.disabled.as_deref()
     }
 
-    /// Names by which a connection may have a mapping of it, the requested one first.
-    pub fn mapped_by(&self) -> impl Iterator<Item = &str> {
-        self.chain.iter().map(String::as_str).chain(self.all())
+    /// The mapping of one of them. The requested one is looked for first, and a mapping that is in use before one that is not.
+    pub fn mapping<'m>(&self, mappings: &'m [Mapping]) -> Option<&'m Mapping> {
+        let named = |name: &str| {
+            let same = mappings.iter().filter(|mapping| fold(&mapping.client_name) == fold(name));
+            // Of those that differ in case alone, the one that is written so.
+            same.min_by_key(|mapping| (mapping.client_name != name, &mapping.client_name))
+        };
+        let mut found = self.chain.iter().map(String::as_str).chain(self.all()).filter_map(named);
+        let first = found.next()?;
+        if first.enabled { Some(first) } else { found.find(|mapping| mapping.enabled).or(Some(first)) }
     }
 
-    /// Notes what the upstream calls it.
-    pub fn set_upstream(&mut self, name: &str) {
-        self.add(name);
-        self.upstream = Some(name.to_owned());
+    /// Adds what a connection calls the model, or notes that it does not serve it.
+    pub fn map(&mut self, mappings: &[Mapping]) {
+        match self.mapping(mappings) {
+            Some(mapping) if mapping.enabled => {
+                self.add(&mapping.upstream_name);
+                self.upstream = Some(mapping.upstream_name.clone());
+            }
+            Some(mapping) => {
+                let reason = || format!("the mapping of {} is disabled", mapping.client_name);
+                self.disabled.get_or_insert_with(reason);
+            }
+            None => {}
+        }
     }
 
-    /// Notes why nothing may be called by it; the first reason stays.
-    pub fn disable(&mut self, reason: String) {
-        self.disabled.get_or_insert(reason);
+    /// The names that aliases lead to, each from the one before, from the requested one to the last.
+    pub fn chain(&self) -> &[String] {
+        &self.chain
     }
 
     /// Names to find a price by, the nearest to what serves it first.
@@ -114,17 +153,22 @@ impl Names {
     /// The price that holds. A price of one of the names goes before one of another spelling, that before a guess, and a guess
     /// before a default.
     pub fn winner(&self, prices: &Prices, wanted: &Wanted<'_>) -> Option<Winner> {
+        self.found(prices, wanted).map(|(_, winner)| winner)
+    }
+
+    /// The same, with the name that it was found by.
+    pub(super) fn found(&self, prices: &Prices, wanted: &Wanted<'_>) -> Option<(Cow<'_, str>, Winner)> {
         // Where the provider is known, a prefix names none, and the name without it is that provider's as well.
         let spelled = self.chain.last().filter(|_| wanted.provider.is_some());
         let rests = spelled.into_iter().flat_map(|name| without_prefixes(name).skip(1));
-        let mut best = None::<Winner>;
+        let mut best = None::<(Cow<'_, str>, Winner)>;
         for name in self.priced().map(Cow::Borrowed).chain(rests) {
             let Some(winner) = prices.winner_of(&name, wanted) else { continue };
             if winner.doubt() == Doubt::None {
-                return Some(winner);
+                return Some((name, winner));
             }
-            if best.as_ref().is_none_or(|best| winner.doubt() < best.doubt()) {
-                best = Some(winner);
+            if best.as_ref().is_none_or(|(_, best)| winner.doubt() < best.doubt()) {
+                best = Some((name, winner));
             }
         }
         best
@@ -175,6 +219,7 @@ impl Prices {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
 
     #[test]
     fn names_lose_their_prefixes_one_after_another() {
@@ -190,7 +235,12 @@ mod tests {
     #[test]
     fn upstream_name_counts_and_is_what_serves() {
         let mut names = Names::plain("fast");
-        names.set_upstream("azure/GPT-4o");
+        names.map(&[Mapping {
+            connection_id: ConnectionId::new(Uuid::nil()),
+            client_name: "Fast".into(),
+            upstream_name: "azure/GPT-4o".into(),
+            enabled: true,
+        }]);
         assert_eq!(names.beyond_plain(), ["azure/gpt-4o", "gpt-4o"]);
         assert_eq!((names.requested(), names.resolved()), ("fast", "azure/GPT-4o"));
     }

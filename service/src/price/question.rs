@@ -3,11 +3,13 @@
 use super::{
     Price,
     losers::Loser,
-    resolve::{Prices, Step, Wanted},
+    names::{Mapping, Names},
+    resolve::{Prices, Resolution, Step, Wanted},
 };
-use crate::{Ctx, Result, validate::Faults};
+use crate::{Ctx, Result, mapping, validate::Faults};
 use chrono::{DateTime, Utc};
-use entity::{id::ConnectionId, provider_connection, status::UnpricedPolicy};
+use entity::{id::ConnectionId, model_mapping, provider_connection, status::UnpricedPolicy};
+use sea_orm::ColumnTrait;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -42,7 +44,7 @@ pub struct PriceResolution {
     pub connection_id: Option<ConnectionId>,
     /// The moment that was asked for.
     pub at: DateTime<Utc>,
-    /// The model, with every alias followed.
+    /// The model, with every alias and the connection's mapping followed.
     #[schema(example = "gpt-4o-mini")]
     pub resolved_model: String,
     /// The aliases that were followed, in order.
@@ -65,8 +67,7 @@ pub struct PriceResolution {
 }
 
 impl PriceResolution {
-    pub(super) fn of(prices: &Prices, wanted: &Wanted<'_>) -> Self {
-        let found = prices.resolve(wanted);
+    pub(super) fn of(prices: &Prices, wanted: &Wanted<'_>, found: Resolution) -> Self {
         Self {
             model: wanted.model.to_owned(),
             provider: wanted.provider.map(Into::into),
@@ -92,16 +93,36 @@ pub(super) fn check(faults: &mut Faults, at: &str, model: &str, provider: Option
     }
 }
 
-/// The provider of a question: the one that is named, or else that of the connection, which must be there.
-pub(super) async fn provider(
-    ctx: &Ctx,
-    named: Option<&str>,
-    connection: Option<ConnectionId>,
-) -> Result<Option<String>> {
-    let named = named.map(str::to_owned);
-    let Some(connection) = connection else { return Ok(named) };
-    let row = ctx.repository::<provider_connection::Entity>().find(connection).await?;
-    Ok(named.or(Some(row.provider)))
+/// What a connection says about calls that it serves.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    /// Its provider.
+    provider: Option<String>,
+    /// What it calls models.
+    mappings: Vec<Mapping>,
+}
+
+impl Served {
+    /// What this connection says, which must be there; without one, nothing.
+    pub(super) async fn by(ctx: &Ctx, connection: Option<ConnectionId>) -> Result<Self> {
+        let Some(connection) = connection else { return Ok(Self::default()) };
+        let row = ctx.repository::<provider_connection::Entity>().find(connection).await?;
+        let its = model_mapping::Column::ConnectionId.eq(connection);
+        let mappings = ctx.repository::<model_mapping::Entity>().views::<mapping::Mapping>(its).await?;
+        Ok(Self { provider: Some(row.provider), mappings: mappings.into_iter().map(Mapping::from).collect() })
+    }
+
+    /// The provider that is named, or else that of the connection.
+    pub(super) fn provider<'s>(&'s self, named: Option<&'s str>) -> Option<&'s str> {
+        named.or(self.provider.as_deref())
+    }
+
+    /// All names of a model, those by which the connection calls it among them.
+    pub(super) fn names(&self, prices: &Prices, model: &str) -> Names {
+        let mut names = prices.names(model);
+        names.map(&self.mappings);
+        names
+    }
 }
 
 /// Finds the price that holds for a model.
@@ -110,13 +131,14 @@ pub async fn resolve(ctx: &Ctx, question: PriceQuestion) -> Result<PriceResoluti
     check(&mut faults, "?", &question.model, question.provider.as_deref());
     faults.moment("?at", question.at);
     faults.finish()?;
-    let provider = provider(ctx, question.provider.as_deref(), question.connection_id).await?;
+    let served = Served::by(ctx, question.connection_id).await?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
     let wanted = Wanted {
         model: &question.model,
-        provider: provider.as_deref(),
+        provider: served.provider(question.provider.as_deref()),
         connection_id: question.connection_id,
         at: question.at.unwrap_or(prices.now),
     };
-    Ok(PriceResolution::of(&prices, &wanted))
+    let found = prices.resolve(&served.names(&prices, &question.model), &wanted);
+    Ok(PriceResolution::of(&prices, &wanted, found))
 }

@@ -4,7 +4,7 @@
 use super::{
     book::Entry,
     minute_of_day,
-    question::{self, PriceResolution},
+    question::{self, PriceResolution, Served},
     resolve::Wanted,
 };
 use crate::{
@@ -170,17 +170,17 @@ impl UsedCall {
 pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
     let mut reading = call.read()?;
     let manner = call.manner(&reading);
-    let provider = question::provider(ctx, call.provider.as_deref(), call.connection_id).await?;
+    let served = Served::by(ctx, call.connection_id).await?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
     let wanted = Wanted {
         model: &call.model,
-        provider: provider.as_deref(),
+        provider: served.provider(call.provider.as_deref()),
         connection_id: call.connection_id,
         at: call.at.unwrap_or(prices.now),
     };
-    let winner = prices.winner(&wanted);
-    let source = winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
-    let price = winner.map(|winner| winner.entry);
+    let found = prices.resolve(&served.names(&prices, &call.model), &wanted);
+    let source = found.winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
+    let price = found.winner.as_ref().map(|winner| winner.entry.clone());
     if reading.unsided && price.as_ref().is_some_and(|price| cost::has_no_output(&price.terms)) {
         reading.usage = reading.usage.without_completion();
     }
@@ -213,7 +213,7 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         usage: reading.usage,
         format: reading.format,
         manner,
-        resolution: PriceResolution::of(&prices, &wanted),
+        resolution: PriceResolution::of(&prices, &wanted, found),
     })
 }
 

@@ -7,6 +7,7 @@ use super::{
     book::{Book, Entry, ModelFacts},
     family::{self, Likeness, provider},
     losers::{Loser, Losers},
+    names::Names,
     shelf::{Asked, History, Shelves},
 };
 use crate::{meter::fold, model_alias};
@@ -69,7 +70,7 @@ pub struct Winner {
 /// How a price was found.
 #[derive(Debug)]
 pub struct Resolution {
-    /// The model, with every alias followed.
+    /// The model, with every alias and the mapping of the connection followed.
     pub model: String,
     /// The aliases that were followed, in order.
     pub aliases: Vec<String>,
@@ -104,11 +105,6 @@ impl Prices {
         self.organization.price(id).or_else(|| self.platform.price(id))
     }
 
-    /// The price that holds.
-    pub fn winner(&self, wanted: &Wanted<'_>) -> Option<Winner> {
-        self.winner_of(self.resolved(wanted.model), wanted)
-    }
-
     /// The price that holds for a name that leads no further.
     pub(super) fn winner_of(&self, model: &str, wanted: &Wanted<'_>) -> Option<Winner> {
         self.first(Asked { model: &fold(model), provider: wanted.provider }, wanted)
@@ -130,14 +126,13 @@ impl Prices {
         self.organization.largest(&model).or_else(|| self.platform.largest(&model))
     }
 
-    /// The price that holds and those that do not, each with the reason.
-    pub fn resolve(&self, wanted: &Wanted<'_>) -> Resolution {
-        let mut aliases: Vec<String> =
-            iter::once(wanted.model).chain(self.aliases(wanted.model)).map(Into::into).collect();
-        let model = aliases.pop().unwrap_or_default();
-        let folded = fold(&model).into_owned();
+    /// The price that holds for a model by its names, and those that do not, each with the reason.
+    pub fn resolve(&self, names: &Names, wanted: &Wanted<'_>) -> Resolution {
+        let found = names.found(self, wanted);
+        let (name, winner) =
+            found.map_or((names.resolved().into(), None), |(name, winner)| (name, Some(winner)));
+        let folded = fold(&name);
         let asked = Asked { model: &folded, provider: wanted.provider };
-        let winner = self.first(asked, wanted);
         let mut losers = Losers::new(winner.as_ref(), wanted.at);
         for (_, history) in self.walk(asked, wanted.connection_id) {
             losers.hear(history);
@@ -158,7 +153,8 @@ impl Prices {
         }
         let reason = winner.as_ref().map_or_else(|| self.nothing(), Winner::reason);
         let (more_losers, losers) = (losers.more, losers.list);
-        Resolution { model, aliases, winner, reason, losers, more_losers }
+        let aliases = names.chain().split_last().map_or(&[][..], |(_, aliases)| aliases).to_vec();
+        Resolution { model: names.resolved().to_owned(), aliases, winner, reason, losers, more_losers }
     }
 
     /// Where a name leads, alias by alias.

@@ -1,12 +1,15 @@
 //! Loads what is not remembered: one query a table for all that a batch is missing.
 
-use crate::meter::{
-    Work,
-    facts::{
-        Account, Connection, Credential, GatewayToken, Key, Limit, Mapping, Member, Organization, Secret,
-        ServiceAccount, SubjectLimits, Team,
+use crate::{
+    meter::{
+        Work,
+        facts::{
+            Account, Connection, Credential, GatewayToken, Key, Limit, Member, Organization, Secret,
+            ServiceAccount, SubjectLimits, Team,
+        },
+        store::{Credentials, Found, Missing, Parents, Read},
     },
-    store::{Credentials, Found, Missing, Parents, Read},
+    price::names::Mapping,
 };
 use entity::{
     credential, gateway_token,

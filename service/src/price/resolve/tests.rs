@@ -113,10 +113,20 @@ fn wanted<'a>(model: &'a str, provider: Option<&'a str>) -> Wanted<'a> {
     Wanted { model, provider, connection_id: None, at: noon() }
 }
 
+/// The price that holds for the name that aliases lead to.
+fn winner(prices: &Prices, wanted: &Wanted<'_>) -> Option<Winner> {
+    prices.winner_of(prices.resolved(wanted.model), wanted)
+}
+
+/// The same for all names of the model, and why.
+fn resolve(prices: &Prices, wanted: &Wanted<'_>) -> Resolution {
+    prices.resolve(&prices.names(wanted.model), wanted)
+}
+
 /// The number of the price that wins.
 fn won(prices: &Prices, wanted: Wanted<'_>) -> Option<u128> {
-    let winner = prices.winner(&wanted).map(|winner| winner.entry.id.uuid().as_u128());
-    let explained = prices.resolve(&wanted);
+    let winner = winner(prices, &wanted).map(|winner| winner.entry.id.uuid().as_u128());
+    let explained = resolve(prices, &wanted);
     assert_eq!(explained.winner.map(|winner| winner.entry.id.uuid().as_u128()), winner);
     winner
 }
@@ -160,9 +170,9 @@ fn each_step_gives_way_to_the_one_before() {
     let wanted = Wanted { connection_id: Some(LINE), ..wanted("gpt-4o", Some("openai")) };
     for (n, step) in (1..).zip(steps) {
         let prices = books(&rows, &[]);
-        let winner = prices.winner(&wanted).unwrap();
+        let winner = winner(&prices, &wanted).unwrap();
         assert_eq!((winner.entry.id.uuid().as_u128(), winner.step), (n, step));
-        let losers = prices.resolve(&wanted).losers;
+        let losers = resolve(&prices, &wanted).losers;
         let beaten: Vec<u128> = losers.iter().map(|loser| loser.price_id.uuid().as_u128()).collect();
         // While a model of that very name is there, no other is guessed.
         let expected: Vec<u128> = (n + 1..=14).filter(|other| *other != 10 || n == 9).collect();
@@ -170,7 +180,7 @@ fn each_step_gives_way_to_the_one_before() {
         assert!(losers.iter().all(|loser| loser.reason == format!("beaten by {}", winner.entry.id)));
         rows.remove(0);
     }
-    assert!(books(&rows, &[]).winner(&wanted).is_none());
+    assert!(winner(&books(&rows, &[]), &wanted).is_none());
 }
 
 #[test]
@@ -181,7 +191,7 @@ fn the_default_price_is_for_those_who_want_it() {
         (UnpricedPolicy::Allow, "the unpriced policy is allow"),
     ] {
         let prices = Prices { unpriced_policy: policy, ..books(std::slice::from_ref(&default), &[]) };
-        let found = prices.resolve(&wanted("x", None));
+        let found = resolve(&prices, &wanted("x", None));
         assert!(found.winner.is_none());
         assert_eq!(found.reason, "no price is in force");
         assert_eq!(found.losers[0].reason, reason);
@@ -226,10 +236,10 @@ fn the_one_that_began_last_holds_and_the_one_before_returns_when_it_ends() {
         [-10, -9, -5, -4, -3, -2, 0, 1, 2, 9].map(at),
         [0, 1, 1, 2, 2, 1, 1, 1, 3, 3].map(|n| (n > 0).then_some(n))
     );
-    let losers = prices.resolve(&wanted("gpt-4o", None)).losers;
+    let losers = resolve(&prices, &wanted("gpt-4o", None)).losers;
     let reasons: Vec<&str> = losers.iter().map(|loser| loser.reason.as_str()).collect();
     assert_eq!(reasons, ["not yet in force, but from 2027-01-15T14:00:00Z", "ended at 2027-01-15T10:00:00Z"]);
-    let late = prices.resolve(&Wanted { at: hours(3), ..wanted("gpt-4o", None) });
+    let late = resolve(&prices, &Wanted { at: hours(3), ..wanted("gpt-4o", None) });
     assert_eq!(late.losers[0].reason, "ended at 2027-01-15T10:00:00Z");
     assert_eq!(late.losers[1].reason, format!("superseded by {}", PriceId::new(Uuid::from_u128(3))));
 }
@@ -240,7 +250,7 @@ fn a_price_of_another_provider_holds_only_where_none_is_named() {
     assert_eq!(won(&prices, wanted("gpt-4o", Some("openai"))), Some(1));
     assert_eq!(won(&prices, wanted("gpt-4o", Some("azure"))), Some(2));
     assert_eq!(won(&prices, wanted("gpt-4o", None)), Some(2), "by the provider's name");
-    let found = prices.resolve(&wanted("gpt-4o", Some("groq")));
+    let found = resolve(&prices, &wanted("gpt-4o", Some("groq")));
     assert!(found.winner.is_none());
     let reasons: Vec<&str> = found.losers.iter().map(|loser| loser.reason.as_str()).collect();
     assert_eq!(reasons, ["another provider's: azure", "another provider's: openai"]);
@@ -283,7 +293,7 @@ fn aliases_lead_on_and_beat_models_of_their_name() {
     let aliases =
         [alias("fast", "cheap", true), alias("cheap", "gpt-4o-mini", true), alias("gpt-4o", "fast", false)];
     let prices = books(&rows, &aliases);
-    let found = prices.resolve(&wanted("fast", None));
+    let found = resolve(&prices, &wanted("fast", None));
     assert_eq!(
         (found.model.as_str(), found.aliases),
         ("gpt-4o-mini", vec!["fast".to_owned(), "cheap".to_owned()])
@@ -296,7 +306,7 @@ fn aliases_lead_on_and_beat_models_of_their_name() {
 #[test]
 fn a_circle_of_aliases_ends() {
     let prices = books(&[], &[alias("a", "b", true), alias("b", "a", true)]);
-    assert_eq!(prices.resolve(&wanted("a", None)).aliases.len(), crate::model_alias::LONGEST);
+    assert_eq!(resolve(&prices, &wanted("a", None)).aliases.len(), crate::model_alias::LONGEST);
 }
 
 #[test]
@@ -347,7 +357,7 @@ fn at_most_fifty_losers_are_listed() {
         (0..count).map(price).collect()
     };
     for (count, listed, more) in [(51, 50, false), (52, 50, true)] {
-        let found = books(&history(count), &[]).resolve(&wanted("gpt-4o", None));
+        let found = resolve(&books(&history(count), &[]), &wanted("gpt-4o", None));
         assert_eq!((found.losers.len(), found.more_losers), (listed, more));
     }
 }

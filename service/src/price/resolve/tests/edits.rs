@@ -59,7 +59,7 @@ proptest! {
             for provider in [None, Some("a"), Some("b"), Some("c")] {
                 for connection_id in [None, Some(LINE)] {
                     let wanted = Wanted { connection_id, at: hours(hour), ..wanted(model, provider) };
-                    let (fresh, edited) = (fresh.resolve(&wanted), edited.resolve(&wanted));
+                    let (fresh, edited) = (resolve(&fresh, &wanted), resolve(&edited, &wanted));
                     let id = |found: &Resolution| found.winner.as_ref().map(|winner| winner.entry.id);
                     prop_assert_eq!(id(&fresh), id(&edited));
                     prop_assert_eq!((fresh.losers, fresh.reason), (edited.losers, edited.reason));
@@ -87,7 +87,7 @@ fn names_that_aliases_have_swapped_lead_where_they_now_do() {
 
 #[test]
 fn guess_follows_the_prices_it_is_made_from() {
-    let guess = |prices: &Prices| prices.winner(&wanted("claude-opus-99", None)).map(|won| won.entry.id);
+    let guess = |prices: &Prices| winner(prices, &wanted("claude-opus-99", None)).map(|won| won.entry.id);
     let row = platforms(1, None, "claude-opus-5");
     let empty = books(&[], &[]);
     let (there, gone) = ((row.id, Some(row.clone())), (row.id, None));

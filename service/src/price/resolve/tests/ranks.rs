@@ -105,9 +105,9 @@ proptest! {
         let candidates = rows.iter().filter(|row| in_force(row, &rows, wanted.at));
         let best = candidates.filter_map(|row| Some((rank(row, &wanted)?, row.id))).min().map(|(_, id)| id);
         let prices = books(&rows, &[]);
-        let winner = prices.winner(&wanted).filter(|winner| winner.likeness.is_none());
+        let winner = winner(&prices, &wanted).filter(|winner| winner.likeness.is_none());
         prop_assert_eq!(winner.map(|winner| winner.entry.id), best);
-        let (first, second) = (prices.resolve(&wanted), books(&shuffled, &[]).resolve(&wanted));
+        let (first, second) = (resolve(&prices, &wanted), resolve(&books(&shuffled, &[]), &wanted));
         prop_assert_eq!(first.winner.map(|winner| winner.entry.id), second.winner.map(|winner| winner.entry.id));
         prop_assert_eq!((first.losers, first.reason), (second.losers, second.reason));
     }

@@ -50,9 +50,9 @@ proptest! {
         let aliases: Vec<_> = aliases.iter().map(|(name, target, on)| alias(name, target, *on)).collect();
         let prices = books(&rows, &aliases);
         for model in models.iter().chain([&asked]) {
-            prices.resolve(&wanted(model, provider.as_deref()));
+            resolve(&prices, &wanted(model, provider.as_deref()));
             let name = prices.resolved(model).to_owned();
-            let found = prices.winner(&wanted(model, None));
+            let found = winner(&prices, &wanted(model, None));
             if rows.iter().any(|row| row.model.as_ref() == Some(&name)) {
                 prop_assert!(found.is_some_and(|won| won.step != Step::Family && won.step != Step::Default));
             }
