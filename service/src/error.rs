@@ -127,8 +127,8 @@ impl Error {
 /// SQLSTATEs, and classes of them, that pass by themselves or are the operator's to mend: lost connections, shutdowns, no
 /// room, too many connections, a read-only database, deadlocks, serialization failures, timeouts.
 const POSTGRES: [&str; 10] = ["08", "53", "57P", "58", "25006", "25P03", "40001", "40P01", "55P03", "57014"];
-/// The same of SQLite, by primary code: busy, locked, read-only, I/O error, full, cannot open.
-const SQLITE: [i32; 6] = [5, 6, 8, 10, 13, 14];
+/// The same of SQLite, by primary code: busy, locked, read-only, I/O error, corrupt, full, cannot open, not a database.
+const SQLITE: [i32; 8] = [5, 6, 8, 10, 11, 13, 14, 26];
 
 /// SQLSTATEs have five characters; SQLite's codes are shorter numbers, with the primary code in the last byte.
 fn passes(code: &str) -> bool {
@@ -196,8 +196,8 @@ mod tests {
 
     #[test]
     fn what_passes_by_itself_is_told_from_what_is_wrong() {
-        // SQLite: BUSY_SNAPSHOT, IOERR_WRITE, READONLY_DBMOVED, FULL. A database that only reads.
-        for code in ["5", "517", "778", "1032", "13", "57P01", "53100", "25006", "40P01"] {
+        // SQLite: BUSY_SNAPSHOT, IOERR_WRITE, READONLY_DBMOVED, FULL, CORRUPT_INDEX, NOTADB. A database that only reads.
+        for code in ["5", "517", "778", "1032", "13", "779", "26", "57P01", "53100", "25006", "40P01"] {
             assert!(passes(code), "{code}");
         }
         // Constraints, a missing table, a mistake in SQL; 1555 and 2067 are violated keys on SQLite.
