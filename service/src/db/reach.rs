@@ -10,8 +10,9 @@ use tokio::time::{sleep, timeout};
 
 /// The setting that stands for all: where it arrived, the others did.
 pub(super) const GUARD: &str = "idle_in_transaction_session_timeout";
-/// Its value on connections for requests, in milliseconds: less than a moment for people, more than a slow round trip.
-pub(super) const GUARDED: &str = "1000";
+/// Its value on connections for requests, in milliseconds: more than a slow round trip, and twice in a row less than two
+/// seconds, as the meter and a use-case of a stopped instance may hold what others need one after the other.
+pub(super) const GUARDED: &str = "900";
 /// How long after a refusal that may pass it is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 
