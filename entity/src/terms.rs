@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, collections::BTreeMap};
 use utoipa::ToSchema;
 
-/// What is counted and charged. The ten token classes are disjoint: a token is in exactly one of them.
+/// What is counted and charged. The eleven token classes are disjoint: a token is in exactly one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Component {
@@ -31,6 +31,8 @@ pub enum Component {
     ImageInput,
     /// Tokens of images in the completion.
     ImageOutput,
+    /// Tokens of audio in the prompt that were read from a cache.
+    CacheReadAudio,
     /// Requests.
     Request,
     /// Images.
@@ -39,11 +41,15 @@ pub enum Component {
     Second,
     /// Characters.
     Character,
+    /// Web searches that the provider ran for the call.
+    WebSearch,
+    /// Executions of code that the provider ran for the call.
+    CodeExecution,
 }
 
 impl Component {
     /// Every component, in order; `as usize` is the place in it.
-    pub const EVERY: [Self; 14] = [
+    pub const EVERY: [Self; 17] = [
         Self::Input,
         Self::CacheRead,
         Self::CacheWrite,
@@ -54,10 +60,13 @@ impl Component {
         Self::AudioOutput,
         Self::ImageInput,
         Self::ImageOutput,
+        Self::CacheReadAudio,
         Self::Request,
         Self::Image,
         Self::Second,
         Self::Character,
+        Self::WebSearch,
+        Self::CodeExecution,
     ];
 
     /// Its name on the wire.
@@ -73,16 +82,26 @@ impl Component {
             Self::AudioOutput => "audio_output",
             Self::ImageInput => "image_input",
             Self::ImageOutput => "image_output",
+            Self::CacheReadAudio => "cache_read_audio",
             Self::Request => "request",
             Self::Image => "image",
             Self::Second => "second",
             Self::Character => "character",
+            Self::WebSearch => "web_search",
+            Self::CodeExecution => "code_execution",
         }
     }
 
     /// Whether it is a class of tokens.
     pub const fn is_token(self) -> bool {
         !matches!(self, Self::Request | Self::Image | Self::Second | Self::Character)
+            && !self.is_server_tool()
+    }
+
+    /// Whether it is what a provider charges for a tool that it runs itself. The model decides how often, so nobody knows it
+    /// before the call.
+    pub const fn is_server_tool(self) -> bool {
+        matches!(self, Self::WebSearch | Self::CodeExecution)
     }
 
     /// Whether it is a class of tokens of the prompt.
@@ -95,6 +114,7 @@ impl Component {
                 | Self::CacheWrite1h
                 | Self::AudioInput
                 | Self::ImageInput
+                | Self::CacheReadAudio
         )
     }
 
@@ -112,13 +132,14 @@ impl Component {
         )
     }
 
-    /// The class whose rate is taken where this one has none.
-    pub const fn fallback(self) -> Option<Self> {
+    /// The classes whose rate is taken where this one has none: that of the first which has one.
+    pub const fn fallbacks(self) -> &'static [Self] {
         match self {
-            Self::CacheWrite1h => Some(Self::CacheWrite),
-            Self::CacheRead | Self::CacheWrite | Self::AudioInput | Self::ImageInput => Some(Self::Input),
-            Self::Reasoning | Self::AudioOutput | Self::ImageOutput => Some(Self::Output),
-            _ => None,
+            Self::CacheWrite1h => &[Self::CacheWrite, Self::Input],
+            Self::CacheReadAudio => &[Self::CacheRead, Self::AudioInput, Self::Input],
+            Self::CacheRead | Self::CacheWrite | Self::AudioInput | Self::ImageInput => &[Self::Input],
+            Self::Reasoning | Self::AudioOutput | Self::ImageOutput => &[Self::Output],
+            _ => &[],
         }
     }
 }

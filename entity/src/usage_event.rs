@@ -92,6 +92,8 @@ pub struct Model {
     pub image_input_tokens: i64,
     /// Tokens of images in the completion.
     pub image_output_tokens: i64,
+    /// Tokens of audio in the prompt that were read from a cache.
+    pub cache_read_audio_tokens: i64,
     /// Requests.
     pub requests: i64,
     /// Images.
@@ -100,6 +102,10 @@ pub struct Model {
     pub seconds: i64,
     /// Characters.
     pub characters: i64,
+    /// Web searches that the provider ran.
+    pub web_searches: i64,
+    /// Executions of code that the provider ran.
+    pub code_executions: i64,
     /// Milliseconds until the last byte.
     pub latency_ms: Option<i64>,
     /// Milliseconds until the first token.

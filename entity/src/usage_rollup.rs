@@ -66,6 +66,8 @@ pub struct Model {
     pub image_input_tokens: i64,
     /// Tokens of images in the completion.
     pub image_output_tokens: i64,
+    /// Tokens of audio in the prompt that were read from a cache.
+    pub cache_read_audio_tokens: i64,
     /// Requests.
     pub requests: i64,
     /// Images.
@@ -74,6 +76,10 @@ pub struct Model {
     pub seconds: i64,
     /// Characters.
     pub characters: i64,
+    /// Web searches that the provider ran.
+    pub web_searches: i64,
+    /// Executions of code that the provider ran.
+    pub code_executions: i64,
     /// What they cost, in whole units of the currency; the rest is beside. Together they hold sums that billionths alone cannot.
     pub cost_units: i64,
     /// The rest of what they cost, added up as it comes.

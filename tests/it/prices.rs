@@ -77,14 +77,17 @@ on_both!(every_kind_of_price_is_shown_as_it_was_stated, |app| {
         "kind": "per_token", "input": "9223372036.854775807", "cache_read": "0.000000001", "cache_write": "3.75",
         "cache_write_1h": "6", "output": "15", "reasoning": "15", "audio_input": "40", "audio_output": "80",
         "image_input": "5", "image_output": "40", "per_request": "0.000000000000001", "per_image": "0.04",
-        "per_second": "0.0001", "per_character": "9223.372036854775807", "flex": {"input": "1.25"},
-        "priority": {"input": "4.25", "per_request": "1"},
+        "per_second": "0.0001", "cache_read_audio": "2.5", "per_web_search": "0.01", "per_code_execution": "0.005",
+        "per_character": "9223.372036854775807", "flex": {"input": "1.25"},
+        "priority": {"input": "4.25", "per_request": "1", "cache_read_audio": "3", "per_web_search": "0.02"},
+        "off_peak": {"hours_utc": "16:30-00:30", "cache_read_audio": "1", "per_code_execution": "0"},
     });
     let tiered = json!({
         "kind": "tiered", "tier_by": "total_tokens",
         "tiers": [
             {"up_to": 0, "input": "1", "batch": {"input": "0.5"}, "priority": {}},
-            {"up_to": 200_000, "input": "2", "batch": {}, "priority": {"output": "3"}},
+            {"up_to": 200_000, "input": "2", "cache_read_audio": "0.2", "per_web_search": "0.014", "batch": {},
+                "priority": {"output": "3", "per_code_execution": "0.01"}},
             {"up_to": null, "input": "4", "output": "8", "batch": {}, "priority": {}},
         ],
     });

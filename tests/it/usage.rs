@@ -94,10 +94,13 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
         audio_output_tokens: 8,
         image_input_tokens: 9,
         image_output_tokens: 10,
+        cache_read_audio_tokens: 16,
         requests: 11,
         images: 12,
         seconds: 13,
         characters: 1_000_000_000_000,
+        web_searches: 17,
+        code_executions: 18,
         latency_ms: Some(14),
         ttft_ms: Some(15),
         overrun: true,
@@ -105,6 +108,13 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
         ..event(&app, id)
     };
     record(&app, [row]).await;
+    let usage = json!({
+        "input_tokens": 1, "cache_read_tokens": 2, "cache_write_tokens": 3, "cache_write_1h_tokens": 4,
+        "output_tokens": 5, "reasoning_tokens": 6, "audio_input_tokens": 7, "audio_output_tokens": 8,
+        "image_input_tokens": 9, "image_output_tokens": 10, "cache_read_audio_tokens": 16, "requests": 11,
+        "images": 12, "seconds": 13, "characters": 1_000_000_000_000_u64, "web_searches": 17,
+        "code_executions": 18,
+    });
     let expected = json!({
         "id": shown(id), "attempt": 2, "reservation_id": id.to_string(), "occurred_at": "2027-01-15T10:00:02.000001Z",
         "origin": "usage", "key_id": made["id"], "secret_id": made["secrets"][0]["id"], "team_id": made["team_id"],
@@ -113,10 +123,7 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
         "model": "gpt-4o-mini", "project": "p", "session_id": "s", "endpoint": "chat", "tags": {"env": "prod"},
         "client_ip": "203.0.113.7", "status": "aborted", "error_code": "timeout", "service_tier": "flex",
         "region": "eu", "speed": "fast",
-        "usage": {"input_tokens": 1, "cache_read_tokens": 2, "cache_write_tokens": 3, "cache_write_1h_tokens": 4,
-            "output_tokens": 5, "reasoning_tokens": 6, "audio_input_tokens": 7, "audio_output_tokens": 8,
-            "image_input_tokens": 9, "image_output_tokens": 10, "requests": 11, "images": 12, "seconds": 13,
-            "characters": 1_000_000_000_000_u64},
+        "usage": usage,
         "latency_ms": 14, "ttft_ms": 15, "cost": "0.000000000", "currency": null, "price_id": null,
         "price_source": null, "guessed": false, "priced": false,
         "overrun": true, "estimated": false, "usage_unclear": true,

@@ -215,9 +215,10 @@ on_both!(what_a_deep_research_used_beside_its_total_is_not_free, |app| {
     let object = json!({"prompt_tokens": 108, "completion_tokens": 3256, "total_tokens": 3364,
         "citation_tokens": 7299, "num_search_queries": 74, "reasoning_tokens": 73248});
     let bill = quote(&app, "sonar", object).await;
-    let usage = json!({"input_tokens": 7407, "output_tokens": 3256, "reasoning_tokens": 73248});
+    let usage =
+        json!({"input_tokens": 7407, "output_tokens": 3256, "reasoning_tokens": 73248, "web_searches": 74});
     assert_eq!((&bill["format"], counts(&bill["usage"])), (&json!("perplexity"), usage));
-    assert_eq!(bill["priced"], false, "{bill}");
+    assert_eq!((&bill["priced"], &bill["unpriced"]), (&json!(false), &json!(["web_search"])), "{bill}");
 });
 
 on_both!(a_total_alone_is_split_only_where_there_is_output, |app| {

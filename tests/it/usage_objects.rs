@@ -14,15 +14,17 @@ use std::{
 type Count = fn(&Usage) -> u64;
 
 /// What both sides tell, in the library's words: it counts cached tokens within the input and reasoning within the output.
-static FIELDS: [(&str, Count); 8] = [
+static FIELDS: [(&str, Count); 10] = [
     ("input_tokens", Usage::prompt_tokens),
     ("output_tokens", Usage::completion_tokens),
-    ("cache_read_tokens", |usage| usage.get(Component::CacheRead)),
+    ("cache_read_tokens", |usage| usage.get(Component::CacheRead) + usage.get(Component::CacheReadAudio)),
+    ("cache_audio_read_tokens", |usage| usage.get(Component::CacheReadAudio)),
     ("cache_write_tokens", |usage| usage.get(Component::CacheWrite) + usage.get(Component::CacheWrite1h)),
     ("output_reasoning_tokens", |usage| usage.get(Component::Reasoning)),
     ("input_audio_tokens", |usage| usage.get(Component::AudioInput)),
     ("input_image_tokens", |usage| usage.get(Component::ImageInput)),
     ("output_image_tokens", |usage| usage.get(Component::ImageOutput)),
+    ("web_searches", |usage| usage.get(Component::WebSearch)),
 ];
 
 fn theirs(reading: &Value, field: &str) -> u64 {

@@ -77,7 +77,8 @@ fn expected(events: &[&Model], from: Option<DateTime<Utc>>, to: Option<DateTime<
             "audio_input_tokens": sum(|e| e.audio_input_tokens), "audio_output_tokens": sum(|e| e.audio_output_tokens),
             "image_input_tokens": sum(|e| e.image_input_tokens), "image_output_tokens": sum(|e| e.image_output_tokens),
             "requests": sum(|e| e.requests), "images": sum(|e| e.images), "seconds": sum(|e| e.seconds),
-            "characters": sum(|e| e.characters),
+            "characters": sum(|e| e.characters), "cache_read_audio_tokens": sum(|e| e.cache_read_audio_tokens),
+            "web_searches": sum(|e| e.web_searches), "code_executions": sum(|e| e.code_executions),
         },
         "unpriced_events": sum(|e| i64::from(!e.priced)), "overruns": sum(|e| i64::from(e.overrun)),
         "estimated_events": sum(|e| i64::from(e.estimated)), "unclear_events": sum(|e| i64::from(e.usage_unclear)),
@@ -88,7 +89,7 @@ fn expected(events: &[&Model], from: Option<DateTime<Utc>>, to: Option<DateTime<
 /// Events of two keys over ten days, with everything in them that can be added up.
 fn random(app: &TestApp, keys: &[Value], runner: &mut TestRunner) -> Vec<Model> {
     let times = (0..10 * 24 * 3600 * 1000i64, 0..3usize, 0..4u8);
-    let numbers = proptest::collection::vec(0..2_000_000i64, 16);
+    let numbers = proptest::collection::vec(0..2_000_000i64, 19);
     let flags = any::<(bool, bool, bool)>();
     (0..250)
         .map(|_| {
@@ -127,6 +128,8 @@ fn random(app: &TestApp, keys: &[Value], runner: &mut TestRunner) -> Vec<Model> 
                 event.seconds,
                 event.characters,
             ] = numbers[..14].try_into().unwrap();
+            [event.cache_read_audio_tokens, event.web_searches, event.code_executions] =
+                numbers[16..].try_into().unwrap();
             event
         })
         .collect()

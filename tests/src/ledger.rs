@@ -66,10 +66,13 @@ pub fn event(organization_id: OrganizationId, id: ReservationId) -> usage_event:
         audio_output_tokens: 0,
         image_input_tokens: 0,
         image_output_tokens: 0,
+        cache_read_audio_tokens: 0,
         requests: 1,
         images: 0,
         seconds: 0,
         characters: 0,
+        web_searches: 0,
+        code_executions: 0,
         latency_ms: None,
         ttft_ms: None,
         cost: Nanos::ZERO,
@@ -188,10 +191,13 @@ fn alone(event: &usage_event::Model, grain: Grain, seconds: i64) -> usage_rollup
         audio_output_tokens: e.audio_output_tokens,
         image_input_tokens: e.image_input_tokens,
         image_output_tokens: e.image_output_tokens,
+        cache_read_audio_tokens: e.cache_read_audio_tokens,
         requests: e.requests,
         images: e.images,
         seconds: e.seconds,
         characters: e.characters,
+        web_searches: e.web_searches,
+        code_executions: e.code_executions,
         cost_units: 0,
         cost: e.cost,
         unpriced_events: i64::from(!e.priced),
@@ -209,7 +215,7 @@ fn add(sum: &mut usage_rollup::Model, row: &usage_rollup::Model) {
         ($($field:ident)*) => { $(sum.$field += row.$field;)* };
     }
     each!(events input_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens output_tokens reasoning_tokens
-        audio_input_tokens audio_output_tokens image_input_tokens image_output_tokens requests images seconds characters
-        unpriced_events overruns latency_events latency_ms estimated_events unclear_events guessed_events);
+        audio_input_tokens audio_output_tokens image_input_tokens image_output_tokens cache_read_audio_tokens
+        requests images seconds characters web_searches code_executions unpriced_events overruns latency_events latency_ms estimated_events unclear_events guessed_events);
     sum.cost = sum.cost.checked_add(row.cost).unwrap();
 }

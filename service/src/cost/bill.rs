@@ -2,7 +2,10 @@
 //! sum times the multipliers is rounded once, half to even. What a price says nothing of is named, never free in silence.
 
 use super::{Exact, Usage, too_large};
-use crate::{Error, Result, price::tariff::Multiplier};
+use crate::{
+    Error, Result,
+    price::tariff::{Multiplier, PerMillion},
+};
 use entity::{
     money::{Nanos, Rate},
     terms::{Band, Component, Rates, ServiceTier, Terms, TierBy},
@@ -81,6 +84,21 @@ pub struct RateFrom {
     pub component: Component,
     /// The service tier.
     pub service_tier: ServiceTier,
+    /// How the rate follows from that one; absent = it is that one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share: Option<RateShare>,
+}
+
+/// The rate of cached audio that a price does not state: `audio_input` times `cache_read` over `input`, rounded up to nine
+/// digits after the point, and at most `audio_input`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RateShare {
+    /// The rate of audio in the prompt.
+    pub audio_input: PerMillion,
+    /// The rate of tokens read from a cache.
+    pub cache_read: PerMillion,
+    /// The rate of the other tokens of the prompt, in the same service tier.
+    pub input: PerMillion,
 }
 
 /// What a multiplier is for.
@@ -165,21 +183,42 @@ fn line(component: Component, quantity: u64, rate: Rate, rate_from: RateFrom) ->
     Ok(Line { component, quantity, rate: Exact::new(rate.0.into(), scale), per, amount, rate_from })
 }
 
-/// The rate of a component: its own in the service tier or else in the standard one, or else that of the component that
-/// stands in for it, and so on. A service tier that is there without any rate has none at this size.
+/// The rate of a component: its own in the service tier or else in the standard one, or else that of the first component
+/// that stands in for it. A service tier that is there without any rate has none at this size.
 fn rate(band: &Band, component: Component, service_tier: ServiceTier) -> Option<(Rate, RateFrom)> {
     if band.rates.get(&service_tier).is_some_and(|Rates(rates)| rates.is_empty()) {
         return None;
     }
-    let components = std::iter::successors(Some(component), |component| component.fallback());
-    let places = components.flat_map(|component| {
-        [service_tier, ServiceTier::Standard].map(|service_tier| RateFrom { component, service_tier })
-    });
-    let stated = |from: RateFrom| {
-        let Rates(rates) = band.rates.get(&from.service_tier)?;
-        Some((*rates.get(&from.component)?, from))
+    let tiers = [service_tier, ServiceTier::Standard];
+    let stated = |component| {
+        let from = |service_tier| RateFrom { component, service_tier, share: None };
+        tiers.into_iter().find_map(|tier| Some((own(band, component, tier)?, from(tier))))
     };
-    places.into_iter().find_map(stated)
+    let shared = || (component == Component::CacheReadAudio).then(|| cached_audio(band, tiers)).flatten();
+    let stand_ins = || component.fallbacks().iter().copied().find_map(stated);
+    stated(component).or_else(shared).or_else(stand_ins)
+}
+
+fn own(band: &Band, component: Component, service_tier: ServiceTier) -> Option<Rate> {
+    let Rates(rates) = band.rates.get(&service_tier)?;
+    rates.get(&component).copied()
+}
+
+/// The rate of cached audio where none is stated: as much less than that of audio as a cached token costs less than another
+/// one. Never more than that of audio, so that what bounds the one bounds the other.
+fn cached_audio(band: &Band, tiers: [ServiceTier; 2]) -> Option<(Rate, RateFrom)> {
+    let audio = |tier| Some((own(band, Component::AudioInput, tier)?, tier));
+    let ratio = |tier| {
+        let (read, input) = (own(band, Component::CacheRead, tier)?, own(band, Component::Input, tier)?);
+        (input.0 > 0).then_some((read, input))
+    };
+    let (audio, service_tier) = tiers.into_iter().find_map(audio)?;
+    let (read, input) = tiers.into_iter().find_map(ratio)?;
+    let (whole, part) = (i128::from(input.0), i128::from(audio.0) * i128::from(read.0));
+    let rate = Rate(i64::try_from((part + whole - 1) / whole).map_or(audio.0, |rate| rate.min(audio.0)));
+    let share =
+        RateShare { audio_input: PerMillion(audio), cache_read: PerMillion(read), input: PerMillion(input) };
+    Some((rate, RateFrom { component: Component::AudioInput, service_tier, share: Some(share) }))
 }
 
 /// Those of the region and the speed; one that goes by the word of both counts once.
@@ -197,16 +236,19 @@ fn multipliers(terms: &Terms, manner: &Manner) -> Vec<AppliedMultiplier> {
 
 /// What was used and ought to have a rate, so that nothing is free in silence. A price per token ought to have one for
 /// every class of tokens. And a call of which nothing at all is charged has a price of another kind, such as tokens at a
-/// price per image; unless it is flat or by the request, which charges for no more than it says.
+/// price per image; unless it is flat or by the request, which charges for no more than it says. A tool that the provider
+/// ran ought to have a rate at any price that charges for something, unless that is by the request alone.
 fn unpriced(terms: &Terms, usage: &Usage, lines: &[Line]) -> Vec<Component> {
     let rates = terms.bands.iter().flat_map(|band| band.rates.values());
     let rated: BTreeSet<Component> = rates.flat_map(|Rates(rates)| rates.keys().copied()).collect();
     let by_token = rated.iter().any(|component| component.is_token());
     let by_request = rated.contains(&Component::Request);
     let nothing = lines.is_empty() && !rated.is_empty() && !by_request;
+    let by_use = (by_token || !by_request) && terms.charged().next().is_some();
     let charged = |component| lines.iter().any(|line| line.component == component);
     let ought = |component: Component| {
-        component != Component::Request && (nothing || by_token && component.is_token())
+        component != Component::Request
+            && (nothing || by_token && component.is_token() || by_use && component.is_server_tool())
     };
     let used = Component::EVERY.into_iter().filter(|component| usage.get(*component) > 0);
     used.filter(|component| ought(*component) && !charged(*component)).collect()

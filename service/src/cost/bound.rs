@@ -22,12 +22,25 @@ pub struct Bounds {
     pub seconds: u64,
     /// Characters.
     pub characters: u64,
+    /// Web searches.
+    pub web_searches: u64,
+    /// Executions of code.
+    pub code_executions: u64,
 }
 
 /// One request of which nothing else is known.
 impl Default for Bounds {
     fn default() -> Self {
-        Self { prompt_tokens: 0, completion_tokens: 0, requests: 1, images: 0, seconds: 0, characters: 0 }
+        Self {
+            prompt_tokens: 0,
+            completion_tokens: 0,
+            requests: 1,
+            images: 0,
+            seconds: 0,
+            characters: 0,
+            web_searches: 0,
+            code_executions: 0,
+        }
     }
 }
 
@@ -73,6 +86,8 @@ fn dearest(band: &Band, bounds: &Bounds) -> Option<Exact> {
         (bounds.images, of(|component| component == Component::Image)),
         (bounds.seconds, of(|component| component == Component::Second)),
         (bounds.characters, of(|component| component == Component::Character)),
+        (bounds.web_searches, of(|component| component == Component::WebSearch)),
+        (bounds.code_executions, of(|component| component == Component::CodeExecution)),
     ]
     .into_iter()
     .try_fold(Exact::ZERO, |sum, (quantity, rate)| sum.plus(Exact::of(quantity, rate)?))

@@ -11,7 +11,7 @@ pub mod unique;
 mod usage;
 
 pub use bill::{
-    AppliedFor, AppliedMultiplier, Bill, Line, Manner, RateFrom, TierChosen, bill, has_no_output,
+    AppliedFor, AppliedMultiplier, Bill, Line, Manner, RateFrom, RateShare, TierChosen, bill, has_no_output,
 };
 pub use bound::{Bounds, bound};
 pub use convert::{Format, Reading, ServiceTierWord, read, stated_tier};

@@ -63,6 +63,8 @@ usage! {
         image_input_tokens: ImageInput,
         /// Tokens of images in the completion.
         image_output_tokens: ImageOutput,
+        /// Tokens of audio in the prompt that were read from a cache.
+        cache_read_audio_tokens: CacheReadAudio,
         /// Requests; 1 if absent.
         requests: Request,
         /// Images.
@@ -71,6 +73,10 @@ usage! {
         seconds: Second,
         /// Characters.
         characters: Character,
+        /// Web searches that the provider ran for the call.
+        web_searches: WebSearch,
+        /// Executions of code that the provider ran for the call.
+        code_executions: CodeExecution,
     }
 }
 
@@ -87,10 +93,13 @@ impl Usage {
         audio_output_tokens: 0,
         image_input_tokens: 0,
         image_output_tokens: 0,
+        cache_read_audio_tokens: 0,
         requests: 0,
         images: 0,
         seconds: 0,
         characters: 0,
+        web_searches: 0,
+        code_executions: 0,
     };
 
     /// Sets how much of a component; more than [`MOST`] is refused.

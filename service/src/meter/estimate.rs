@@ -178,11 +178,15 @@ impl Figures {
             images: size.images.unwrap_or(0),
             seconds: size.seconds.unwrap_or(0),
             characters: size.characters.or(size.input_bytes).unwrap_or(0),
+            // The model decides about them in the call: what they cost comes on top of what is held.
+            web_searches: 0,
+            code_executions: 0,
         }
     }
 }
 
-/// Whether it is bounded how much the call has of everything that its price charges for.
+/// Whether it is bounded how much the call has of everything that its price charges for, tools of the provider aside: a rate
+/// for what a call may do is no reason to refuse one that does not.
 fn is_bounded(entry: &Entry, call: &Call, input: bool) -> bool {
     // What a tier depends on decides about everything.
     let sized = entry.terms.bands.len() < 2 || input;

@@ -160,10 +160,13 @@ fn unbilled(
         audio_output_tokens: usage.column(Component::AudioOutput),
         image_input_tokens: usage.column(Component::ImageInput),
         image_output_tokens: usage.column(Component::ImageOutput),
+        cache_read_audio_tokens: usage.column(Component::CacheReadAudio),
         requests: usage.column(Component::Request),
         images: usage.column(Component::Image),
         seconds: usage.column(Component::Second),
         characters: usage.column(Component::Character),
+        web_searches: usage.column(Component::WebSearch),
+        code_executions: usage.column(Component::CodeExecution),
         latency_ms: attempt.latency_ms,
         ttft_ms: attempt.ttft_ms,
         cost: Nanos::ZERO,
@@ -255,10 +258,13 @@ pub fn usage(event: &usage_event::Model) -> Usage {
             Component::AudioOutput => event.audio_output_tokens,
             Component::ImageInput => event.image_input_tokens,
             Component::ImageOutput => event.image_output_tokens,
+            Component::CacheReadAudio => event.cache_read_audio_tokens,
             Component::Request => event.requests,
             Component::Image => event.images,
             Component::Second => event.seconds,
             Component::Character => event.characters,
+            Component::WebSearch => event.web_searches,
+            Component::CodeExecution => event.code_executions,
         };
         // A row holds no more of anything than a call can have.
         let _ = usage.set(component, u64::try_from(count).unwrap_or(0));

@@ -166,9 +166,10 @@ fn tier_of(family: &'static Family, name: &str) -> Option<&'static Tier> {
     family.tiers.iter().rfind(|tier| name.split('-').any(|word| tier.words.contains(&word)))
 }
 
-/// Whether a price charges for tokens, and charges anything.
+/// Whether a price charges for tokens, and charges anything of an ordinary call.
 pub fn charges(entry: &Entry) -> bool {
-    matches!(entry.kind, PriceKind::PerToken | PriceKind::Tiered) && entry.terms.charged().next().is_some()
+    matches!(entry.kind, PriceKind::PerToken | PriceKind::Tiered)
+        && entry.terms.charged().any(|component| !component.is_server_tool())
 }
 
 /// The models with a price whose names resemble a plain name, the best first.

@@ -219,7 +219,8 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
 
 fn refuse_unpriced(model: &str, bill: Option<&Bill>) -> Result<()> {
     let Some(bill) = bill else { return Err(Error::PriceUnknown(model.to_owned())) };
-    if bill.is_priced() {
+    // Nobody can refuse a call for tools that it may use or not: what they cost is told as unpriced.
+    if bill.unpriced.iter().all(|component| component.is_server_tool()) {
         return Ok(());
     }
     let classes: Vec<&str> = bill.unpriced.iter().map(|component| component.word()).collect();

@@ -69,6 +69,8 @@ sums! {
     image_input_tokens: ImageInput ImageInputTokens,
     /// Tokens of images in the completion.
     image_output_tokens: ImageOutput ImageOutputTokens,
+    /// Tokens of audio in the prompt that were read from a cache.
+    cache_read_audio_tokens: CacheReadAudio CacheReadAudioTokens,
     /// Requests.
     requests: Request Requests,
     /// Images.
@@ -77,6 +79,10 @@ sums! {
     seconds: Second Seconds,
     /// Characters.
     characters: Character Characters,
+    /// Web searches that the provider ran.
+    web_searches: WebSearch WebSearches,
+    /// Executions of code that the provider ran.
+    code_executions: CodeExecution CodeExecutions,
 }
 
 /// The sum of two numbers that are kept as sums are.

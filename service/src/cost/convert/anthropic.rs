@@ -8,6 +8,7 @@ use super::{
     Format, Reading,
     object::Object,
     split::{Completion, Counted, Prompt, Stated},
+    tools,
 };
 use crate::{Result, cost::Usage};
 
@@ -22,7 +23,7 @@ pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
             usage = sum.ok_or_else(|| object.wrong("iterations", "out_of_range", "is together too much"))?;
         }
     }
-    object.object("server_tool_use")?.unclassed("web_search_requests")?;
+    tools::anthropic(object)?.classify(&mut usage)?;
     let reading = Reading::new(format, usage).served(object, "service_tier")?;
     let region = object.word("inference_geo")?;
     let speed = object.word("speed")?;

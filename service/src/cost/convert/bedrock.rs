@@ -6,6 +6,7 @@ use super::{
     object::Object,
     openai_chat::{self, Dialect},
     split::{Completion, Counted, Prompt, Stated},
+    tools,
 };
 use crate::{Result, cost::Usage};
 
@@ -24,6 +25,7 @@ const LLAMA: Names =
     Names { sides: ["prompt_token_count", "generation_token_count"], read: READ, written: WRITTEN };
 
 pub(super) fn converse(object: &Object<'_>) -> Result<Reading> {
+    tools::undocumented(&object.object("serverToolUsage")?)?;
     Ok(Reading::new(Format::BedrockConverse, counted(object, &CONVERSE)?))
 }
 

@@ -29,8 +29,12 @@ const SHAPES: [(Format, Test); 17] = [
         spells(object, &metrics) || object.spells("generation_token_count")
     }),
     (Format::Ollama, |object| has(object, &["prompt_eval_count", "eval_count"])),
-    (Format::Mistral, |object| has(object, &["num_cached_tokens", "prompt_audio_seconds"])),
-    (Format::Xai, |object| has(object, &["cost_in_usd_ticks", "num_sources_used"])),
+    (Format::Mistral, |object| {
+        has(object, &["num_cached_tokens", "prompt_audio_seconds", "connector_tokens"])
+    }),
+    (Format::Xai, |object| {
+        has(object, &["cost_in_usd_ticks", "num_sources_used", "server_side_tool_usage_details"])
+    }),
     (Format::Perplexity, |object| has(object, &["citation_tokens", "num_search_queries"])),
     (Format::OpenaiChat, |object| has(object, &["prompt_tokens", "completion_tokens"])),
     (Format::AiSdk, |object| {

@@ -111,9 +111,7 @@ fn prompt(object: &Object<'_>, names: &Names, sides: &Sides) -> Result<Prompt> {
     let read = media(object, names, 1, tools)?;
     let kept = media(object, names, 2, cached)?;
     let media = Media { audio: asked.audio + read.audio, image: asked.image + read.image };
-    // Of media in the cache that the prompt does not tell of, nothing needs to be taken away.
-    let cached_media = Media { audio: kept.audio.min(media.audio), image: kept.image.min(media.image) };
-    Ok(Prompt { whole, cached, media, cached_media, ..Prompt::default() })
+    Ok(Prompt { whole, cached, media, cached_media: kept, ..Prompt::default() })
 }
 
 /// The audio and the images in a list of counts by modality, which together are at most a whole.

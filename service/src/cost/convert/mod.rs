@@ -15,6 +15,7 @@ mod plain;
 mod split;
 mod tier;
 mod tollkeeper;
+mod tools;
 
 pub use tier::{ServiceTierWord, stated_tier};
 

@@ -8,6 +8,7 @@ use super::{
     Format, Reading,
     object::Object,
     split::{Completion, Counted, Media, Prompt, Stated},
+    tools,
 };
 use crate::{Result, cost::Usage};
 use entity::terms::Component;
@@ -58,11 +59,7 @@ pub(super) fn read(object: &Object<'_>, dialect: Dialect) -> Result<Reading> {
     let media = Media { audio, image };
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
     usage.set(Component::Second, seconds.unwrap_or(0))?;
-    if object.object("server_tool_use_details")?.count("tool_calls_executed")?.is_some_and(|calls| calls > 0)
-    {
-        let message = "says that tools were executed, and not which";
-        object.doubt(object.wrong("server_tool_use_details", "unknown", message))?;
-    }
+    tools::openai(object, &prompt_details, dialect.format())?.classify(&mut usage)?;
     let reading = Reading::new(dialect.format(), usage).sided(sides);
     reading.served(object, "service_tier")
 }
@@ -74,7 +71,7 @@ fn stated(
     convention: [Counted; 2],
 ) -> Result<Stated> {
     let cached = cache.cached + cache.written;
-    let prompt = object.count("prompt_tokens")?;
+    let prompt = asked(object)?;
     // Who takes a cache away that the prompt did not hold gets less than nothing.
     let uncached = object.shortfall("prompt_tokens").and_then(|less| cached.checked_sub(less));
     // Mistral charges for audio by the second, and its total alone holds the tokens that came of it.
@@ -93,6 +90,15 @@ fn stated(
             object.pointer("total_tokens"),
         ],
     })
+}
+
+/// The prompt, and with it what Mistral's connectors gave the model to read, unless the total says that the prompt holds that.
+fn asked(object: &Object<'_>) -> Result<Option<u64>> {
+    let prompt = object.count("prompt_tokens")?;
+    let read = object.count("connector_tokens")?.unwrap_or(0);
+    let sides = prompt.zip(object.count("completion_tokens")?).map(|(prompt, answer)| prompt + answer);
+    let within = sides.is_some() && sides == object.count("total_tokens")?;
+    Ok(if within { prompt } else { prompt.map(|prompt| prompt + read) })
 }
 
 /// Beside OpenAI's own places: DeepSeek's, Moonshot's, Mistral's, and Anthropic's names as gateways pass them on.
@@ -122,11 +128,15 @@ fn prompt(details: &Object<'_>, cache: &Cache, whole: u64) -> Result<Prompt> {
     let image = details.part("image_tokens", whole - audio)?;
     let media = Media { audio, image };
     let Cache { cached, written, written_1h } = *cache;
-    Ok(Prompt { whole, cached, written: written - written_1h, written_1h, media, ..Prompt::default() })
+    let told = details.object("cached_tokens_details")?;
+    let audio = told.part("audio_tokens", cached.min(audio))?;
+    let image = told.part("image_tokens", (cached - audio).min(image))?;
+    let cached_media = Media { audio, image };
+    Ok(Prompt { whole, cached, written: written - written_1h, written_1h, media, cached_media })
 }
 
 /// The part that these fields tell, each as good as another; none if none does. Who tells it twice tells the same.
-fn agreed(fields: &[(&Object<'_>, &str)]) -> Result<u64> {
+pub(super) fn agreed(fields: &[(&Object<'_>, &str)]) -> Result<u64> {
     let mut told = None;
     for (object, field) in fields {
         let Some(part) = object.count(field)? else { continue };

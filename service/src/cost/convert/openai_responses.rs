@@ -5,6 +5,7 @@ use super::{
     Format, Reading,
     object::Object,
     split::{Completion, Counted, Media, Prompt, Stated},
+    tools,
 };
 use crate::{Result, cost::Usage};
 use entity::terms::Component;
@@ -29,6 +30,7 @@ pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
     let media = Media { audio, image };
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
     usage.set(Component::Second, seconds.unwrap_or(0))?;
+    tools::openai(object, &input, format)?.classify(&mut usage)?;
     Reading::new(format, usage).sided(sides).served(object, "service_tier")
 }
 

@@ -1,5 +1,6 @@
 //! Perplexity's chat completions. Of a deep research the citations and the reasoning stand beside `prompt_tokens` and
-//! `completion_tokens`, and `total_tokens` holds neither.
+//! `completion_tokens`, and `total_tokens` holds neither. What its searches cost, by the query or within a
+//! fee for the request, is the price's to say.
 
 use super::{
     Format, Reading,
@@ -7,6 +8,7 @@ use super::{
     split::{Completion, Prompt},
 };
 use crate::{Result, cost::Usage};
+use entity::terms::Component;
 
 pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
     let told = [object.count("prompt_tokens")?, object.count("completion_tokens")?];
@@ -26,6 +28,6 @@ pub(super) fn read(object: &Object<'_>) -> Result<Reading> {
     Prompt { whole: asked + citations, ..Prompt::default() }.classify(&mut usage)?;
     let whole = answered + reasoning;
     Completion { whole, reasoning, ..Completion::default() }.classify(&mut usage)?;
-    object.unclassed("num_search_queries")?;
+    usage.set(Component::WebSearch, object.count("num_search_queries")?.unwrap_or(0))?;
     Ok(Reading::new(Format::Perplexity, usage))
 }

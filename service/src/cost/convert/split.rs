@@ -26,8 +26,9 @@ pub(super) struct Prompt {
 }
 
 impl Prompt {
-    /// Puts each token into one class. A token that was read from or written to a cache is charged as that, whatever its
-    /// medium; where a provider does not say which medium that was, it was text as far as there is text.
+    /// Puts each token into one class. Audio that was read from a cache has a class of its own; any other token that was read
+    /// from or written to a cache is charged as that, whatever its medium. Where a provider does not say which medium that
+    /// was, it was text as far as there is text; what was read beyond that was audio, if it can have been nothing else.
     pub(super) fn classify(&self, usage: &mut Usage) -> Result<()> {
         let cached = self.cached.min(self.whole);
         let written = self.written.min(self.whole - cached);
@@ -35,7 +36,15 @@ impl Prompt {
         let uncached = self.whole - cached - written - written_1h;
         let audio = self.media.audio.saturating_sub(self.cached_media.audio).min(uncached);
         let image = self.media.image.saturating_sub(self.cached_media.image).min(uncached - audio);
-        usage.set(Component::CacheRead, cached)?;
+        let images = self.media.image + self.cached_media.image;
+        let cached_audio = if written + written_1h + images == 0 {
+            self.media.audio.saturating_sub(audio).max(self.cached_media.audio)
+        } else {
+            self.cached_media.audio
+        };
+        let cached_audio = cached_audio.min(cached);
+        usage.set(Component::CacheRead, cached - cached_audio)?;
+        usage.set(Component::CacheReadAudio, cached_audio)?;
         usage.set(Component::CacheWrite, written)?;
         usage.set(Component::CacheWrite1h, written_1h)?;
         usage.set(Component::AudioInput, audio)?;

@@ -95,7 +95,7 @@ proptest! {
             TierBy::Seconds => Second,
         };
         let last = i64::try_from(end).unwrap();
-        let rates = |rate| (0..14).map(|n| (Component::EVERY[n], rate)).collect::<Vec<_>>();
+        let rates = |rate| Component::EVERY.map(|component| (component, rate)).to_vec();
         let terms = tiered(by, [
             (Some(last), ServiceTier::Standard, rates(DOLLAR)),
             (Some(last + 1_000_000), ServiceTier::Standard, rates(2 * DOLLAR)),
@@ -193,7 +193,7 @@ fn a_missing_rate_falls_back_and_says_so() {
         (&[Input, Request], &[], Request, (Request, ServiceTier::Standard)),
     ] {
         let bill = bill(&stated(standard, flexible), &used([(component, 1)]), &served(flex)).unwrap();
-        let from = RateFrom { component: from.0, service_tier: from.1 };
+        let from = RateFrom { component: from.0, service_tier: from.1, share: None };
         assert_eq!(bill.lines[0].rate_from, from, "{standard:?} {flexible:?}");
     }
     // What is stated for another service tier is none of this one's.

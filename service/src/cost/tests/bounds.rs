@@ -3,7 +3,7 @@
 use super::*;
 use Component::{CacheWrite1h, Image, Input, Output, Reasoning};
 
-fn bounds(usage: &Usage, slack: [u64; 6]) -> Bounds {
+fn bounds(usage: &Usage, slack: [u64; 8]) -> Bounds {
     Bounds {
         prompt_tokens: usage.prompt_tokens() + slack[0],
         completion_tokens: usage.completion_tokens() + slack[1],
@@ -11,6 +11,8 @@ fn bounds(usage: &Usage, slack: [u64; 6]) -> Bounds {
         images: usage.get(Component::Image) + slack[3],
         seconds: usage.get(Component::Second) + slack[4],
         characters: usage.get(Component::Character) + slack[5],
+        web_searches: usage.get(Component::WebSearch) + slack[6],
+        code_executions: usage.get(Component::CodeExecution) + slack[7],
     }
 }
 
@@ -18,18 +20,18 @@ proptest! {
     #[test]
     fn no_bill_is_above_the_bound(
         terms in terms(PLAUSIBLE), usage in usage(PLAUSIBLE), manner in manner(),
-        slack in proptest::array::uniform6(up_to(1000))
+        slack in proptest::array::uniform8(up_to(1000))
     ) {
         let bill = bill(&terms, &usage, &manner).unwrap();
         prop_assert!(bill.cost <= bound(&terms, &bounds(&usage, slack)).unwrap());
-        prop_assert!(bill.cost <= bound(&terms, &bounds(&usage, [0; 6])).unwrap());
+        prop_assert!(bill.cost <= bound(&terms, &bounds(&usage, [0; 8])).unwrap());
     }
 
     #[test]
     fn nor_of_anything_that_can_be_stated(
         terms in terms(ANYTHING), usage in usage(ANYTHING), manner in manner()
     ) {
-        if let Ok(bound) = bound(&terms, &bounds(&usage, [0; 6])) {
+        if let Ok(bound) = bound(&terms, &bounds(&usage, [0; 8])) {
             // What costs no more than can be told may still be too long to compute.
             if let Ok(bill) = bill(&terms, &usage, &manner) {
                 prop_assert!(bill.cost <= bound);

@@ -74,7 +74,7 @@ fn told(object: &Value, format: Format) -> u64 {
     let sum =
         |object: &Value, fields: &[&str]| fields.iter().filter_map(|field| count(object, field)).sum::<u64>();
     match format {
-        Format::Tollkeeper => Component::EVERY[..10]
+        Format::Tollkeeper => Component::EVERY[..11]
             .iter()
             .map(|class| sum(object, &[&format!("/{}", Usage::field(*class))]))
             .sum(),

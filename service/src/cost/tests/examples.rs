@@ -23,14 +23,14 @@ fn our_own() {
     let all = json!({
         "input_tokens": 1, "cache_read_tokens": 2, "cache_write_tokens": 3, "cache_write_1h_tokens": 4,
         "output_tokens": 5, "reasoning_tokens": 6, "audio_input_tokens": 7, "audio_output_tokens": 8,
-        "image_input_tokens": 9, "image_output_tokens": 10, "requests": 11, "images": 12, "seconds": 13,
-        "characters": 14,
+        "image_input_tokens": 9, "image_output_tokens": 10, "cache_read_audio_tokens": 11, "requests": 12,
+        "images": 13, "seconds": 14, "characters": 15, "web_searches": 16, "code_executions": 17,
     });
     let counts: Vec<_> = Component::EVERY.into_iter().zip(1..).collect();
     says(&all, Format::Tollkeeper, &counts);
     let usage: Usage = serde_json::from_value(all.clone()).unwrap();
     assert_eq!(serde_json::to_value(usage).unwrap(), all);
-    assert_eq!((usage.prompt_tokens(), usage.completion_tokens(), usage.total_tokens()), (26, 29, 55));
+    assert_eq!((usage.prompt_tokens(), usage.completion_tokens(), usage.total_tokens()), (37, 29, 66));
 }
 
 #[test]
@@ -72,8 +72,8 @@ fn a_cached_token_is_no_audio_token_as_well() {
     };
     // Text is taken to be cached first; what is cached beyond it was audio.
     says(&chat(40), Format::OpenaiChat, &[(CacheRead, 40), (AudioInput, 60)]);
-    says(&chat(70), Format::OpenaiChat, &[(CacheRead, 70), (AudioInput, 30)]);
-    says(&chat(100), Format::OpenaiChat, &[(CacheRead, 100)]);
+    says(&chat(70), Format::OpenaiChat, &[(CacheRead, 40), (CacheReadAudio, 30), (AudioInput, 30)]);
+    says(&chat(100), Format::OpenaiChat, &[(CacheRead, 40), (CacheReadAudio, 60)]);
     // A realtime session says which.
     let realtime = json!({
         "total_tokens": 253, "input_tokens": 132, "output_tokens": 121,
@@ -83,7 +83,8 @@ fn a_cached_token_is_no_audio_token_as_well() {
         },
         "output_token_details": {"text_tokens": 30, "audio_tokens": 91},
     });
-    let counts = [(Input, 63), (CacheRead, 64), (AudioInput, 5), (Output, 30), (AudioOutput, 91)];
+    let counts =
+        [(Input, 63), (CacheRead, 56), (CacheReadAudio, 8), (AudioInput, 5), (Output, 30), (AudioOutput, 91)];
     says(&realtime, Format::OpenaiResponses, &counts);
 }
 
@@ -239,6 +240,7 @@ fn anthropic() {
         (CacheWrite1h, 100),
         (Output, 103),
         (Reasoning, 400),
+        (WebSearch, 1),
     ];
     says(&message, Format::Anthropic, &counts);
     let reading = read(&message, None, "").unwrap();
@@ -319,7 +321,14 @@ fn gemini_by_modality() {
         ],
         "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 1290}],
     }});
-    let counts = [(Input, 292), (CacheRead, 300), (AudioInput, 150), (ImageInput, 258), (ImageOutput, 1290)];
+    let counts = [
+        (Input, 292),
+        (CacheRead, 50),
+        (CacheReadAudio, 250),
+        (AudioInput, 150),
+        (ImageInput, 258),
+        (ImageOutput, 1290),
+    ];
     says(&media, Format::Gemini, &counts);
     let snake = json!({"usage_metadata": {
         "prompt_token_count": 30, "tool_use_prompt_token_count": 12, "response_token_count": 9,
@@ -329,12 +338,12 @@ fn gemini_by_modality() {
         "response_tokens_details": [{"modality": "AUDIO", "token_count": 9}],
     }});
     says(&snake, Format::Gemini, &[(AudioInput, 30), (ImageInput, 12), (AudioOutput, 9)]);
-    // What was cached is told by modality, the prompt is not: nothing to take away.
+    // What was cached is told by modality, the prompt is not: nothing to take away from it.
     let untold = json!({
         "promptTokenCount": 10, "cachedContentTokenCount": 6, "candidatesTokenCount": 1, "totalTokenCount": 11,
         "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 6}],
     });
-    says(&untold, Format::Gemini, &[(Input, 4), (CacheRead, 6), (Output, 1)]);
+    says(&untold, Format::Gemini, &[(Input, 4), (CacheReadAudio, 6), (Output, 1)]);
 }
 
 #[test]

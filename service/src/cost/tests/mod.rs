@@ -9,6 +9,7 @@ mod formats;
 mod malformed;
 mod model;
 mod providers;
+mod tools;
 
 use super::*;
 use entity::{

@@ -16,15 +16,18 @@ pub(super) fn cost(terms: &Terms, usage: &Usage, manner: &Manner) -> (BigRationa
             None => without.push(component),
         }
     }
-    let by_token = has(terms, &Component::EVERY[..10]);
-    let unpriced = if !has(terms, &Component::EVERY) {
-        vec![]
-    } else if charged || has(terms, &[Component::Request]) {
-        let tokens = without.into_iter().filter(|component| Component::EVERY[..10].contains(component));
-        tokens.filter(|_| by_token).collect()
-    } else {
-        without.into_iter().filter(|component| *component != Component::Request).collect()
+    let by_token = has(terms, &Component::EVERY[..11]);
+    let by_request = has(terms, &[Component::Request]);
+    let nothing = !charged && has(terms, &Component::EVERY) && !by_request;
+    let rates = terms.bands.iter().flat_map(|band| band.rates.values());
+    let costs = rates.flat_map(|rates| rates.0.values()).any(|rate| rate.0 > 0);
+    let ought = |component: &Component| match component {
+        Component::Request => false,
+        Component::WebSearch | Component::CodeExecution if costs && (by_token || !by_request) => true,
+        token if Component::EVERY[..11].contains(token) => nothing || by_token,
+        _ => nothing,
     };
+    let unpriced = without.into_iter().filter(ought).collect();
     (sum * factor(terms, manner), unpriced)
 }
 
@@ -64,7 +67,7 @@ fn band<'t>(terms: &'t Terms, usage: &Usage) -> &'t Band {
 
 fn prompt(usage: &Usage) -> u64 {
     use Component::*;
-    [Input, CacheRead, CacheWrite, CacheWrite1h, AudioInput, ImageInput]
+    [Input, CacheRead, CacheReadAudio, CacheWrite, CacheWrite1h, AudioInput, ImageInput]
         .map(|class| usage.get(class))
         .iter()
         .sum()
@@ -81,15 +84,33 @@ fn rate(band: &Band, component: Component, service_tier: ServiceTier) -> Option<
         Reasoning => &[Reasoning, Output],
         AudioOutput => &[AudioOutput, Output],
         ImageOutput => &[ImageOutput, Output],
+        CacheReadAudio => &[CacheRead, AudioInput, Input],
         ref itself => std::slice::from_ref(itself),
     };
+    let tiers = [service_tier, ServiceTier::Standard];
+    let own = |tier: ServiceTier, component| Some(band.rates.get(&tier)?.0.get(&component)?.0);
     if band.rates.get(&service_tier).is_some_and(|rates| rates.0.is_empty()) {
         return None;
     }
+    if component == CacheReadAudio {
+        let itself = tiers.iter().find_map(|tier| own(*tier, CacheReadAudio));
+        let audio = tiers.iter().find_map(|tier| own(*tier, AudioInput));
+        let ratio = |tier: &ServiceTier| {
+            let input = own(*tier, Input).filter(|input| *input > 0)?;
+            Some(rational(own(*tier, CacheRead)?) / rational(input))
+        };
+        let share = audio.zip(tiers.iter().find_map(ratio)).map(|(audio, ratio)| {
+            let rate = (rational(audio) * ratio).ceil().min(rational(audio));
+            rate.to_integer().try_into().unwrap()
+        });
+        if itself.or(share).is_some() {
+            return itself.or(share);
+        }
+    }
     for component in line {
-        for tier in [service_tier, ServiceTier::Standard] {
-            if let Some(rate) = band.rates.get(&tier).and_then(|rates| rates.0.get(component)) {
-                return Some(rate.0);
+        for tier in tiers {
+            if let Some(rate) = own(tier, *component) {
+                return Some(rate);
             }
         }
     }

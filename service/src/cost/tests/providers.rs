@@ -47,7 +47,9 @@ proptest! {
         }
         let usage = read(&object, None, "").unwrap().usage;
         prop_assert_eq!((usage.prompt_tokens(), usage.completion_tokens()), (prompt, completion));
-        prop_assert_eq!(get(&usage, &[CacheRead, CacheWrite]), cache);
+        prop_assert_eq!(usage.get(CacheRead) + usage.get(CacheReadAudio), cache[0]);
+        prop_assert_eq!(usage.get(CacheWrite), cache[1]);
+        prop_assert!(usage.get(AudioInput) + usage.get(CacheReadAudio) <= audio);
         prop_assert_eq!(get(&usage, &[Reasoning, AudioOutput, ImageOutput]), generated);
         prop_assert!(usage.get(AudioInput) <= audio && usage.get(ImageInput) <= image);
         let text = prompt - audio - image;
@@ -74,8 +76,8 @@ proptest! {
         });
         let usage = read(&object, None, "").unwrap().usage;
         prop_assert_eq!((usage.prompt_tokens(), usage.completion_tokens()), (input, output));
-        let cached = text + audio + image;
-        prop_assert_eq!(get(&usage, &[CacheRead, AudioInput, ImageInput]), [cached, classes[3], classes[4]]);
+        let counts = [text + image, audio, classes[3], classes[4]];
+        prop_assert_eq!(get(&usage, &[CacheRead, CacheReadAudio, AudioInput, ImageInput]), counts);
         prop_assert_eq!(get(&usage, &[Reasoning, AudioOutput, ImageOutput]), generated);
     }
 
@@ -138,8 +140,8 @@ proptest! {
         let usage = read(&object, None, "").unwrap().usage;
         prop_assert_eq!(usage.prompt_tokens(), prompt + tools);
         prop_assert_eq!(usage.completion_tokens(), answer + thoughts);
-        prop_assert_eq!(get(&usage, &[CacheRead, AudioInput, ImageInput]),
-            [text + audio + image, asked[3] + read_by_tools[1], asked[4] + read_by_tools[0]]);
+        prop_assert_eq!(get(&usage, &[CacheRead, CacheReadAudio, AudioInput, ImageInput]),
+            [text + image, audio, asked[3] + read_by_tools[1], asked[4] + read_by_tools[0]]);
         prop_assert_eq!(get(&usage, &[Reasoning, AudioOutput, ImageOutput]), [thoughts, media[0], media[1]]);
     }
 

@@ -105,10 +105,13 @@ fn rollup(
         audio_output_tokens: event.audio_output_tokens,
         image_input_tokens: event.image_input_tokens,
         image_output_tokens: event.image_output_tokens,
+        cache_read_audio_tokens: event.cache_read_audio_tokens,
         requests: event.requests,
         images: event.images,
         seconds: event.seconds,
         characters: event.characters,
+        web_searches: event.web_searches,
+        code_executions: event.code_executions,
         cost_units: event.cost.0 / UNIT,
         cost: Nanos(event.cost.0 % UNIT),
         unpriced_events: i64::from(!event.priced),
@@ -127,8 +130,8 @@ fn add(sum: &mut usage_rollup::Model, more: &usage_rollup::Model) {
         ($($field:ident)*) => { $(sum.$field = sum.$field.saturating_add(more.$field);)* };
     }
     each!(events input_tokens cache_read_tokens cache_write_tokens cache_write_1h_tokens output_tokens
-        reasoning_tokens audio_input_tokens audio_output_tokens image_input_tokens image_output_tokens requests
-        images seconds characters cost_units unpriced_events overruns latency_events latency_ms estimated_events
+        reasoning_tokens audio_input_tokens audio_output_tokens image_input_tokens image_output_tokens
+        cache_read_audio_tokens requests images seconds characters web_searches code_executions cost_units unpriced_events overruns latency_events latency_ms estimated_events
         unclear_events guessed_events);
     sum.cost = Nanos(sum.cost.0.saturating_add(more.cost.0));
 }

@@ -34,8 +34,8 @@ shape!(EVENT, [
     endpoint TextNull, tags JsonNull, client_ip TextNull, status Text, error_code TextNull, service_tier Text,
     region TextNull, speed TextNull, input_tokens Big, cache_read_tokens Big, cache_write_tokens Big,
     cache_write_1h_tokens Big, output_tokens Big, reasoning_tokens Big, audio_input_tokens Big,
-    audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, requests Big, images Big, seconds Big,
-    characters Big, latency_ms BigNull, ttft_ms BigNull, cost Big, currency TextNull, price_id UuidNull, priced Bool,
+    audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, cache_read_audio_tokens Big,
+    requests Big, images Big, seconds Big, characters Big, web_searches Big, code_executions Big, latency_ms BigNull, ttft_ms BigNull, cost Big, currency TextNull, price_id UuidNull, priced Bool,
     overrun Bool, estimated Bool, usage_unclear Bool, price_source TextNull, guessed Bool,
 ]);
 shape!(ROLLUP, [
@@ -43,8 +43,9 @@ shape!(ROLLUP, [
     user_id UuidNull, service_account_id UuidNull, connection_id UuidNull, provider TextNull, model TextNull,
     project TextNull, status Text, currency TextNull, events Big, input_tokens Big, cache_read_tokens Big,
     cache_write_tokens Big, cache_write_1h_tokens Big, output_tokens Big, reasoning_tokens Big,
-    audio_input_tokens Big, audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, requests Big,
-    images Big, seconds Big, characters Big, cost_units Big, cost Big, unpriced_events Big, overruns Big, latency_events Big,
+    audio_input_tokens Big, audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big,
+    cache_read_audio_tokens Big, requests Big, images Big, seconds Big, characters Big, web_searches Big,
+    code_executions Big, cost_units Big, cost Big, unpriced_events Big, overruns Big, latency_events Big,
     latency_ms Big, estimated_events Big, unclear_events Big, guessed_events Big,
 ]);
 shape!(LATENCY, [

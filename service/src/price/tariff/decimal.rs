@@ -40,7 +40,7 @@ macro_rules! decimal_texts {
 decimal_texts! {
     /// The price of a million tokens, exact to nine digits after the point.
     PerMillion(Rate) 9 "2.5" "The price of a million tokens in the currency's unit.";
-    /// The price of one request, image, second or character, exact to fifteen digits after the point.
+    /// The price of one request, image, second, character, web search or execution of code, exact to fifteen digits after the point.
     PerUnit(Rate) 15 "0.04" "The price of one in the currency's unit.";
     /// What the whole cost is multiplied by, exact to six digits after the point.
     Multiplier(Factor) 6 "1.1" "What the whole cost is multiplied by.";

@@ -15,10 +15,13 @@ macro_rules! each_rate {
             audio_output AudioOutput PerMillion "Tokens of audio in the completion, a million; as `output` if absent.";
             image_input ImageInput PerMillion "Tokens of images in the prompt, a million; as `input` if absent.";
             image_output ImageOutput PerMillion "Tokens of images in the completion, a million; as `output` if absent.";
+            cache_read_audio CacheReadAudio PerMillion "Tokens of audio in the prompt read from a cache, a million; if absent, the share of `audio_input` that `cache_read` is of `input`.";
             per_request Request PerUnit "A request.";
             per_image Image PerUnit "An image.";
             per_second Second PerUnit "A second of audio or video.";
             per_character Character PerUnit "A character.";
+            per_web_search WebSearch PerUnit "A web search that the provider runs for a call.";
+            per_code_execution CodeExecution PerUnit "An execution of code that the provider runs for a call.";
         }
     };
 }

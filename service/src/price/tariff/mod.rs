@@ -23,6 +23,8 @@ pub const fn field(component: Component) -> &'static str {
         Component::Image => "per_image",
         Component::Second => "per_second",
         Component::Character => "per_character",
+        Component::WebSearch => "per_web_search",
+        Component::CodeExecution => "per_code_execution",
         token => token.word(),
     }
 }

@@ -78,7 +78,7 @@ impl Sheet<'_> {
                 self.takes_only(units, at, "only a price per token charges for tokens", faults);
             }
             PriceKind::PerUnit => {
-                let message = "a price per unit has per_image, per_second or per_character";
+                let message = "a price per unit has per_image, per_second, per_character, per_web_search or per_code_execution";
                 let unit = |c: Component| !c.is_token() && c != Component::Request;
                 self.needs(unit, &format!("{at}/per_image"), message, faults);
                 self.takes_only(units, at, "only a price per token charges for tokens", faults);

@@ -15,8 +15,14 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-const TOKENS: [Component; 10] = *Component::EVERY.first_chunk().unwrap();
-const UNITS: [Component; 3] = [Component::Image, Component::Second, Component::Character];
+const TOKENS: [Component; 11] = *Component::EVERY.first_chunk().unwrap();
+const UNITS: [Component; 5] = [
+    Component::Image,
+    Component::Second,
+    Component::Character,
+    Component::WebSearch,
+    Component::CodeExecution,
+];
 
 fn rates(among: &'static [Component]) -> impl Strategy<Value = Rates> {
     btree_map(select(among), (0..=i64::MAX).prop_map(Rate), 1..=among.len()).prop_map(Rates)
@@ -124,9 +130,14 @@ fn each_kind_needs_its_rates() {
     refused(json!({"kind": "tiered"}), &[("/tiers", "required")]);
     refused(json!({"kind": "tiered", "tiers": []}), &[("/tiers", "required")]);
     refused(json!({"kind": "tiered", "tiers": [{}]}), &[("/tiers/0", "required")]);
-    for (kind, rate) in
-        [("per_token", "reasoning"), ("per_unit", "per_second"), ("per_unit", "per_character")]
-    {
+    for (kind, rate) in [
+        ("per_token", "reasoning"),
+        ("per_token", "cache_read_audio"),
+        ("per_unit", "per_second"),
+        ("per_unit", "per_character"),
+        ("per_unit", "per_web_search"),
+        ("per_unit", "per_code_execution"),
+    ] {
         refused(json!({"kind": kind, rate: "0"}), &[]);
     }
     refused(json!({"kind": "per_token", "output": "1", "per_request": "1", "per_image": "1"}), &[]);
