@@ -87,7 +87,7 @@ pub(super) fn kind(rates: &Rates, bands: usize) -> PriceKind {
         PriceKind::Tiered
     } else if has(Component::is_token) {
         PriceKind::PerToken
-    } else if has(|component| component != Component::Request) {
+    } else if has(|component| component != Component::Request && !component.is_server_tool()) {
         PriceKind::PerUnit
     } else {
         PriceKind::PerRequest

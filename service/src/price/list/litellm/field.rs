@@ -1,5 +1,6 @@
 //! [`Field`]: one field of an entry, and what its name means.
 
+use super::tools;
 use entity::terms::{Component, ServiceTier};
 use std::borrow::Cow;
 
@@ -43,6 +44,12 @@ pub(super) enum Meaning<'f> {
     OffPeak,
     /// What a tool costs that a call may use.
     Tool,
+    /// What a web search costs.
+    Search,
+    /// The rate of audio that is written to a cache.
+    AudioWrite,
+    /// The rate of images that were read from a cache.
+    CachedImage,
     /// A charge for something that no usage reports.
     Charge,
     /// Nothing.
@@ -50,16 +57,17 @@ pub(super) enum Meaning<'f> {
 }
 
 /// The rates that have a place. One of a query is one of a request: whoever asks once has one query.
-const RATES: [(&str, Component, Side); 25] = {
+const RATES: [(&str, Component, Side); 26] = {
     use Component::{
-        AudioInput, AudioOutput, CacheRead, CacheWrite, Character, Image, ImageInput, ImageOutput, Input,
-        Output, Reasoning, Request, Second,
+        AudioInput, AudioOutput, CacheRead, CacheReadAudio, CacheWrite, Character, Image, ImageInput,
+        ImageOutput, Input, Output, Reasoning, Request, Second,
     };
     use Side::{Answer, Call, Prompt};
     [
         ("input_cost_per_token", Input, Prompt),
         ("input_cost_per_token_cache_hit", CacheRead, Prompt),
         ("cache_read_input_token_cost", CacheRead, Prompt),
+        ("cache_read_input_audio_token_cost", CacheReadAudio, Prompt),
         ("cache_creation_input_token_cost", CacheWrite, Prompt),
         ("input_cost_per_audio_token", AudioInput, Prompt),
         ("input_cost_per_image_token", ImageInput, Prompt),
@@ -141,6 +149,9 @@ impl<'f> Field<'f> {
             "provider_specific_entry" => Meaning::Multipliers,
             "tiered_pricing" => Meaning::Tiers,
             "off_peak_pricing" => Meaning::OffPeak,
+            tools::SEARCH => Meaning::Search,
+            tools::AUDIO_WRITE => Meaning::AudioWrite,
+            "cache_read_input_image_token_cost" => Meaning::CachedImage,
             name if TOOLS.iter().any(|tool| name.starts_with(tool)) => Meaning::Tool,
             name if name.contains("cost") || name.contains("pric") => Meaning::Charge,
             _ => Meaning::Other,

@@ -8,6 +8,7 @@ mod pairs;
 mod price;
 #[cfg(test)]
 mod tests;
+mod tools;
 
 use super::{ENTRIES, Listed};
 use crate::Result;

@@ -9,6 +9,7 @@ use super::{
     is_zero,
     pairs::Pairs,
     shown,
+    tools::{self, Told},
 };
 use crate::{Error, price::tariff::OffPeakRates, validate::Faults};
 use entity::{
@@ -61,6 +62,7 @@ pub(super) fn price(
     for field in fields.iter().filter(|field| !field.is_null()) {
         sheet.read(field)?;
     }
+    sheet.read_tools(fields);
     sheet.leave_computing_time(fields);
     sheet.leave_alternatives();
     sheet.leave_ambiguous_units();
@@ -82,10 +84,40 @@ impl<'f> Sheet<'f, '_> {
             Meaning::Tiers => self.read_tiers(field)?,
             Meaning::OffPeak => self.read_off_peak(field)?,
             Meaning::Tool => self.notes.push(format!("{} is for a tool; it is not charged", field.name)),
+            Meaning::CachedImage => self.leave(field, "images read from a cache are charged as cache_read"),
             Meaning::Charge => self.leave(field, "no usage reports it"),
-            Meaning::Other => {}
+            // What these mean depends on other fields.
+            Meaning::Search | Meaning::AudioWrite | Meaning::Other => {}
         }
         Ok(())
+    }
+
+    /// What a web search costs, and audio that is written to a cache.
+    fn read_tools(&mut self, fields: &[Field<'f>]) {
+        let told = [
+            (tools::SEARCH, Component::WebSearch, Side::Call, tools::search(fields, self.provider)),
+            (
+                tools::AUDIO_WRITE,
+                Component::CacheReadAudio,
+                Side::Prompt,
+                tools::audio_write(fields, self.provider),
+            ),
+        ];
+        for (name, component, side, told) in told {
+            let place = Place { component, side, service: ServiceTier::Standard, above: 0 };
+            match told {
+                None => {}
+                Some(Told::Rate { number, note }) => {
+                    self.notes.extend(note);
+                    self.stated.push(Stated { name: Cow::Borrowed(name), place, number: Cow::Owned(number) });
+                }
+                Some(Told::Left(why)) if component.is_token() => {
+                    let number = find(fields, name).and_then(Field::number);
+                    self.leave_named(name, number.is_some_and(|number| is_zero(&number)), &why);
+                }
+                Some(Told::Left(why)) => self.notes.push(format!("{name} is left out: {why}")),
+            }
+        }
     }
 
     fn state(&mut self, field: &Field<'f>, place: Place) -> Result<(), String> {
@@ -239,7 +271,8 @@ impl<'f> Sheet<'f, '_> {
     /// rate for them says so when a usage reports nothing else.
     fn prefer_units_to_free_tokens(&mut self) {
         let charged = |token: bool| {
-            let mut stated = self.stated.iter().filter(|stated| stated.place.component.is_token() == token);
+            let ordinary = self.stated.iter().filter(|stated| !stated.place.component.is_server_tool());
+            let mut stated = ordinary.filter(|stated| stated.place.component.is_token() == token);
             stated.any(|stated| !is_zero(&stated.number))
         };
         if charged(true) || !charged(false) {
@@ -254,10 +287,12 @@ impl<'f> Sheet<'f, '_> {
 
     fn finish(self) -> Result<ListPrice, String> {
         let rates = rates(&self.stated)?;
-        if rates.values().all(|rate| rate.0 == 0) && !self.uncharged.is_empty() {
+        // What a tool costs makes no price of what is left out beside it.
+        let ordinary = || rates.iter().filter(|((.., component), _)| !component.is_server_tool());
+        if ordinary().all(|(_, rate)| rate.0 == 0) && !self.uncharged.is_empty() {
             return Err(format!("nothing else is charged than {}", self.uncharged.join(", ")));
         }
-        if rates.is_empty() {
+        if ordinary().next().is_none() {
             return Err("it has no price".to_owned());
         }
         let bands = bands::bands(&rates, self.provider, self.notes);
