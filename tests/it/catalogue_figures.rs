@@ -16,7 +16,7 @@ type Place = (Option<i64>, &'static str, &'static str);
 type Entry<'a> = BTreeMap<String, &'a RawValue>;
 
 /// The fields that are rates, and how many units the catalogue's rate is for.
-const RATES: [(&str, &str, i64); 17] = [
+const RATES: [(&str, &str, i64); 19] = [
     ("input_cost_per_token", "input", 1_000_000),
     ("output_cost_per_token", "output", 1_000_000),
     ("cache_read_input_token_cost", "cache_read", 1_000_000),
@@ -24,6 +24,8 @@ const RATES: [(&str, &str, i64); 17] = [
     ("cache_creation_input_token_cost", "cache_write", 1_000_000),
     ("cache_creation_input_token_cost_above_1hr", "cache_write_1h", 1_000_000),
     ("output_cost_per_reasoning_token", "reasoning", 1_000_000),
+    ("cache_read_input_audio_token_cost", "cache_read_audio", 1_000_000),
+    ("cache_creation_input_audio_token_cost", "cache_read_audio", 1_000_000),
     ("input_cost_per_audio_token", "audio_input", 1_000_000),
     ("output_cost_per_audio_token", "audio_output", 1_000_000),
     ("input_cost_per_image_token", "image_input", 1_000_000),
@@ -35,6 +37,9 @@ const RATES: [(&str, &str, i64); 17] = [
     ("output_cost_per_second", "per_second", 1),
     ("input_cost_per_character", "per_character", 1),
 ];
+
+/// The catalogue's rate of a web search.
+const SEARCH: &str = "per_web_search";
 
 /// A number as a fraction.
 fn fraction(text: &str) -> BigRational {
@@ -57,6 +62,18 @@ fn place(field: &str) -> Option<(Place, i64)> {
     Some(((above, tier, rate), units))
 }
 
+/// What a web search costs, if it is charged by the search: the medium size, or what all cost.
+fn search(entry: &Entry<'_>) -> Option<BigRational> {
+    let says = |field: &str| entry.get(field).map(|raw| raw.get());
+    let by_prompt = says("litellm_provider")
+        .is_some_and(|provider| provider.contains("gemini") || provider.contains("vertex_ai"));
+    if by_prompt && says("web_search_billing_unit") != Some("\"per_query\"") {
+        return None;
+    }
+    let sizes: Entry<'_> = serde_json::from_str(says("search_context_cost_per_query")?).unwrap();
+    Some(fraction(sizes["search_context_size_medium"].get()))
+}
+
 /// The figures of an entry of the list, by where they belong.
 fn listed(entry: &Entry<'_>) -> BTreeMap<Place, BTreeSet<BigRational>> {
     let mut figures: BTreeMap<Place, BTreeSet<BigRational>> = BTreeMap::new();
@@ -66,12 +83,13 @@ fn listed(entry: &Entry<'_>) -> BTreeMap<Place, BTreeSet<BigRational>> {
             figures.entry(place).or_default().insert(one * fraction(&units.to_string()));
         }
     }
+    figures.extend(search(entry).map(|figure| ((None, "standard", SEARCH), BTreeSet::from([figure]))));
     figures
 }
 
 /// The rates of a card, a tier or a price of the catalogue.
 fn rates(card: &Value) -> impl Iterator<Item = (&'static str, BigRational)> {
-    let names: BTreeSet<&'static str> = RATES.into_iter().map(|(_, name, _)| name).collect();
+    let names: BTreeSet<&'static str> = RATES.into_iter().map(|(_, name, _)| name).chain([SEARCH]).collect();
     names.into_iter().filter_map(|name| Some((name, fraction(card.get(name)?.as_str()?))))
 }
 
@@ -127,6 +145,13 @@ fn every_correction_is_in_the_catalogue_as_it_is_stated() {
         assert!(correction["source"].as_str().unwrap().contains("genai-prices 47df840a"), "{name}");
     }
     assert_eq!(corrections()["claude-opus-4-8"]["multipliers"]["fast"], "2");
+    // A correction takes the place of the whole price: what the first list says of searches stays.
+    let list = list();
+    for (name, correction) in corrections() {
+        let Some(entry) = list.get(&name) else { continue };
+        let kept = correction.get(SEARCH).map(|rate| fraction(rate.as_str().unwrap()));
+        assert_eq!(kept, search(entry), "{name}");
+    }
 }
 
 /// What a service tier costs in large calls where the list does not say it: as much more as the standard tier does.
@@ -192,6 +217,7 @@ fn no_rate_of_the_list_is_lost() {
             let told_otherwise = if units == 1 { by_token } else { !by_token && figure == fraction("0") };
             assert!(there.get(&place) == Some(&figure) || told_otherwise, "{name}: {field} is lost");
         }
+        assert_eq!(there.get(&(None, "standard", SEARCH)), search(&list[name]).as_ref(), "{name}");
     }
 }
 
