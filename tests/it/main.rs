@@ -106,6 +106,7 @@ mod server_memory;
 mod server_restart;
 mod server_stop;
 mod server_tls;
+mod server_tools;
 mod service_accounts;
 mod sessions;
 mod setup;
