@@ -21,6 +21,7 @@ const READ: [&str; 2] = ["cacheReadInputTokens", "cacheReadInputTokenCount"];
 const WRITTEN: [&str; 2] = ["cacheWriteInputTokens", "cacheWriteInputTokenCount"];
 const CONVERSE: Names = Names { sides: ["inputTokens", "outputTokens"], read: READ, written: WRITTEN };
 const METRICS: Names = Names { sides: ["inputTokenCount", "outputTokenCount"], read: READ, written: WRITTEN };
+/// As <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-meta.html> has them.
 const LLAMA: Names =
     Names { sides: ["prompt_token_count", "generation_token_count"], read: READ, written: WRITTEN };
 
@@ -94,7 +95,8 @@ fn hour(object: &Object<'_>, written: u64) -> Result<u64> {
     Ok(hour)
 }
 
-/// Titan's: the prompt at the top, the completions in a list.
+/// Titan's: the prompt at the top, the completions in a list; of a stream, the last chunk tells the whole of the completion
+/// (<https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html>).
 fn titan(object: &Object<'_>) -> Result<Usage> {
     let mut usage = Usage::default();
     let whole = object.count("inputTextTokenCount")?.unwrap_or(0);
@@ -103,6 +105,7 @@ fn titan(object: &Object<'_>) -> Result<Usage> {
     for result in object.objects("results")? {
         whole += result.count("tokenCount")?.unwrap_or(0);
     }
+    let whole = object.count("totalOutputTextTokenCount")?.unwrap_or(whole);
     Completion { whole, ..Completion::default() }.classify(&mut usage)?;
     Ok(usage)
 }

@@ -68,6 +68,19 @@ fn bedrock() {
 }
 
 #[test]
+fn titan_tells_its_completion_in_a_list_or_in_the_last_chunk() {
+    for (object, output) in [
+        (json!({"inputTextTokenCount": 7, "results": [{"tokenCount": 4}]}), 4),
+        (json!({"inputTextTokenCount": 7, "totalOutputTextTokenCount": 13, "index": 0}), 13),
+        (json!({"inputTextTokenCount": 7, "embedding": []}), 0),
+    ] {
+        let reading = read(&object, None, "").unwrap();
+        assert_eq!((reading.format, &reading.doubts), (Format::BedrockInvoke, &vec![]));
+        assert_eq!(reading.usage, used([(Input, 7), (Output, output), (Request, 1)]), "{object}");
+    }
+}
+
+#[test]
 fn google() {
     let interaction = json!({"total_input_tokens": 1_000_000, "total_output_tokens": 1000,
         "total_thought_tokens": 500, "total_cached_tokens": 0, "total_tool_use_tokens": 0, "total_tokens": 1_001_500});
