@@ -123,6 +123,7 @@ mod upstream;
 mod upstream_proxies;
 mod upstream_tls;
 mod usage;
+mod usage_advisors;
 mod usage_formats;
 mod usage_objects;
 mod usage_totals;

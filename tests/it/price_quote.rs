@@ -57,6 +57,7 @@ on_both!(a_bill_can_be_checked_by_hand, |app| {
         "service_tier": "priority",
         "region": "eu",
         "speed": "fast",
+        "advisors": [],
     });
     assert_eq!(bill, expected);
 });

@@ -1,6 +1,9 @@
 //! What is told of calls: what they used, attempt by attempt.
 
-use super::request::{self, Presented};
+use super::{
+    advised::{Read, with_advisors},
+    request::{self, Presented},
+};
 use crate::{
     Error, Result,
     cost::{self, Format, Manner, Reading, ServiceTierWord, stated_tier, unique},
@@ -225,7 +228,8 @@ impl Told<'_> {
     /// Whether it may have used something that its usage object does not say exactly. Nothing is charged for what has failed
     /// and used nothing.
     fn is_doubted(&self, reading: &Reading) -> bool {
-        !reading.doubts.is_empty() && (self.is_served() || reading.usage.total_tokens() > 0)
+        let used = reading.usage.total_tokens() > 0 || !reading.advisors.is_empty();
+        !reading.doubts.is_empty() && (self.is_served() || used)
     }
 
     /// Whether a provider has served it, at least in part.
@@ -233,8 +237,8 @@ impl Told<'_> {
         matches!(self.status, UsageStatus::Success | UsageStatus::Aborted)
     }
 
-    /// The attempt, if its values are acceptable; `at` is its place.
-    fn read(&self, faults: &mut Faults, at: &str) -> Result<Attempt> {
+    /// The attempt, and the models that it has asked, if its values are acceptable; `at` is its place.
+    fn read(&self, faults: &mut Faults, at: &str) -> Result<Read> {
         if let Some(model) = self.model {
             request::name(faults, &format!("{at}/model"), model);
         }
@@ -257,7 +261,7 @@ impl Told<'_> {
         let (reading, manner) = self.used(faults, at)?;
         let unclear = reading.as_ref().is_some_and(|reading| self.is_doubted(reading));
         let text = |text: Option<&str>| text.map(str::to_owned);
-        Ok(Attempt {
+        let attempt = Attempt {
             model: text(self.model),
             provider: text(self.provider),
             connection_id: self.connection_id,
@@ -266,13 +270,15 @@ impl Told<'_> {
             mappings: Arc::default(),
             usage: reading.as_ref().map(|reading| reading.usage).unwrap_or_default(),
             unclear: unclear || self.is_unclear(),
-            unsided: reading.is_some_and(|reading| reading.unsided),
+            unsided: reading.as_ref().is_some_and(|reading| reading.unsided),
+            advisor: false,
             manner,
             status: self.status,
             error_code: text(self.error_code),
             latency_ms: self.times[0],
             ttft_ms: self.times[1],
-        })
+        };
+        Ok(Read { attempt, advisors: reading.map(|reading| reading.advisors).unwrap_or_default() })
     }
 
     /// What is stated beside the usage object counts more than what stands in it.
@@ -303,8 +309,13 @@ impl Told<'_> {
     }
 }
 
-/// The attempts at a call: the one at the top, or all that are listed.
+/// All attempts at a call: those that are told, and behind them what they tell of other models.
 fn attempts(faults: &mut Faults, top: Told<'_>, listed: Option<&[NewAttempt]>) -> Result<Vec<Attempt>> {
+    Ok(with_advisors(told(faults, top, listed)?, ATTEMPTS))
+}
+
+/// The attempts that are told: the one at the top, or all that are listed.
+fn told(faults: &mut Faults, top: Told<'_>, listed: Option<&[NewAttempt]>) -> Result<Vec<Read>> {
     let Some(listed) = listed else { return Ok(vec![top.read(faults, "")?]) };
     faults.when(!top.is_nothing(), "/attempts", "exclusive", "give one attempt or several, not both");
     faults.when(listed.is_empty(), "/attempts", "required", "must not be empty");

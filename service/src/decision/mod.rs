@@ -2,6 +2,7 @@
 //! an administrator asks how it would go. The meter decides; here requests are understood, answers are put together, and use
 //! is noted.
 
+mod advised;
 mod answer;
 mod attempt;
 mod hold;

@@ -4,12 +4,13 @@
 use super::question::{Asker, Gateway, Proof, Question};
 use crate::{
     Error, Result,
-    cost::{Manner, Usage},
+    cost::{Advisor, Manner, Usage},
     price::names::Mapping,
 };
 use entity::{
     id::{ConnectionId, CredentialId, OrganizationId, ReservationId},
     status::UsageStatus,
+    terms::Component,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -65,6 +66,9 @@ pub struct Attempt {
     /// Whether its usage is a total that was halved, for want of knowing better.
     #[serde(skip)]
     pub unsided: bool,
+    /// Whether it is a model that was asked on the way of another attempt, and so in the place of none that was authorized.
+    #[serde(skip)]
+    pub advisor: bool,
     /// How it was served, as far as that is charged for.
     pub manner: Manner,
     /// How it went.
@@ -90,12 +94,36 @@ impl Attempt {
             usage,
             unclear: false,
             unsided: false,
+            advisor: false,
             manner: Manner::default(),
             status: UsageStatus::Success,
             error_code: None,
             latency_ms: None,
             ttft_ms: None,
         }
+    }
+
+    /// What another model used that it has asked: served as it was itself, at that model's own price. How long it took, and
+    /// how fast it was served, is told of the call alone.
+    pub fn advised(&self, Advisor { model, usage }: Advisor) -> Self {
+        Self {
+            model: Some(model),
+            usage,
+            unsided: false,
+            advisor: true,
+            manner: Manner { speed: None, ..self.manner.clone() },
+            latency_ms: None,
+            ttft_ms: None,
+            ..self.clone()
+        }
+    }
+
+    /// Counts what an advisor used as its own, for want of room for another attempt. It is no further request.
+    pub fn absorb(&mut self, Advisor { usage, .. }: &Advisor) {
+        let mut sum = self.usage.plus(usage).unwrap_or(self.usage);
+        // It was set before.
+        let _ = sum.set(Component::Request, self.usage.get(Component::Request));
+        (self.usage, self.unclear) = (sum, true);
     }
 }
 

@@ -76,8 +76,9 @@ pub(super) fn of_attempt(
     };
     let own = candidate(row, model).or_else(|| candidates.iter().find(of_upstream));
     // What served in place of the models that were authorized counts as they do: what they hold is charged, whatever the
-    // provider calls itself in its answer.
-    let served = own.map_or(&candidates[..], std::slice::from_ref);
+    // provider calls itself in its answer. An advisor serves in nobody's place.
+    let instead = if attempt.advisor { &[] } else { &candidates[..] };
+    let served = own.map_or(instead, std::slice::from_ref);
     for candidate in served {
         names.join(authorized(candidate).all().map(str::to_owned).collect::<Vec<_>>());
     }

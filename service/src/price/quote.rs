@@ -4,14 +4,15 @@
 use super::{
     book::Entry,
     minute_of_day,
+    names::Names,
     question::{self, PriceResolution, Served},
-    resolve::Wanted,
+    resolve::{Prices, Wanted},
 };
 use crate::{
     Ctx, Error, Result,
     cost::{
-        self, AppliedMultiplier, Bill, Exact, Format, Line, Manner, Reading, ServiceTierWord, TierChosen,
-        Usage, stated_tier, unique,
+        self, Advisor, AppliedMultiplier, Bill, Exact, Format, Line, Manner, Reading, ServiceTierWord,
+        TierChosen, Usage, stated_tier, unique,
     },
     error::FieldError,
     validate::Faults,
@@ -71,13 +72,14 @@ pub struct UsedCall {
 /// What a call costs.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Quote {
-    /// What it costs; null = it has no price, or something of it has no rate.
+    /// What it costs, with its `advisors`; null = something of it has no price or no rate, or they are of several
+    /// currencies.
     #[schema(required)]
     pub cost: Option<Nanos>,
-    /// What a team is charged: cost and markup, rounded once.
+    /// What a team is charged: cost and markup, rounded once, with those of its `advisors`.
     #[schema(required)]
     pub charge: Option<Nanos>,
-    /// The cost before it is rounded.
+    /// The cost before it is rounded, which it is for each model by itself.
     #[schema(required)]
     pub exact: Option<Exact>,
     /// ISO 4217.
@@ -96,7 +98,7 @@ pub struct Quote {
     pub usage_doubts: Vec<UsageDoubt>,
     /// What was used and has no rate at this price.
     pub unpriced: Vec<Component>,
-    /// What is charged, one line a component: their amounts times the multipliers make up the cost.
+    /// What is charged, one line a component: their amounts times the multipliers make up the cost of the model itself.
     pub lines: Vec<Line>,
     /// The tier of a tiered price that the whole call falls in.
     #[schema(required)]
@@ -110,8 +112,55 @@ pub struct Quote {
     /// How the call was served.
     #[serde(flatten)]
     pub manner: Manner,
+    /// Other models that were asked on the way, as the usage object tells: each is an attempt of its own when the call is
+    /// settled.
+    pub advisors: Vec<AdvisorQuote>,
     /// Which price holds, and why.
     pub resolution: PriceResolution,
+}
+
+/// What a model costs that was asked on the way of a call.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdvisorQuote {
+    /// The model, as the usage object names it.
+    #[schema(example = "claude-opus-4-8")]
+    pub model: String,
+    /// What it used.
+    pub usage: Usage,
+    /// What it costs, and by which price.
+    #[serde(flatten)]
+    pub bill: ModelBill,
+}
+
+/// What one model costs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelBill {
+    /// What it costs; null = it has no price, or something of it has no rate.
+    #[schema(required)]
+    pub cost: Option<Nanos>,
+    /// What a team is charged: cost and markup, rounded once.
+    #[schema(required)]
+    pub charge: Option<Nanos>,
+    /// The cost before it is rounded.
+    #[schema(required)]
+    pub exact: Option<Exact>,
+    /// ISO 4217.
+    #[schema(required, example = "USD")]
+    pub currency: Option<String>,
+    /// The price.
+    #[schema(required)]
+    pub price_id: Option<PriceId>,
+    /// Where the price comes from.
+    pub price_source: PriceSource,
+    /// What was used and has no rate at this price.
+    pub unpriced: Vec<Component>,
+    /// What is charged, one line a component: their amounts times the multipliers make up the cost.
+    pub lines: Vec<Line>,
+    /// The tier of a tiered price that it falls in.
+    #[schema(required)]
+    pub tier: Option<TierChosen>,
+    /// What the sum of the lines is multiplied by.
+    pub multipliers: Vec<AppliedMultiplier>,
 }
 
 /// What of a usage object cannot be read exactly.
@@ -166,6 +215,13 @@ impl UsedCall {
     }
 }
 
+/// What is charged for a model, and for how much of everything.
+struct Used {
+    usage: Usage,
+    /// Whether its usage is a total that was halved.
+    unsided: bool,
+}
+
 /// Works out what a call costs. What has no price is refused, if the organization refuses it.
 pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
     let mut reading = call.read()?;
@@ -178,43 +234,112 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         connection_id: call.connection_id,
         at: call.at.unwrap_or(prices.now),
     };
-    let found = prices.resolve(&served.names(&prices, &call.model), &wanted);
-    let source = found.winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
-    let price = found.winner.as_ref().map(|winner| winner.entry.clone());
-    if reading.unsided && price.as_ref().is_some_and(|price| cost::has_no_output(&price.terms)) {
-        reading.usage = reading.usage.without_completion();
-    }
-    let minute = minute_of_day(wanted.at);
-    let bill = |price: &Arc<Entry>| cost::bill(&price.terms.at(minute), &reading.usage, &manner);
-    let bill = price.as_ref().map(bill).transpose()?;
-    if prices.unpriced_policy == UnpricedPolicy::Refuse {
-        refuse_unpriced(&call.model, bill.as_ref())?;
-    }
-    let total = bill.as_ref().filter(|bill| bill.is_priced());
-    let charge =
-        total.zip(price.as_ref()).map(|(total, price)| total.charge(price.markup_bps)).transpose()?;
-    let (cost, exact) = (total.map(|total| total.cost), total.map(|total| total.exact));
-    let parts = bill.map(|bill| (bill.lines, bill.tier, bill.multipliers, bill.unpriced));
-    let (lines, tier, multipliers, unpriced) = parts.unwrap_or_default();
+    let mut used = Used { usage: reading.usage, unsided: reading.unsided };
+    let names = served.names(&prices, &call.model);
+    let own = ModelBill::new(&prices, &names, &wanted, (&mut used, &manner))?;
+    let advisors = std::mem::take(&mut reading.advisors).into_iter();
+    let advisors = advisors.map(|advisor| advised(&prices, &served, &wanted, advisor, &manner));
+    let advisors = advisors.collect::<Result<Vec<_>>>()?;
+    let sum = Sum::of(&own, &advisors);
+    let exact_reading = reading.doubts.is_empty();
     Ok(Quote {
-        cost,
-        charge,
-        exact,
-        currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
-        price_id: price.as_ref().map(|price| price.id),
-        price_source: source,
-        priced: cost.is_some() && reading.doubts.is_empty(),
-        usage_unclear: !reading.doubts.is_empty(),
+        priced: sum.cost.is_some() && exact_reading,
+        cost: sum.cost,
+        charge: sum.charge,
+        exact: sum.exact,
+        currency: own.currency,
+        price_id: own.price_id,
+        price_source: own.price_source,
+        usage_unclear: !exact_reading,
         usage_doubts: reading.doubts.into_iter().map(UsageDoubt::from).collect(),
-        unpriced,
-        lines,
-        tier,
-        multipliers,
-        usage: reading.usage,
+        unpriced: own.unpriced,
+        lines: own.lines,
+        tier: own.tier,
+        multipliers: own.multipliers,
+        usage: used.usage,
         format: reading.format,
         manner,
-        resolution: PriceResolution::of(&prices, &wanted, found),
+        advisors,
+        resolution: PriceResolution::of(&prices, &wanted, prices.resolve(&names, &wanted)),
     })
+}
+
+/// What an advisor costs: at its own price, served as the call was, but for the speed, which is told of the call alone.
+fn advised(
+    prices: &Prices,
+    served: &Served,
+    call: &Wanted<'_>,
+    advisor: Advisor,
+    manner: &Manner,
+) -> Result<AdvisorQuote> {
+    let Advisor { model, usage } = advisor;
+    let manner = Manner { speed: None, ..manner.clone() };
+    let mut used = Used { usage, unsided: false };
+    let names = served.names(prices, &model);
+    let bill = ModelBill::new(prices, &names, &Wanted { model: &model, ..*call }, (&mut used, &manner))?;
+    Ok(AdvisorQuote { model, usage, bill })
+}
+
+impl ModelBill {
+    fn new(
+        prices: &Prices,
+        names: &Names,
+        wanted: &Wanted<'_>,
+        (used, manner): (&mut Used, &Manner),
+    ) -> Result<Self> {
+        let winner = names.winner(prices, wanted);
+        let source = winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
+        let price = winner.map(|winner| winner.entry);
+        if used.unsided && price.as_ref().is_some_and(|price| cost::has_no_output(&price.terms)) {
+            used.usage = used.usage.without_completion();
+        }
+        let minute = minute_of_day(wanted.at);
+        let bill = |price: &Arc<Entry>| cost::bill(&price.terms.at(minute), &used.usage, manner);
+        let bill = price.as_ref().map(bill).transpose()?;
+        if prices.unpriced_policy == UnpricedPolicy::Refuse {
+            refuse_unpriced(wanted.model, bill.as_ref())?;
+        }
+        let total = bill.as_ref().filter(|bill| bill.is_priced());
+        let charge =
+            total.zip(price.as_ref()).map(|(total, price)| total.charge(price.markup_bps)).transpose()?;
+        let (cost, exact) = (total.map(|total| total.cost), total.map(|total| total.exact));
+        let parts = bill.map(|bill| (bill.lines, bill.tier, bill.multipliers, bill.unpriced));
+        let (lines, tier, multipliers, unpriced) = parts.unwrap_or_default();
+        Ok(Self {
+            cost,
+            charge,
+            exact,
+            currency: price.as_ref().map(|price| price.currency.as_ref().to_owned()),
+            price_id: price.as_ref().map(|price| price.id),
+            price_source: source,
+            unpriced,
+            lines,
+            tier,
+            multipliers,
+        })
+    }
+}
+
+/// What a call costs with its advisors.
+struct Sum {
+    cost: Option<Nanos>,
+    charge: Option<Nanos>,
+    exact: Option<Exact>,
+}
+
+impl Sum {
+    fn of(own: &ModelBill, advisors: &[AdvisorQuote]) -> Self {
+        let first = Self { cost: own.cost, charge: own.charge, exact: own.exact };
+        advisors.iter().map(|advisor| &advisor.bill).fold(first, |sum, bill| {
+            let same = bill.currency == own.currency;
+            let plus = |(sum, more): (Nanos, Nanos)| sum.checked_add(more).filter(|_| same);
+            Self {
+                cost: sum.cost.zip(bill.cost).and_then(plus),
+                charge: sum.charge.zip(bill.charge).and_then(plus),
+                exact: sum.exact.zip(bill.exact).and_then(|(sum, more)| sum.plus(more)).filter(|_| same),
+            }
+        })
+    }
 }
 
 fn refuse_unpriced(model: &str, bill: Option<&Bill>) -> Result<()> {

@@ -26,7 +26,8 @@ pub fn router() -> OpenApiRouter<AppState> {
 /// Tell what a call used
 ///
 /// What the call held is let go of, and what it used is counted on the very windows that were fixed when it was authorized,
-/// at the prices that were in force then; one event is written for each attempt. More than was held is counted all the same.
+/// at the prices that were in force then; one event is written for each attempt, and behind them one for each other model that
+/// a usage object says was asked on the way. More than was held is counted all the same.
 /// Answered, it is never lost. Telling it again changes nothing; telling something else is a conflict. Also a call that is
 /// unresolved can be settled.
 #[utoipa::path(post, path = "/v1/settle", tag = "decisions", security(("gateway" = [])), request_body = NewSettlement,

@@ -2,10 +2,10 @@
 //! says otherwise; `cache_creation` tells the writes by how long they live. `output_tokens` holds the thinking.
 //!
 //! Of the `iterations`, the sides of the call hold the messages, but not the compactions, which are charged as well. An
-//! advisor's is of another model, at that model's price, and no part of this call.
+//! advisor's is of another model, at that model's price: an attempt of its own.
 
 use super::{
-    Format, Reading,
+    Format, Reading, advisor,
     object::Object,
     split::{Completion, Counted, Prompt, Stated},
     tools,
@@ -16,18 +16,24 @@ pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
     if object.count("input_tokens")?.or(object.count("output_tokens")?).is_none() {
         return Err(object.wrong("input_tokens", "required", "is needed, or output_tokens"));
     }
-    let mut usage = sampled(object, Usage::default())?;
+    let (mut usage, mut advisors) = (sampled(object, Usage::default())?, Vec::new());
     for iteration in object.objects("iterations")? {
-        if iteration.text("type")? == Some("compaction") {
-            let sum = usage.plus(&sampled(&iteration, Usage::NONE)?);
-            usage = sum.ok_or_else(|| object.wrong("iterations", "out_of_range", "is together too much"))?;
-        }
+        let own = match iteration.text("type")? {
+            Some("compaction") => Some(sampled(&iteration, Usage::NONE)?),
+            Some("advisor_message") => {
+                let used = sampled(&iteration, Usage::NONE)?;
+                if used == Usage::NONE { None } else { advisor::add(&mut advisors, &iteration, used)? }
+            }
+            _ => None,
+        };
+        let sum = usage.plus(&own.unwrap_or(Usage::NONE));
+        usage = sum.ok_or_else(|| object.wrong("iterations", "out_of_range", "is together too much"))?;
     }
     tools::anthropic(object)?.classify(&mut usage)?;
     let reading = Reading::new(format, usage).served(object, "service_tier")?;
     let region = object.word("inference_geo")?;
     let speed = object.word("speed")?;
-    Ok(Reading { region, speed, ..reading })
+    Ok(Reading { region, speed, advisors, ..reading })
 }
 
 /// One sampling: a prompt and a completion.

@@ -2,6 +2,7 @@
 //! [`Object`], and split through [`split`], so that the classes of a call sum to the provider's own total and no token is in
 //! two of them. What cannot be read exactly is a doubt, with its place: the rest is read all the same.
 
+mod advisor;
 mod anthropic;
 mod bedrock;
 mod cohere;
@@ -17,6 +18,7 @@ mod tier;
 mod tollkeeper;
 mod tools;
 
+pub use advisor::Advisor;
 pub use tier::{ServiceTierWord, stated_tier};
 
 use super::Usage;
@@ -86,6 +88,8 @@ pub struct Reading {
     pub speed: Option<String>,
     /// Whether it tells a total alone, which is split into halves for want of better knowledge.
     pub unsided: bool,
+    /// Other models that were asked on the way, each at a price of its own.
+    pub advisors: Vec<Advisor>,
     /// What could not be read exactly, each with its place.
     pub doubts: Vec<FieldError>,
 }
@@ -146,8 +150,16 @@ impl Format {
 
 impl Reading {
     fn new(format: Format, usage: Usage) -> Self {
-        let doubts = Vec::new();
-        Self { usage, format, service_tier: None, region: None, speed: None, unsided: false, doubts }
+        Self {
+            usage,
+            format,
+            service_tier: None,
+            region: None,
+            speed: None,
+            unsided: false,
+            advisors: Vec::new(),
+            doubts: Vec::new(),
+        }
     }
 
     /// With what is known of its sides.

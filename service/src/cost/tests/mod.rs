@@ -1,5 +1,6 @@
 //! What a call costs, against a model in rational numbers without bound; conversions, against the providers' own totals.
 
+mod advisors;
 mod arbitrary;
 mod bills;
 mod bounds;
