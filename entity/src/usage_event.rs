@@ -128,6 +128,8 @@ pub struct Model {
     pub price_source: Option<PriceSource>,
     /// Whether the price is a guess, and the organization wants guesses to be counted.
     pub guessed: bool,
+    /// What the provider said that it cost, in US dollars; none if it said nothing.
+    pub provider_stated_cost: Option<Nanos>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -37,6 +37,7 @@ on_both!(a_bill_can_be_checked_by_hand, |app| {
         "currency": "USD",
         "price_id": price["id"],
         "price_source": "organization_model",
+        "provider_stated_cost": null,
         "priced": true,
         "usage_unclear": false,
         "usage_doubts": [],

@@ -125,7 +125,7 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
         "region": "eu", "speed": "fast",
         "usage": usage,
         "latency_ms": 14, "ttft_ms": 15, "cost": "0.000000000", "currency": null, "price_id": null,
-        "price_source": null, "guessed": false, "priced": false,
+        "price_source": null, "guessed": false, "provider_stated_cost": null, "priced": false,
         "overrun": true, "estimated": false, "usage_unclear": true,
     });
     let page = app.owner().get(EVENTS).await.ok();

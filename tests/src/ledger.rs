@@ -84,6 +84,7 @@ pub fn event(organization_id: OrganizationId, id: ReservationId) -> usage_event:
         usage_unclear: false,
         price_source: None,
         guessed: false,
+        provider_stated_cost: None,
     }
 }
 

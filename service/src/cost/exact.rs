@@ -11,6 +11,10 @@ use utoipa::{
 
 /// Digits after the point of an amount of money.
 const NANO: u32 = 9;
+/// Digits after the point of the smallest number that is told from nothing when it is parsed.
+const FINEST: i64 = 28;
+/// Significant digits of a number that is parsed.
+const DIGITS: usize = 18;
 /// Digits after the point of a rate for one unit: nano-units per million.
 const RATE: u32 = 15;
 
@@ -32,6 +36,43 @@ impl Exact {
             scale -= 1;
         }
         Self { value, scale }
+    }
+
+    /// An amount of money.
+    pub fn money(Nanos(nanos): Nanos) -> Self {
+        Self::new(nanos.into(), NANO)
+    }
+
+    /// A number as it is written, `2.5e-06` as well as `0.0000025`; none if it is no number, or has more digits than an
+    /// amount of money.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (sign, unsigned) = mantissa.strip_prefix('-').map_or((1, mantissa), |rest| (-1, rest));
+        let (whole, part) = unsigned.split_once('.').unwrap_or((unsigned, "0"));
+        let plain = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+        if !plain(whole) || !plain(part) {
+            return None;
+        }
+        let digits = format!("{whole}{part}");
+        let significant = digits.trim_start_matches('0').trim_end_matches('0');
+        if significant.is_empty() {
+            return Some(Self::ZERO);
+        }
+        let dropped = digits.trim_start_matches('0').len() - significant.len();
+        let behind = i64::try_from(part.len()).ok()? - i64::try_from(dropped).ok()?;
+        let scale = behind.checked_sub(exponent.parse().ok()?)?;
+        if significant.len() > DIGITS {
+            return None;
+        }
+        let value = significant.parse::<i128>().ok()? * sign;
+        match u32::try_from(scale) {
+            Ok(_) if scale > FINEST => Some(Self::ZERO),
+            Ok(scale) => Some(Self::new(value, scale)),
+            Err(_) => {
+                let power = 10i128.checked_pow(u32::try_from(scale.unsigned_abs()).ok()?)?;
+                value.checked_mul(power).map(|value| Self::new(value, 0))
+            }
+        }
     }
 
     /// What a quantity costs at a rate.

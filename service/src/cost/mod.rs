@@ -14,7 +14,9 @@ pub use bill::{
     AppliedFor, AppliedMultiplier, Bill, Line, Manner, RateFrom, RateShare, TierChosen, bill, has_no_output,
 };
 pub use bound::{Bounds, bound};
-pub use convert::{Advisor, Format, Reading, ServiceTierWord, read, stated_tier};
+pub use convert::{
+    Advisor, Format, Reading, STATED_IN, ServiceTierWord, charged_as_stated, read, stated_tier,
+};
 pub use exact::Exact;
 pub use usage::{MOST, Usage};
 

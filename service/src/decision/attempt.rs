@@ -271,6 +271,7 @@ impl Told<'_> {
             usage: reading.as_ref().map(|reading| reading.usage).unwrap_or_default(),
             unclear: unclear || self.is_unclear(),
             unsided: reading.as_ref().is_some_and(|reading| reading.unsided),
+            stated_cost: reading.as_ref().and_then(|reading| reading.stated_cost),
             advisor: false,
             manner,
             status: self.status,

@@ -9,6 +9,7 @@ use crate::{
 };
 use entity::{
     id::{ConnectionId, CredentialId, OrganizationId, ReservationId},
+    money::Nanos,
     status::UsageStatus,
     terms::Component,
 };
@@ -66,6 +67,8 @@ pub struct Attempt {
     /// Whether its usage is a total that was halved, for want of knowing better.
     #[serde(skip)]
     pub unsided: bool,
+    /// What the provider says that it costs, in US dollars.
+    pub stated_cost: Option<Nanos>,
     /// Whether it is a model that was asked on the way of another attempt, and so in the place of none that was authorized.
     #[serde(skip)]
     pub advisor: bool,
@@ -94,6 +97,7 @@ impl Attempt {
             usage,
             unclear: false,
             unsided: false,
+            stated_cost: None,
             advisor: false,
             manner: Manner::default(),
             status: UsageStatus::Success,
@@ -110,6 +114,7 @@ impl Attempt {
             model: Some(model),
             usage,
             unsided: false,
+            stated_cost: None,
             advisor: true,
             manner: Manner { speed: None, ..self.manner.clone() },
             latency_ms: None,

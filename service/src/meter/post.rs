@@ -104,6 +104,10 @@ fn event(
     let usage = counted(attempt, price.as_deref());
     let (cost, priced) = charged(price.as_deref(), row.id, &usage, attempt)?;
     let unbilled = unbilled(row, attempt, names, &usage, origin);
+    if let (None, Some(cost)) = (&price, cost::charged_as_stated(attempt.stated_cost)) {
+        let (currency, price_source) = (Some(cost::STATED_IN.to_owned()), Some(PriceSource::ProviderStated));
+        return Ok(usage_event::Model { cost, currency, priced: true, price_source, ..unbilled });
+    }
     Ok(usage_event::Model {
         provider: unbilled.provider.or_else(|| price.as_ref()?.provider.as_deref().map(str::to_owned)),
         cost,
@@ -178,6 +182,7 @@ fn unbilled(
         usage_unclear: attempt.unclear,
         price_source: None,
         guessed: false,
+        provider_stated_cost: attempt.stated_cost,
     }
 }
 

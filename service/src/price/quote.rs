@@ -88,8 +88,11 @@ pub struct Quote {
     /// The price.
     #[schema(required)]
     pub price_id: Option<PriceId>,
-    /// Where the price comes from: the step of the resolution, or `none`.
+    /// Where the price comes from: the step of the resolution, `provider_stated` where that finds none, or `none`.
     pub price_source: PriceSource,
+    /// What the provider says that it costs, in US dollars.
+    #[schema(required)]
+    pub provider_stated_cost: Option<Nanos>,
     /// Whether the cost is known: everything that was used has a rate, and the usage object could be read exactly.
     pub priced: bool,
     /// Whether the usage object could not be read exactly: the cost is that of what could be read.
@@ -220,6 +223,7 @@ struct Used {
     usage: Usage,
     /// Whether its usage is a total that was halved.
     unsided: bool,
+    stated: Option<Nanos>,
 }
 
 /// Works out what a call costs. What has no price is refused, if the organization refuses it.
@@ -234,7 +238,7 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         connection_id: call.connection_id,
         at: call.at.unwrap_or(prices.now),
     };
-    let mut used = Used { usage: reading.usage, unsided: reading.unsided };
+    let mut used = Used { usage: reading.usage, unsided: reading.unsided, stated: reading.stated_cost };
     let names = served.names(&prices, &call.model);
     let own = ModelBill::new(&prices, &names, &wanted, (&mut used, &manner))?;
     let advisors = std::mem::take(&mut reading.advisors).into_iter();
@@ -242,14 +246,16 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
     let advisors = advisors.collect::<Result<Vec<_>>>()?;
     let sum = Sum::of(&own, &advisors);
     let exact_reading = reading.doubts.is_empty();
+    let known = exact_reading || own.price_source == PriceSource::ProviderStated && advisors.is_empty();
     Ok(Quote {
-        priced: sum.cost.is_some() && exact_reading,
+        priced: sum.cost.is_some() && known,
         cost: sum.cost,
         charge: sum.charge,
         exact: sum.exact,
         currency: own.currency,
         price_id: own.price_id,
         price_source: own.price_source,
+        provider_stated_cost: used.stated,
         usage_unclear: !exact_reading,
         usage_doubts: reading.doubts.into_iter().map(UsageDoubt::from).collect(),
         unpriced: own.unpriced,
@@ -274,7 +280,7 @@ fn advised(
 ) -> Result<AdvisorQuote> {
     let Advisor { model, usage } = advisor;
     let manner = Manner { speed: None, ..manner.clone() };
-    let mut used = Used { usage, unsided: false };
+    let mut used = Used { usage, unsided: false, stated: None };
     let names = served.names(prices, &model);
     let bill = ModelBill::new(prices, &names, &Wanted { model: &model, ..*call }, (&mut used, &manner))?;
     Ok(AdvisorQuote { model, usage, bill })
@@ -292,6 +298,9 @@ impl ModelBill {
         let price = winner.map(|winner| winner.entry);
         if used.unsided && price.as_ref().is_some_and(|price| cost::has_no_output(&price.terms)) {
             used.usage = used.usage.without_completion();
+        }
+        if let (None, Some(cost)) = (&price, cost::charged_as_stated(used.stated)) {
+            return Ok(Self::stated(cost));
         }
         let minute = minute_of_day(wanted.at);
         let bill = |price: &Arc<Entry>| cost::bill(&price.terms.at(minute), &used.usage, manner);
@@ -317,6 +326,22 @@ impl ModelBill {
             tier,
             multipliers,
         })
+    }
+
+    /// What the provider says, where there is no price and so no markup.
+    fn stated(cost: Nanos) -> Self {
+        Self {
+            cost: Some(cost),
+            charge: Some(cost),
+            exact: Some(Exact::money(cost)),
+            currency: Some(cost::STATED_IN.to_owned()),
+            price_id: None,
+            price_source: PriceSource::ProviderStated,
+            unpriced: Vec::new(),
+            lines: Vec::new(),
+            tier: None,
+            multipliers: Vec::new(),
+        }
     }
 }
 

@@ -107,6 +107,10 @@ pub struct UsageEvent {
     /// Where the price comes from; null of an event from before that was noted.
     #[schema(required)]
     pub price_source: Option<PriceSource>,
+    /// What the provider said that it cost, in US dollars; it is the cost where the source of the price is
+    /// `provider_stated`.
+    #[schema(required)]
+    pub provider_stated_cost: Option<Nanos>,
     /// Whether the price is a guess, and the organization's `price_guess` was `flag`.
     pub guessed: bool,
     /// Whether what it cost is known, in the currency of every limit of cost that the call held something of.
@@ -186,6 +190,7 @@ impl TryFrom<Model> for UsageEvent {
             price_id: row.price_id,
             price_source: row.price_source,
             guessed: row.guessed,
+            provider_stated_cost: row.provider_stated_cost,
             priced: row.priced,
             overrun: row.overrun,
             estimated: row.estimated,
@@ -198,8 +203,12 @@ impl UsageEvent {
     /// The event with its bill, by the price that it was charged by.
     pub(super) fn itemize(self, prices: &Prices) -> Result<ItemizedUsageEvent> {
         let bill = self.price_id.map(|id| self.bill(id, prices)).transpose()?;
-        // What was charged at an estimate names no price, and has no bill.
-        let without = if self.estimated { self.cost } else { Nanos::ZERO };
+        // What was charged at an estimate, or as the provider states it, names no price, and has no bill.
+        let without = match self.price_source {
+            _ if self.estimated => self.cost,
+            Some(PriceSource::ProviderStated) => self.provider_stated_cost.unwrap_or_default(),
+            _ => Nanos::ZERO,
+        };
         let cost = bill.as_ref().map_or(without, |bill| bill.cost);
         if cost != self.cost {
             let (id, attempt, stored) = (self.id, self.attempt, self.cost);

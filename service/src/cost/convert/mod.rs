@@ -14,16 +14,18 @@ mod openai_responses;
 mod perplexity;
 mod plain;
 mod split;
+mod stated;
 mod tier;
 mod tollkeeper;
 mod tools;
 
 pub use advisor::Advisor;
+pub use stated::{STATED_IN, charged_as_stated};
 pub use tier::{ServiceTierWord, stated_tier};
 
 use super::Usage;
 use crate::{Result, error::FieldError};
-use entity::terms::ServiceTier;
+use entity::{money::Nanos, terms::ServiceTier};
 use object::{Doubts, Object};
 use openai_chat::Dialect;
 use serde::{Deserialize, Serialize};
@@ -90,6 +92,8 @@ pub struct Reading {
     pub unsided: bool,
     /// Other models that were asked on the way, each at a price of its own.
     pub advisors: Vec<Advisor>,
+    /// What the provider says that the call costs, in US dollars.
+    pub stated_cost: Option<Nanos>,
     /// What could not be read exactly, each with its place.
     pub doubts: Vec<FieldError>,
 }
@@ -113,13 +117,15 @@ fn read_noting(usage: &Value, stated: Option<Format>, at: &str, doubts: &Doubts)
         doubts.refuse();
     }
     let format = known.unwrap_or(Format::Tollkeeper);
-    match format.read(&object) {
-        Ok(reading) => Ok(reading),
+    let reading = match format.read(&object) {
+        Ok(reading) => reading,
         Err(error) => {
             doubts.note(error)?;
-            Ok(Reading::new(format, Usage::default()))
+            Reading::new(format, Usage::default())
         }
-    }
+    };
+    let stated_cost = if format == Format::Tollkeeper { None } else { stated::cost(&object)? };
+    Ok(Reading { stated_cost, ..reading })
 }
 
 impl Format {
@@ -158,6 +164,7 @@ impl Reading {
             speed: None,
             unsided: false,
             advisors: Vec::new(),
+            stated_cost: None,
             doubts: Vec::new(),
         }
     }

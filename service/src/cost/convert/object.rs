@@ -271,7 +271,8 @@ impl<'v> Object<'v> {
         format!("{}/{}", self.at, escaped(spelled))
     }
 
-    fn value(&self, field: &str) -> Option<&'v Value> {
+    /// What stands in a field, unless it is null.
+    pub(super) fn value(&self, field: &str) -> Option<&'v Value> {
         self.get(field).map(|(_, value)| value).filter(|value| !value.is_null())
     }
 

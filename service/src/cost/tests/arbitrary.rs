@@ -60,7 +60,10 @@ const FIELDS: &str = "input_tokens output_tokens prompt_tokens completion_tokens
     total_cached_tokens input_tokens_by_modality num_cached_tokens prompt_eval_count \
     prompt_eval_cached_count eval_count citation_tokens num_search_queries server_tool_use \
     web_search_requests duration cachedInputTokens inputTokenDetails cacheReadTokens \
-    cached_input_tokens reasoning_output_tokens cost_in_usd_ticks cache_read_audio_tokens web_searches \
+    cached_input_tokens reasoning_output_tokens cost_in_usd_ticks \
+    cost total_cost is_byok cost_details upstream_inference_cost pydantic_ai_gateway cost_estimate model \
+    totalOutputTextTokenCount \
+    cache_read_audio_tokens web_searches \
     code_executions cached_tokens_details cacheTokensDetails cachedContentTokenCount cached_tokens_by_modality \
     code_execution_requests web_search_requests server_side_tool_usage_details web_search_calls x_search_calls \
     code_interpreter_calls num_sources_used connectors connector_tokens web_search code_interpreter \

@@ -10,6 +10,7 @@ mod formats;
 mod malformed;
 mod model;
 mod providers;
+mod stated;
 mod tools;
 
 use super::*;

@@ -37,6 +37,7 @@ shape!(EVENT, [
     audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, cache_read_audio_tokens Big,
     requests Big, images Big, seconds Big, characters Big, web_searches Big, code_executions Big, latency_ms BigNull, ttft_ms BigNull, cost Big, currency TextNull, price_id UuidNull, priced Bool,
     overrun Bool, estimated Bool, usage_unclear Bool, price_source TextNull, guessed Bool,
+    provider_stated_cost BigNull,
 ]);
 shape!(ROLLUP, [
     organization_id Uuid, grain Text, start Time, dimensions_id Uuid, key_id UuidNull, team_id UuidNull,
