@@ -230,6 +230,8 @@ kinds! {
     Reservation, ReservationId, "res";
     /// What the attempts of one call used.
     UsageEvent, UsageEventId, "evt";
+    /// A usage object as a provider sent it.
+    UsageRaw, UsageRawId, "raw";
 }
 
 impl OrganizationId {

@@ -56,6 +56,7 @@ pub mod team_member;
 pub mod terms;
 pub mod usage_event;
 pub mod usage_latency;
+pub mod usage_raw;
 pub mod usage_rollup;
 pub mod user_account;
 pub mod virtual_key;

@@ -306,6 +306,17 @@ text_enum! {
     }
 }
 text_enum! {
+    /// What became of a usage object that cannot be read exactly.
+    RawUsage {
+        /// It is kept, sealed, for a while.
+        Kept,
+        /// It is too large to be kept.
+        TooLarge,
+        /// It could not be sealed, and so was not kept.
+        NotSealed,
+    }
+}
+text_enum! {
     /// What a sum of usage is of.
     Grain {
         /// An hour.

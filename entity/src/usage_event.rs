@@ -8,7 +8,7 @@ use crate::{
     },
     json::Tags,
     money::Nanos,
-    status::{PriceSource, UsageOrigin, UsageStatus},
+    status::{PriceSource, RawUsage, UsageOrigin, UsageStatus},
     terms::ServiceTier,
 };
 use sea_orm::entity::prelude::*;
@@ -130,6 +130,8 @@ pub struct Model {
     pub guessed: bool,
     /// What the provider said that it cost, in US dollars; none if it said nothing.
     pub provider_stated_cost: Option<Nanos>,
+    /// What became of the usage object, if it is one that is kept because it cannot be read exactly.
+    pub raw_usage: Option<RawUsage>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -27,6 +27,7 @@ mod m20261130_000130_name_price_source;
 mod m20261130_000131_issue_keys_to_people;
 mod m20261130_000140_count_server_tools;
 mod m20261130_000150_keep_stated_cost;
+mod m20261130_000151_create_usage_raw;
 
 /// In the name of a migration that takes away what programs without it use.
 pub const CONTRACT: &str = "_contract_";
@@ -58,6 +59,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000131_issue_keys_to_people::Migration),
             Box::new(m20261130_000140_count_server_tools::Migration),
             Box::new(m20261130_000150_keep_stated_cost::Migration),
+            Box::new(m20261130_000151_create_usage_raw::Migration),
         ]
     }
 }

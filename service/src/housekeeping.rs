@@ -2,10 +2,10 @@
 //! an expired row is refused by whoever reads it. So it waits while the clocks cannot be trusted: what a wrong clock has
 //! removed is gone when it is right again.
 
-use crate::{Result, System, clock::watch};
+use crate::{Result, System, clock::watch, usage::RAW_KEPT};
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    device, idempotency_record, invitation, login_throttle, password_reset, refresh_token, session,
+    device, idempotency_record, invitation, login_throttle, password_reset, refresh_token, session, usage_raw,
 };
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, Iterable, PrimaryKeyToColumn, QueryFilter, QuerySelect, QueryTrait,
@@ -37,6 +37,7 @@ pub async fn round(system: &System) {
     note("login_throttle", failures(system, now - FAILURES_KEPT).await);
     note("invitation", invitations(system, now - LINKS_KEPT).await);
     note("password_reset", resets(system, now - LINKS_KEPT).await);
+    note("usage_raw", usage_objects(system, now - RAW_KEPT).await);
 }
 
 fn note(what: &str, outcome: Result<u64>) {
@@ -126,4 +127,8 @@ async fn resets(system: &System, before: DateTime<Utc>) -> Result<u64> {
         .add(password_reset::Column::ExpiresAt.lte(before))
         .add(password_reset::Column::UsedAt.lte(before));
     sweep::<password_reset::Entity>(system, over).await
+}
+
+async fn usage_objects(system: &System, before: DateTime<Utc>) -> Result<u64> {
+    sweep::<usage_raw::Entity>(system, Condition::all().add(usage_raw::Column::CreatedAt.lte(before))).await
 }

@@ -10,7 +10,7 @@ use entity::{
     password_reset, price, provider, provider_connection, proxy_entry, proxy_pool, refresh_token,
     reservation, service_account, session,
     status::{ConnectionStatus, Standing, SubjectKind},
-    team, team_member, usage_event, user_account, virtual_key,
+    team, team_member, usage_event, usage_raw, user_account, virtual_key,
 };
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -136,6 +136,9 @@ scoped!(reservation, id::ReservationId, id: Id, "reservation", None, Some(reserv
 scoped!(usage_event, id::ReservationId, id: Id, "usage event", None, Some(usage_event::Column::OrganizationId),
     part attempt: Attempt,
     within |teams, user| teams_or_user(usage_event::Column::TeamId, teams, usage_event::Column::UserId, user));
+// The usage object of an event is within reach if the event is: a use-case finds the event first, and narrows to it.
+scoped!(usage_raw, id::UsageRawId, id: Id, "usage object", None, Some(usage_raw::Column::OrganizationId),
+    within |_teams, _user| Condition::all());
 
 scoped!(provider_connection, id::ConnectionId, id: Id, "connection", Some(PolicyKind::Connection),
     Some(provider_connection::Column::OrganizationId),

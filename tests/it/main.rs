@@ -126,6 +126,7 @@ mod usage;
 mod usage_advisors;
 mod usage_formats;
 mod usage_objects;
+mod usage_raw;
 mod usage_stated_cost;
 mod usage_totals;
 mod users;

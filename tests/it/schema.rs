@@ -8,8 +8,8 @@ use entity::{
     invitation, key_secret, limit, limit_window, login_throttle, membership, model, model_alias,
     model_mapping, org_head, organization, password_reset, policy_log, price, price_feed, provider,
     provider_connection, proxy_entry, proxy_pool, refresh_token, reservation, secret_check, service_account,
-    session, status::TeamRole, team, team_member, usage_event, usage_latency, usage_rollup, user_account,
-    virtual_key,
+    session, status::TeamRole, team, team_member, usage_event, usage_latency, usage_raw, usage_rollup,
+    user_account, virtual_key,
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use migration::{Migrator, MigratorTrait};
@@ -84,6 +84,7 @@ fn tables() -> Vec<Table> {
         table(team_member::Entity),
         table(usage_event::Entity),
         table(usage_latency::Entity),
+        table(usage_raw::Entity),
         table(usage_rollup::Entity),
         table(user_account::Entity),
         table(virtual_key::Entity),

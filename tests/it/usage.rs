@@ -137,6 +137,8 @@ on_both!(an_event_shows_everything_that_is_known_of_it, |app| {
         ("tier", Value::Null),
         ("multipliers", json!([])),
         ("unpriced", json!([])),
+        ("raw_usage", Value::Null),
+        ("raw_usage_dropped", Value::Null),
     ] {
         itemized[field] = value;
     }

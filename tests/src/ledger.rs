@@ -85,6 +85,7 @@ pub fn event(organization_id: OrganizationId, id: ReservationId) -> usage_event:
         price_source: None,
         guessed: false,
         provider_stated_cost: None,
+        raw_usage: None,
     }
 }
 

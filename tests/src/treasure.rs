@@ -14,6 +14,7 @@ use entity::{
         BillingType, ConnectionStatus, CredentialState, DataKeyState, FormatMode, Location, PoolStatus,
         ProxyScheme, ProxyStrategy, TestStatus,
     },
+    usage_raw,
 };
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter};
 use service::{
@@ -276,6 +277,15 @@ pub async fn stored(system: &System) -> Vec<Stored> {
             organization: row.organization_id,
             key: row.data_key_id.unwrap(),
             sealed: row.headers.unwrap(),
+        });
+    }
+    for row in usage_raw::Entity::find().all(db).await.unwrap() {
+        stored.push(Stored {
+            column: ("usage_raw", "raw"),
+            row: row.id.0.as_bytes().to_vec(),
+            organization: row.organization_id,
+            key: row.data_key_id,
+            sealed: row.raw,
         });
     }
     let replies = idempotency_record::Entity::find();

@@ -113,7 +113,8 @@ async fn list_usage_events(
 
 /// Read a usage event with its bill
 ///
-/// The cost, worked out again line by line at the price that the call was charged by.
+/// The cost, worked out again line by line at the price that the call was charged by. A usage object that could not be read
+/// exactly is shown for 90 days.
 #[utoipa::path(get, path = "/v1/organizations/{organization}/usage/events/{event}", tag = "usage",
     params(EventPath, AttemptQuery),
     responses((status = 200, description = "The event.", body = ItemizedUsageEvent)))]

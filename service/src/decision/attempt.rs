@@ -2,6 +2,7 @@
 
 use super::{
     advised::{Read, with_advisors},
+    raw,
     request::{self, Presented},
 };
 use crate::{
@@ -209,7 +210,7 @@ struct Told<'t> {
     times: [Option<i64>; 2],
 }
 
-impl Told<'_> {
+impl<'t> Told<'t> {
     /// Whether nothing is told.
     fn is_nothing(&self) -> bool {
         let plain = self.usage.is_none() && self.format.is_none() && self.status == UsageStatus::Success;
@@ -238,7 +239,7 @@ impl Told<'_> {
     }
 
     /// The attempt, and the models that it has asked, if its values are acceptable; `at` is its place.
-    fn read(&self, faults: &mut Faults, at: &str) -> Result<Read> {
+    fn read(&self, faults: &mut Faults, at: &str) -> Result<Read<'t>> {
         if let Some(model) = self.model {
             request::name(faults, &format!("{at}/model"), model);
         }
@@ -273,13 +274,15 @@ impl Told<'_> {
             unsided: reading.as_ref().is_some_and(|reading| reading.unsided),
             stated_cost: reading.as_ref().and_then(|reading| reading.stated_cost),
             advisor: false,
+            raw: self.usage.filter(|_| unclear).map(raw::kept),
             manner,
             status: self.status,
             error_code: text(self.error_code),
             latency_ms: self.times[0],
             ttft_ms: self.times[1],
         };
-        Ok(Read { attempt, advisors: reading.map(|reading| reading.advisors).unwrap_or_default() })
+        let advisors = reading.map(|reading| reading.advisors).unwrap_or_default();
+        Ok(Read { attempt, advisors, usage: self.usage })
     }
 
     /// What is stated beside the usage object counts more than what stands in it.
@@ -310,19 +313,15 @@ impl Told<'_> {
     }
 }
 
-/// All attempts at a call: those that are told, and behind them what they tell of other models.
+/// All attempts at a call: the one at the top, or all that are listed, and behind them what they tell of other models.
 fn attempts(faults: &mut Faults, top: Told<'_>, listed: Option<&[NewAttempt]>) -> Result<Vec<Attempt>> {
-    Ok(with_advisors(told(faults, top, listed)?, ATTEMPTS))
-}
-
-/// The attempts that are told: the one at the top, or all that are listed.
-fn told(faults: &mut Faults, top: Told<'_>, listed: Option<&[NewAttempt]>) -> Result<Vec<Read>> {
-    let Some(listed) = listed else { return Ok(vec![top.read(faults, "")?]) };
+    let Some(listed) = listed else { return Ok(with_advisors(vec![top.read(faults, "")?], ATTEMPTS)) };
     faults.when(!top.is_nothing(), "/attempts", "exclusive", "give one attempt or several, not both");
     faults.when(listed.is_empty(), "/attempts", "required", "must not be empty");
     faults.when(listed.len() > ATTEMPTS, "/attempts", "too_many", "must have at most 32 entries");
-    let read = |(n, attempt): (usize, &NewAttempt)| attempt.told().read(faults, &format!("/attempts/{n}"));
-    listed.iter().enumerate().take(ATTEMPTS).map(read).collect()
+    let listed = listed.iter().enumerate().take(ATTEMPTS);
+    let told = listed.map(|(n, attempt)| attempt.told().read(faults, &format!("/attempts/{n}")));
+    Ok(with_advisors(told.collect::<Result<_>>()?, ATTEMPTS))
 }
 
 impl NewSettlement {

@@ -7,6 +7,7 @@ mod answer;
 mod attempt;
 mod hold;
 mod limits;
+mod raw;
 mod request;
 mod resolve;
 
@@ -177,6 +178,7 @@ pub async fn settle(
     let home = home(meter, &gateway, new.reservation_id, new.organization_id).await?;
     let command = new.command(Asker::Gateway(gateway.clone()), home);
     let task = understood(meter, &gateway, command).await?;
+    let task = raw::seal_for(system, meter, &gateway, task).await;
     heard(system, &gateway, close(system, meter, task).await)
 }
 
@@ -206,6 +208,7 @@ pub async fn extend(
 /// Puts a call on the books that was not authorized here.
 pub async fn report(system: &System, meter: &Meter, gateway: Gateway, new: NewUsage) -> Result<Settlement> {
     let task = understood(meter, &gateway, new.command(gateway.clone())).await?;
+    let task = raw::seal_for(system, meter, &gateway, task).await;
     heard(system, &gateway, close(system, meter, task).await)
 }
 

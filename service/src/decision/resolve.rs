@@ -12,8 +12,9 @@ use serde_json::json;
 pub async fn resolve(ctx: &Ctx, id: ReservationId, new: NewResolution) -> Result<Settlement> {
     ctx.repository::<reservation::Entity>().find(id).await?;
     let organization = ctx.scope.organization;
-    let task = new.command(Asker::Administrator(organization), organization, id)?;
-    // The prices are read, if they have to be, before anybody waits for the unit.
+    let mut task = new.command(Asker::Administrator(organization), organization, id)?;
+    // The prices are read, if they have to be, and usage objects sealed, before anybody waits for the unit.
+    super::raw::seal(&ctx.system, organization, &mut task).await;
     ctx.system.books.now(&ctx.system, organization).await?;
     let mut unit = ctx.begin().await?;
     unit.take_turn(ctx.scope.organization).await;

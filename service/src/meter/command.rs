@@ -1,7 +1,10 @@
 //! What is asked of the meter, as it waits in the queue. Whatever has an effect has an id before it waits or gets one when it
 //! is first decided, so that it can be run again without a second effect.
 
-use super::question::{Asker, Gateway, Proof, Question};
+use super::{
+    question::{Asker, Gateway, Proof, Question},
+    raw::RawObject,
+};
 use crate::{
     Error, Result,
     cost::{Advisor, Manner, Usage},
@@ -72,6 +75,10 @@ pub struct Attempt {
     /// Whether it is a model that was asked on the way of another attempt, and so in the place of none that was authorized.
     #[serde(skip)]
     pub advisor: bool,
+    /// The usage object as it was received, if it is kept because it cannot be read exactly. What is read of it tells one
+    /// request from another.
+    #[serde(skip)]
+    pub raw: Option<RawObject>,
     /// How it was served, as far as that is charged for.
     pub manner: Manner,
     /// How it went.
@@ -99,6 +106,7 @@ impl Attempt {
             unsided: false,
             stated_cost: None,
             advisor: false,
+            raw: None,
             manner: Manner::default(),
             status: UsageStatus::Success,
             error_code: None,
@@ -116,6 +124,7 @@ impl Attempt {
             unsided: false,
             stated_cost: None,
             advisor: true,
+            raw: None,
             manner: Manner { speed: None, ..self.manner.clone() },
             latency_ms: None,
             ttft_ms: None,
@@ -209,6 +218,14 @@ impl Command {
         match self {
             Self::Settle(_, attempts, _) | Self::Report { attempts, .. } => attempts,
             Self::Authorize { .. } | Self::Count(_) | Self::Void(_) | Self::Extend(..) => &[],
+        }
+    }
+
+    /// The same, for what has to be done to them before the command waits.
+    pub fn attempts_mut(&mut self) -> &mut [Attempt] {
+        match self {
+            Self::Settle(_, attempts, _) | Self::Report { attempts, .. } => attempts,
+            Self::Authorize { .. } | Self::Count(_) | Self::Void(_) | Self::Extend(..) => &mut [],
         }
     }
 

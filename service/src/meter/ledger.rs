@@ -9,7 +9,7 @@ use entity::{
     ledger::Leg,
     limit_window, reservation,
     status::{Metric, Mode, ReservationState},
-    usage_event,
+    usage_event, usage_raw,
 };
 use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
@@ -112,6 +112,8 @@ pub struct Writes {
     pub reservations: Vec<reservation::Model>,
     /// New events.
     pub events: Vec<usage_event::Model>,
+    /// Usage objects of some of these, sealed.
+    pub raws: Vec<usage_raw::Model>,
     /// The clock of each organization that something was written of.
     pub heads: BTreeMap<OrganizationId, Tick>,
     /// Organizations whose last decision was of a wrong time, to be noted in their audit logs.
@@ -135,6 +137,7 @@ pub struct Ledger {
     windows: HashMap<WindowKey, Slot>,
     reservations: HashMap<(OrganizationId, ReservationId), Kept>,
     events: Vec<usage_event::Model>,
+    raws: Vec<usage_raw::Model>,
 }
 
 /// How an open call ends.
@@ -206,6 +209,11 @@ impl Ledger {
         self.events.extend(events);
         self.reservations.insert((row.organization_id, row.id), Kept { row, changed: true });
         Ok(())
+    }
+
+    /// Keeps usage objects of events that were written in this batch.
+    pub fn keep(&mut self, raws: Vec<usage_raw::Model>) {
+        self.raws.extend(raws);
     }
 
     /// Notes that shadow limits would have denied a call.
@@ -350,7 +358,7 @@ impl Ledger {
         reservations.sort_unstable_by_key(|row| (row.organization_id, row.id));
         let mut events = self.events;
         events.sort_unstable_by_key(|row| (row.organization_id, row.id, row.attempt));
-        Writes { windows, reservations, events, ..Writes::default() }
+        Writes { windows, reservations, events, raws: self.raws, ..Writes::default() }
     }
 }
 

@@ -14,7 +14,8 @@
 //!   is around it; `models.rs`),
 //!   `estimate.rs` (the
 //!   worst case), `limits.rs` (whether it fits), `opening.rs` (what it holds), `post.rs` (what was used, `stranger.rs`: by
-//!   which model else), `ledger.rs` (windows and reservations).
+//!   which model else), `ledger.rs` (windows and reservations), `raw.rs` (usage objects that are
+//!   kept).
 
 mod ahead;
 mod batch;
@@ -35,6 +36,7 @@ mod opening;
 mod post;
 mod question;
 mod queue;
+pub mod raw;
 pub mod round;
 mod rule;
 mod shard;
@@ -208,7 +210,7 @@ impl Meter {
 
     /// Whose limits a task concerns: the organization of the gateway's token, or, for a gateway of the installation, that of
     /// the key or the reservation.
-    async fn home(&self, task: &Task) -> Result<OrganizationId> {
+    pub(crate) async fn home(&self, task: &Task) -> Result<OrganizationId> {
         let key = task.question().and_then(|question| question.key.key());
         match task.asker() {
             Asker::Administrator(organization) => Ok(*organization),

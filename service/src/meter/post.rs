@@ -183,6 +183,7 @@ fn unbilled(
         price_source: None,
         guessed: false,
         provider_stated_cost: attempt.stated_cost,
+        raw_usage: attempt.raw.as_ref().map(|raw| raw.state(row.organization_id)),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
     opening::{Opening, end, is_timely, tombstone},
     post::{Posting, post},
     question::{Asker, Question},
+    raw,
     stranger::Stranger,
     task::{Answer, Request, Task, bytes},
 };
@@ -172,6 +173,7 @@ impl Rules<'_> {
             (leg.held, leg.used) = (0, *used);
         }
         self.gathered.ledger.open(row.clone(), posting.events)?;
+        self.gathered.ledger.keep(raw::rows(&row, attempts, at));
         Ok(row)
     }
 
@@ -255,6 +257,7 @@ impl Rules<'_> {
         let state = ReservationState::Settled;
         let closing = Closing { state, settle_hash: Some(bytes(print)), at, used, events: events.clone() };
         self.gathered.ledger.close(row.organization_id, row.id, closing)?;
+        self.gathered.ledger.keep(raw::rows(&row, attempts, at));
         Ok(Answer::Settled(self.now_is(&row)?, events))
     }
 

@@ -1,6 +1,7 @@
 //! What is shown of a usage event, and its bill worked out again, so that anybody can check by hand what a call cost. What
 //! comes out is what was stored, or the call fails: a difference is never shown as if it were none.
 
+use super::RawUsageDropped;
 use crate::{
     Error, Result,
     cost::{self, AppliedMultiplier, Bill, Exact, Line, Manner, TierChosen, Usage},
@@ -20,6 +21,7 @@ use entity::{
     usage_event::Model,
 };
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 /// What one attempt of a call used and cost.
@@ -142,6 +144,12 @@ pub struct ItemizedUsageEvent {
     pub multipliers: Vec<AppliedMultiplier>,
     /// What was used and has no rate at the price.
     pub unpriced: Vec<Component>,
+    /// The usage object as it was received, if it could not be read exactly; null = it could, or it is not kept.
+    #[schema(required, value_type = Option<Object>)]
+    pub raw_usage: Option<Value>,
+    /// Why an object that could not be read exactly is not shown.
+    #[schema(required)]
+    pub raw_usage_dropped: Option<RawUsageDropped>,
 }
 
 /// How much of everything an event had.
@@ -201,7 +209,11 @@ impl TryFrom<Model> for UsageEvent {
 
 impl UsageEvent {
     /// The event with its bill, by the price that it was charged by.
-    pub(super) fn itemize(self, prices: &Prices) -> Result<ItemizedUsageEvent> {
+    pub(super) fn itemize(
+        self,
+        prices: &Prices,
+        (raw_usage, raw_usage_dropped): (Option<Value>, Option<RawUsageDropped>),
+    ) -> Result<ItemizedUsageEvent> {
         let bill = self.price_id.map(|id| self.bill(id, prices)).transpose()?;
         // What was charged at an estimate, or as the provider states it, names no price, and has no bill.
         let without = match self.price_source {
@@ -217,7 +229,16 @@ impl UsageEvent {
         let exact = bill.as_ref().map(|bill| bill.exact);
         let parts = bill.map(|bill| (bill.lines, bill.tier, bill.multipliers, bill.unpriced));
         let (lines, tier, multipliers, unpriced) = parts.unwrap_or_default();
-        Ok(ItemizedUsageEvent { event: self, exact, lines, tier, multipliers, unpriced })
+        Ok(ItemizedUsageEvent {
+            event: self,
+            exact,
+            lines,
+            tier,
+            multipliers,
+            unpriced,
+            raw_usage,
+            raw_usage_dropped,
+        })
     }
 
     fn bill(&self, id: PriceId, prices: &Prices) -> Result<Bill> {

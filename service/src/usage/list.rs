@@ -2,7 +2,7 @@
 
 use super::{
     event::{ItemizedUsageEvent, UsageEvent},
-    first_id, known, known_key,
+    first_id, known, known_key, raw,
 };
 use crate::{
     Ctx, Result,
@@ -81,7 +81,9 @@ pub async fn list(ctx: &Ctx, page: &PageRequest, filter: UsageFilter) -> Result<
 pub async fn get(ctx: &Ctx, id: UsageEventId, attempt: Option<u32>) -> Result<ItemizedUsageEvent> {
     let of_attempt = Column::Attempt.eq(attempt.unwrap_or(0));
     let events = ctx.repository::<Entity>().narrow(of_attempt);
-    let event = UsageEvent::try_from(events.find(ReservationId::new(id.uuid())).await?)?;
+    let row = events.find(ReservationId::new(id.uuid())).await?;
+    let raw = raw::of(ctx, &row).await?;
+    let event = UsageEvent::try_from(row)?;
     let prices = ctx.system.books.now(&ctx.system, ctx.scope.organization).await?;
-    event.itemize(&prices)
+    event.itemize(&prices, raw)
 }

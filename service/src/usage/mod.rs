@@ -4,6 +4,7 @@
 mod event;
 mod hours;
 mod list;
+mod raw;
 mod rollup;
 mod sums;
 mod totals;
@@ -11,6 +12,7 @@ mod verify;
 
 pub use event::{ItemizedUsageEvent, UsageEvent, UsageEventPage};
 pub use list::{UsageFilter, get, list};
+pub use raw::{RAW_KEPT, RawUsageDropped};
 pub use sums::UsageSums;
 pub use totals::{CurrencyCost, UsageRange, UsageTotals, of_connection, of_key, of_team};
 pub use verify::{Dimensions, RollupCheck, RollupDifference, Tally, verify_rollups};

@@ -76,6 +76,21 @@ pub(super) async fn active<C: ConnectionTrait>(
     Err(Error::internal("the active data key changes all the time"))
 }
 
+/// The key that is active at the moment, for values that are sealed before the transaction begins that stores them. Nothing
+/// holds it: what is stored may be sealed with a key that has been retired since, or destroyed.
+#[expect(clippy::disallowed_methods, reason = "the tenant is put on here")]
+pub(super) async fn current(
+    system: &System,
+    organization: OrganizationId,
+) -> Result<(DataKeyId, Arc<Key32>)> {
+    let of = Entity::find().filter(Column::OrganizationId.eq(organization));
+    if let Some(row) = of.filter(Column::State.eq(DataKeyState::Active)).one(&system.db.reader).await? {
+        return Ok((row.id, unwrapped(system, &row)?));
+    }
+    let now = system.clock.now(&system.db.writer).await?;
+    active(system, &system.db.writer, organization, now).await
+}
+
 /// How many data keys are wrapped with which version of the encryption key, the oldest first.
 #[expect(clippy::disallowed_methods, reason = "the data keys of every tenant, counted")]
 pub async fn wrapped(db: &Db) -> Result<Vec<(i32, u64)>> {

@@ -74,13 +74,30 @@ pub(crate) async fn seal_in<C: ConnectionTrait>(
     place: Place<'_>,
     plain: &[u8],
 ) -> Result<(DataKeyId, Sealed)> {
-    if SealedColumn::of(&place).is_none() {
-        let message = format!("{}.{} is no place of sealed values", place.table, place.column);
-        return Err(Error::internal(message));
-    }
+    known(&place)?;
     let (id, key) = key::active(system, tx, place.organization, now).await?;
     let nonce = system.entropy.bytes::<24>();
     Ok((id, cipher::seal(&key, nonce, &place.bound_to(id), plain)?))
+}
+
+/// The same before any transaction, of a value that may be lost: a rotation that retires the key and destroys it before the
+/// value is stored does not know of it.
+pub(crate) async fn seal_ahead(
+    system: &System,
+    place: Place<'_>,
+    plain: &[u8],
+) -> Result<(DataKeyId, Sealed)> {
+    known(&place)?;
+    let (id, key) = key::current(system, place.organization).await?;
+    Ok((id, cipher::seal(&key, system.entropy.bytes(), &place.bound_to(id), plain)?))
+}
+
+/// Nothing is sealed for a place that a rotation would not find.
+fn known(place: &Place<'_>) -> Result<()> {
+    if SealedColumn::of(place).is_some() {
+        return Ok(());
+    }
+    Err(Error::internal(format!("{}.{} is no place of sealed values", place.table, place.column)))
 }
 
 /// Opens what was sealed for this place with that data key.

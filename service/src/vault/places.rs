@@ -40,10 +40,11 @@ pub(super) struct Row {
     pub(super) sealed: Sealed,
 }
 
-static ALL: [SealedColumn; 4] = [
+static ALL: [SealedColumn; 5] = [
     SealedColumn { table: "credential", column: "secret", of: Owner::Tenant },
     SealedColumn { table: "proxy_entry", column: "login", of: Owner::Tenant },
     SealedColumn { table: "provider_connection", column: "headers", of: Owner::Tenant },
+    SealedColumn { table: "usage_raw", column: "raw", of: Owner::Tenant },
     SealedColumn { table: "idempotency_record", column: "reply", of: Owner::Platform },
 ];
 

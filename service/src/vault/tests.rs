@@ -83,6 +83,6 @@ fn a_value_has_one_of_the_known_places() {
     assert!(known("credential", "secret") && known("idempotency_record", "reply"));
     assert!(!known("credential", "login") && !known("virtual_key", "secret"));
     let tenant = OrganizationId::new(Uuid::from_u128(1));
-    assert_eq!(SealedColumn::of_organization(tenant).count(), 3);
-    assert_eq!(SealedColumn::of_organization(organization).count(), 4);
+    assert_eq!(SealedColumn::of_organization(tenant).count(), 4);
+    assert_eq!(SealedColumn::of_organization(organization).count(), 5);
 }

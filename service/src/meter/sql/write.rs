@@ -37,7 +37,10 @@ shape!(EVENT, [
     audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, cache_read_audio_tokens Big,
     requests Big, images Big, seconds Big, characters Big, web_searches Big, code_executions Big, latency_ms BigNull, ttft_ms BigNull, cost Big, currency TextNull, price_id UuidNull, priced Bool,
     overrun Bool, estimated Bool, usage_unclear Bool, price_source TextNull, guessed Bool,
-    provider_stated_cost BigNull,
+    provider_stated_cost BigNull, raw_usage TextNull,
+]);
+shape!(RAW, [
+    id Uuid, organization_id Uuid, event_id Uuid, attempt Int, raw Bytes, data_key_id Uuid, created_at Time,
 ]);
 shape!(ROLLUP, [
     organization_id Uuid, grain Text, start Time, dimensions_id Uuid, key_id UuidNull, team_id UuidNull,
@@ -133,6 +136,7 @@ fn inserts(writes: &Writes) -> Result<Vec<Insert>> {
         },
         // What is written once is never written again: an event that is there already is a mistake, and fails.
         Insert { table: "usage_event", rows: rows(EVENT, &writes.events)?, conflict: String::new() },
+        Insert { table: "usage_raw", rows: rows(RAW, &writes.raws)?, conflict: String::new() },
         Insert {
             table: "usage_rollup",
             rows: rows(ROLLUP, &rollups)?,
