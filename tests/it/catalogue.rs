@@ -207,7 +207,7 @@ on_both!(an_older_catalogue_changes_nothing, |app| {
     let status = app.owner().get(STATUS).await.ok();
     assert_eq!(
         (&status["applied_version"], &status["built_in"]["catalogue_version"]),
-        (&json!(7), &json!(2))
+        (&json!(7), &json!(3))
     );
 });
 
@@ -327,7 +327,7 @@ async fn a_server_that_starts_has_the_catalogue() {
         let server = installation.serve().await;
         let token = server.sign_in().await;
         let (status, body) = server.get(STATUS, Some(&token)).await;
-        assert_eq!((status, &body["applied_version"]), (200, &json!(2)), "{body}");
+        assert_eq!((status, &body["applied_version"]), (200, &json!(3)), "{body}");
         assert_eq!(body["models"], json!({"catalogue": 218, "manual": 0, "import": 0}));
         assert!(server.log().contains("catalogue applied"), "{}", server.log());
         server.kill();

@@ -125,7 +125,7 @@ on_both!(what_is_no_amount_is_a_doubt, |app| {
     let calls = Calls::new(&app, json!([])).await;
     for (usage, at) in [
         (json!({"cost": -0.5}), "/usage/cost"),
-        (json!({"cost": 1000.000_000_001}), "/usage/cost"),
+        (json!({"cost": 1_000.000_000_001}), "/usage/cost"),
         (json!({"cost": 1e300}), "/usage/cost"),
         (json!({"cost": "NaN"}), "/usage/cost"),
         (json!({"cost": [1]}), "/usage/cost"),

@@ -113,6 +113,7 @@ impl Batches {
             reservations: fresh.iter().cloned().chain(settled).collect(),
             heads: homes.into_iter().map(|home| (home, tick)).collect(),
             steps: Vec::new(),
+            raws: Vec::new(),
         };
         tx.write(&writes).await.expect("the write");
         tx.commit().await.expect("the commit");
