@@ -167,7 +167,7 @@ fn is_none(scheme: &SecurityRequirement) -> bool {
 }
 
 /// The problems that an operation can answer because of what it is, each with the codes it carries.
-fn problems(t: &Traits) -> [(bool, u16, &'static str); 18] {
+fn problems(t: &Traits) -> [(bool, u16, &'static str); 17] {
     let takes_body = t.posts || t.edits;
     [
         (
@@ -206,21 +206,14 @@ fn problems(t: &Traits) -> [(bool, u16, &'static str); 18] {
         (takes_body, 415, "`unsupported_media_type`."),
         (t.posts || t.reads_input, 422, "`invalid`: every faulty field is listed."),
         (t.admin || t.public, 429, "`throttled`: come back after `Retry-After`."),
-        (true, 431, "The head of the request is too large. There is no body."),
         (true, 500, "`internal`: the operator's log has the cause under the request id."),
         (true, 503, "`database_unavailable`, `overloaded`: nothing happened; try again after `Retry-After`."),
         (true, 504, "`timeout`: the request took too long."),
     ]
 }
 
-/// A head that is too large is refused before it is read: without a body, and without a name for the request.
-const HEAD_TOO_LARGE: &str = "431";
-
 /// Every response names its request; every problem has the shape of one.
 fn dress(status: &str, response: &mut Response) {
-    if status == HEAD_TOO_LARGE {
-        return;
-    }
     let text = ObjectBuilder::new().schema_type(Type::String);
     let id = HeaderBuilder::new().schema(Some(text)).description(Some("Names the request in the logs."));
     response.headers.insert("X-Request-Id".into(), id.build().into());
