@@ -117,8 +117,10 @@ pub async fn check(
     decide(system, meter, &gateway, (task, new.tags)).await
 }
 
-/// Answers many requests that arrived together; each that is acceptable has its own answer. They are decided in their order.
+/// Answers many requests that arrived together; each that is acceptable has its own answer. They are decided in their order:
+/// the prices are there before, as a request that has to wait for them is set aside, and those behind it overtake it.
 async fn all<N, T, F>(
+    system: &System,
     meter: &Meter,
     gateway: Gateway,
     requests: Vec<N>,
@@ -128,6 +130,10 @@ where
     F: Future<Output = Result<T>>,
 {
     authenticate(meter, gateway.clone()).await?;
+    let home = meter.home_of_gateway(&gateway).await?;
+    if home != OrganizationId::PLATFORM {
+        system.books.now(system, home).await?;
+    }
     Ok(join_all(requests.into_iter().map(|request| one(gateway.clone(), request))).await)
 }
 
@@ -138,7 +144,7 @@ pub async fn authorize_all(
     gateway: Gateway,
     calls: Vec<NewDecision>,
 ) -> Result<Vec<Result<Authorization>>> {
-    all(meter, gateway, calls, |gateway, call| authorize(system, meter, gateway, call)).await
+    all(system, meter, gateway, calls, |gateway, call| authorize(system, meter, gateway, call)).await
 }
 
 /// The organization whose reservation a gateway names: its own; for a gateway of the installation the one that it says, or
@@ -227,7 +233,7 @@ pub async fn settle_all(
     gateway: Gateway,
     calls: Vec<NewSettlement>,
 ) -> Result<Vec<Result<Settlement>>> {
-    all(meter, gateway, calls, |gateway, call| settle(system, meter, gateway, call)).await
+    all(system, meter, gateway, calls, |gateway, call| settle(system, meter, gateway, call)).await
 }
 
 /// Voids many calls at once.
@@ -237,7 +243,7 @@ pub async fn void_all(
     gateway: Gateway,
     calls: Vec<NewVoid>,
 ) -> Result<Vec<Result<Settlement>>> {
-    all(meter, gateway, calls, |gateway, call| void(system, meter, gateway, call)).await
+    all(system, meter, gateway, calls, |gateway, call| void(system, meter, gateway, call)).await
 }
 
 /// Extends many calls at once.
@@ -247,7 +253,7 @@ pub async fn extend_all(
     gateway: Gateway,
     calls: Vec<NewExtension>,
 ) -> Result<Vec<Result<Extension>>> {
-    all(meter, gateway, calls, |gateway, call| extend(system, meter, gateway, call)).await
+    all(system, meter, gateway, calls, |gateway, call| extend(system, meter, gateway, call)).await
 }
 
 /// Puts many calls on the books at once.
@@ -257,7 +263,7 @@ pub async fn report_all(
     gateway: Gateway,
     calls: Vec<NewUsage>,
 ) -> Result<Vec<Result<Settlement>>> {
-    all(meter, gateway, calls, |gateway, call| report(system, meter, gateway, call)).await
+    all(system, meter, gateway, calls, |gateway, call| report(system, meter, gateway, call)).await
 }
 
 /// Tells how a decision would come about. Nothing is noted.
