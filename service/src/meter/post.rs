@@ -103,7 +103,7 @@ fn event(
     let price = found.map(|found| found.entry);
     let usage = counted(attempt, price.as_deref());
     let (cost, priced) = charged(price.as_deref(), row.id, &usage, attempt)?;
-    let unbilled = unbilled(row, attempt, names, &usage, origin);
+    let unbilled = unbilled(&Served { row, attempt, names, usage: &usage, origin });
     if let (None, Some(cost)) = (&price, cost::charged_as_stated(attempt.stated_cost)) {
         let (currency, price_source) = (Some(cost::STATED_IN.to_owned()), Some(PriceSource::ProviderStated));
         return Ok(usage_event::Model { cost, currency, priced: true, price_source, ..unbilled });
@@ -120,14 +120,17 @@ fn event(
     })
 }
 
-/// What an attempt was and used, before it is charged.
-fn unbilled(
-    row: &reservation::Model,
-    attempt: &Attempt,
-    names: Option<&Names>,
-    usage: &Usage,
+/// An attempt at a call, and what is known of it before it is charged.
+struct Served<'a> {
+    row: &'a reservation::Model,
+    attempt: &'a Attempt,
+    names: Option<&'a Names>,
+    usage: &'a Usage,
     origin: UsageOrigin,
-) -> usage_event::Model {
+}
+
+/// The event of an attempt that costs nothing yet.
+fn unbilled(&Served { row, attempt, names, usage, origin }: &Served<'_>) -> usage_event::Model {
     usage_event::Model {
         organization_id: row.organization_id,
         id: row.id,
