@@ -122,7 +122,7 @@ pub struct Quote {
     pub resolution: PriceResolution,
 }
 
-/// What a model costs that was asked on the way of a call.
+/// What an advisor used and costs: a model that the called one has asked.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AdvisorQuote {
     /// The model, as the usage object names it.
@@ -224,6 +224,7 @@ struct Used {
     /// Whether its usage is a total that was halved.
     unsided: bool,
     stated: Option<Nanos>,
+    manner: Manner,
 }
 
 /// Works out what a call costs. What has no price is refused, if the organization refuses it.
@@ -238,11 +239,12 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         connection_id: call.connection_id,
         at: call.at.unwrap_or(prices.now),
     };
-    let mut used = Used { usage: reading.usage, unsided: reading.unsided, stated: reading.stated_cost };
+    let (usage, unsided, stated) = (reading.usage, reading.unsided, reading.stated_cost);
+    let mut used = Used { usage, unsided, stated, manner };
     let names = served.names(&prices, &call.model);
-    let own = ModelBill::new(&prices, &names, &wanted, (&mut used, &manner))?;
+    let own = ModelBill::new(&prices, &names, &wanted, &mut used)?;
     let advisors = std::mem::take(&mut reading.advisors).into_iter();
-    let advisors = advisors.map(|advisor| advised(&prices, &served, &wanted, advisor, &manner));
+    let advisors = advisors.map(|advisor| advised(&prices, &served, &wanted, advisor, &used.manner));
     let advisors = advisors.collect::<Result<Vec<_>>>()?;
     let sum = Sum::of(&own, &advisors);
     let exact_reading = reading.doubts.is_empty();
@@ -264,7 +266,7 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
         multipliers: own.multipliers,
         usage: used.usage,
         format: reading.format,
-        manner,
+        manner: used.manner,
         advisors,
         resolution: PriceResolution::of(&prices, &wanted, prices.resolve(&names, &wanted)),
     })
@@ -280,19 +282,14 @@ fn advised(
 ) -> Result<AdvisorQuote> {
     let Advisor { model, usage } = advisor;
     let manner = Manner { speed: None, ..manner.clone() };
-    let mut used = Used { usage, unsided: false, stated: None };
+    let mut used = Used { usage, unsided: false, stated: None, manner };
     let names = served.names(prices, &model);
-    let bill = ModelBill::new(prices, &names, &Wanted { model: &model, ..*call }, (&mut used, &manner))?;
+    let bill = ModelBill::new(prices, &names, &Wanted { model: &model, ..*call }, &mut used)?;
     Ok(AdvisorQuote { model, usage, bill })
 }
 
 impl ModelBill {
-    fn new(
-        prices: &Prices,
-        names: &Names,
-        wanted: &Wanted<'_>,
-        (used, manner): (&mut Used, &Manner),
-    ) -> Result<Self> {
+    fn new(prices: &Prices, names: &Names, wanted: &Wanted<'_>, used: &mut Used) -> Result<Self> {
         let winner = names.winner(prices, wanted);
         let source = winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
         let price = winner.map(|winner| winner.entry);
@@ -303,7 +300,7 @@ impl ModelBill {
             return Ok(Self::stated(cost));
         }
         let minute = minute_of_day(wanted.at);
-        let bill = |price: &Arc<Entry>| cost::bill(&price.terms.at(minute), &used.usage, manner);
+        let bill = |price: &Arc<Entry>| cost::bill(&price.terms.at(minute), &used.usage, &used.manner);
         let bill = price.as_ref().map(bill).transpose()?;
         if prices.unpriced_policy == UnpricedPolicy::Refuse {
             refuse_unpriced(wanted.model, bill.as_ref())?;
