@@ -1,4 +1,4 @@
-//! Usage objects that cannot be read exactly are kept, so that what they say can be looked at, and charged anew. Nothing that
+//! Usage objects that cannot be read exactly are kept, so that what they say can be looked at, and charged again. Nothing that
 //! goes wrong with that costs the call anything but its object.
 
 use crate::{

@@ -72,7 +72,7 @@ pub struct Attempt {
     pub unsided: bool,
     /// What the provider says that it costs, in US dollars.
     pub stated_cost: Option<Nanos>,
-    /// Whether it is a model that was asked on the way of another attempt, and so in the place of none that was authorized.
+    /// Whether it is an advisor: a model that another attempt has asked, and so served in place of none that was authorized.
     #[serde(skip)]
     pub advisor: bool,
     /// The usage object as it was received, if it is kept because it cannot be read exactly. What is read of it tells one
