@@ -35,7 +35,8 @@ shape!(EVENT, [
     region TextNull, speed TextNull, input_tokens Big, cache_read_tokens Big, cache_write_tokens Big,
     cache_write_1h_tokens Big, output_tokens Big, reasoning_tokens Big, audio_input_tokens Big,
     audio_output_tokens Big, image_input_tokens Big, image_output_tokens Big, cache_read_audio_tokens Big,
-    requests Big, images Big, seconds Big, characters Big, web_searches Big, code_executions Big, latency_ms BigNull, ttft_ms BigNull, cost Big, currency TextNull, price_id UuidNull, priced Bool,
+    requests Big, images Big, seconds Big, characters Big, web_searches Big, code_executions Big,
+    latency_ms BigNull, ttft_ms BigNull, cost Big, currency TextNull, price_id UuidNull, priced Bool,
     overrun Bool, estimated Bool, usage_unclear Bool, price_source TextNull, guessed Bool,
     provider_stated_cost BigNull, raw_usage TextNull,
 ]);
