@@ -4,9 +4,8 @@
 use super::{
     book::Entry,
     minute_of_day,
-    names::Names,
     question::{self, PriceResolution, Served},
-    resolve::{Prices, Wanted},
+    resolve::{Prices, Wanted, Winner},
 };
 use crate::{
     Ctx, Error, Result,
@@ -72,24 +71,9 @@ pub struct UsedCall {
 /// What a call costs.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Quote {
-    /// What it costs, with its `advisors`; null = something of it has no price or no rate, or they are of several
-    /// currencies.
-    #[schema(required)]
-    pub cost: Option<Nanos>,
-    /// What a team is charged: cost and markup, rounded once, with those of its `advisors`.
-    #[schema(required)]
-    pub charge: Option<Nanos>,
-    /// The cost before it is rounded, which it is for each model by itself.
-    #[schema(required)]
-    pub exact: Option<Exact>,
-    /// ISO 4217.
-    #[schema(required, example = "USD")]
-    pub currency: Option<String>,
-    /// The price.
-    #[schema(required)]
-    pub price_id: Option<PriceId>,
-    /// Where the price comes from: the step of the resolution, `provider_stated` where that finds none, or `none`.
-    pub price_source: PriceSource,
+    /// What it costs, its `advisors` included, and by which price the model itself is charged.
+    #[serde(flatten)]
+    pub bill: ModelBill,
     /// What the provider says that it costs, in US dollars.
     #[schema(required)]
     pub provider_stated_cost: Option<Nanos>,
@@ -99,15 +83,6 @@ pub struct Quote {
     pub usage_unclear: bool,
     /// What of the usage object could not be read exactly.
     pub usage_doubts: Vec<UsageDoubt>,
-    /// What was used and has no rate at this price.
-    pub unpriced: Vec<Component>,
-    /// What is charged, one line a component: their amounts times the multipliers make up the cost of the model itself.
-    pub lines: Vec<Line>,
-    /// The tier of a tiered price that the whole call falls in.
-    #[schema(required)]
-    pub tier: Option<TierChosen>,
-    /// What the sum of the lines is multiplied by.
-    pub multipliers: Vec<AppliedMultiplier>,
     /// What was used, each token in exactly one class.
     pub usage: Usage,
     /// Whose usage object it was taken for.
@@ -135,16 +110,16 @@ pub struct AdvisorQuote {
     pub bill: ModelBill,
 }
 
-/// What one model costs.
+/// What a model costs, and by which price. Of a call, `cost`, `charge` and `exact` are the sums with its `advisors`.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelBill {
-    /// What it costs; null = it has no price, or something of it has no rate.
+    /// What it costs; null = something has no price or no rate, or advisors cost another currency.
     #[schema(required)]
     pub cost: Option<Nanos>,
-    /// What a team is charged: cost and markup, rounded once.
+    /// What a team is charged: cost and markup, rounded once for each model.
     #[schema(required)]
     pub charge: Option<Nanos>,
-    /// The cost before it is rounded.
+    /// The cost before it is rounded, which it is for each model by itself.
     #[schema(required)]
     pub exact: Option<Exact>,
     /// ISO 4217.
@@ -153,11 +128,11 @@ pub struct ModelBill {
     /// The price.
     #[schema(required)]
     pub price_id: Option<PriceId>,
-    /// Where the price comes from.
+    /// Where the price comes from: the step of the resolution, `provider_stated` where that finds none, or `none`.
     pub price_source: PriceSource,
     /// What was used and has no rate at this price.
     pub unpriced: Vec<Component>,
-    /// What is charged, one line a component: their amounts times the multipliers make up the cost.
+    /// What is charged, one line a component: their amounts times the multipliers make up the cost of the model itself.
     pub lines: Vec<Line>,
     /// The tier of a tiered price that it falls in.
     #[schema(required)]
@@ -242,33 +217,25 @@ pub async fn quote(ctx: &Ctx, call: UsedCall) -> Result<Quote> {
     let (usage, unsided, stated) = (reading.usage, reading.unsided, reading.stated_cost);
     let mut used = Used { usage, unsided, stated, manner };
     let names = served.names(&prices, &call.model);
-    let own = ModelBill::new(&prices, &names, &wanted, &mut used)?;
+    let found = prices.resolve(&names, &wanted);
+    let own = ModelBill::new(&prices, found.winner.clone(), &wanted, &mut used)?;
     let advisors = std::mem::take(&mut reading.advisors).into_iter();
     let advisors = advisors.map(|advisor| advised(&prices, &served, &wanted, advisor, &used.manner));
     let advisors = advisors.collect::<Result<Vec<_>>>()?;
-    let sum = Sum::of(&own, &advisors);
+    let bill = own.with(&advisors);
     let exact_reading = reading.doubts.is_empty();
-    let known = exact_reading || own.price_source == PriceSource::ProviderStated && advisors.is_empty();
+    let known = exact_reading || bill.price_source == PriceSource::ProviderStated && advisors.is_empty();
     Ok(Quote {
-        priced: sum.cost.is_some() && known,
-        cost: sum.cost,
-        charge: sum.charge,
-        exact: sum.exact,
-        currency: own.currency,
-        price_id: own.price_id,
-        price_source: own.price_source,
+        priced: bill.cost.is_some() && known,
+        bill,
         provider_stated_cost: used.stated,
         usage_unclear: !exact_reading,
         usage_doubts: reading.doubts.into_iter().map(UsageDoubt::from).collect(),
-        unpriced: own.unpriced,
-        lines: own.lines,
-        tier: own.tier,
-        multipliers: own.multipliers,
         usage: used.usage,
         format: reading.format,
         manner: used.manner,
         advisors,
-        resolution: PriceResolution::of(&prices, &wanted, prices.resolve(&names, &wanted)),
+        resolution: PriceResolution::of(&prices, &wanted, found),
     })
 }
 
@@ -283,14 +250,14 @@ fn advised(
     let Advisor { model, usage } = advisor;
     let manner = Manner { speed: None, ..manner.clone() };
     let mut used = Used { usage, unsided: false, stated: None, manner };
-    let names = served.names(prices, &model);
-    let bill = ModelBill::new(prices, &names, &Wanted { model: &model, ..*call }, &mut used)?;
+    let wanted = Wanted { model: &model, ..*call };
+    let winner = served.names(prices, &model).winner(prices, &wanted);
+    let bill = ModelBill::new(prices, winner, &wanted, &mut used)?;
     Ok(AdvisorQuote { model, usage, bill })
 }
 
 impl ModelBill {
-    fn new(prices: &Prices, names: &Names, wanted: &Wanted<'_>, used: &mut Used) -> Result<Self> {
-        let winner = names.winner(prices, wanted);
+    fn new(prices: &Prices, winner: Option<Winner>, wanted: &Wanted<'_>, used: &mut Used) -> Result<Self> {
         let source = winner.as_ref().map_or(PriceSource::None, |winner| winner.step.into());
         let price = winner.map(|winner| winner.entry);
         if used.unsided && price.as_ref().is_some_and(|price| cost::has_no_output(&price.terms)) {
@@ -340,25 +307,17 @@ impl ModelBill {
             multipliers: Vec::new(),
         }
     }
-}
 
-/// What a call costs with its advisors.
-struct Sum {
-    cost: Option<Nanos>,
-    charge: Option<Nanos>,
-    exact: Option<Exact>,
-}
-
-impl Sum {
-    fn of(own: &ModelBill, advisors: &[AdvisorQuote]) -> Self {
-        let first = Self { cost: own.cost, charge: own.charge, exact: own.exact };
-        advisors.iter().map(|advisor| &advisor.bill).fold(first, |sum, bill| {
-            let same = bill.currency == own.currency;
+    /// The same with what advisors cost on top, as far as that is known and of the same currency.
+    fn with(self, advisors: &[AdvisorQuote]) -> Self {
+        advisors.iter().map(|advisor| &advisor.bill).fold(self, |sum, bill| {
+            let same = bill.currency == sum.currency;
             let plus = |(sum, more): (Nanos, Nanos)| sum.checked_add(more).filter(|_| same);
             Self {
                 cost: sum.cost.zip(bill.cost).and_then(plus),
                 charge: sum.charge.zip(bill.charge).and_then(plus),
                 exact: sum.exact.zip(bill.exact).and_then(|(sum, more)| sum.plus(more)).filter(|_| same),
+                ..sum
             }
         })
     }
