@@ -8,7 +8,7 @@ mod router;
 pub use router::OpenApiRouter;
 
 use crate::problem::Problem;
-use axum::{Json, Router, response::IntoResponse, routing::get};
+use axum::{Router, body::Bytes, http::header, response::IntoResponse, routing::get};
 use utoipa::{
     OpenApi as _,
     openapi::{
@@ -35,9 +35,10 @@ pub fn head() -> OpenApi {
     Head::openapi()
 }
 
-/// `/openapi.json` and `/docs`, which work without internet.
-pub fn routes(document: serde_json::Value) -> Router {
-    let serve = move || std::future::ready(Json(document.clone()).into_response());
+/// `/openapi.json`, which is this text, and `/docs`, which works without internet.
+pub fn routes(document: Bytes) -> Router {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    let serve = move || std::future::ready((json, document.clone()).into_response());
     Router::new().route("/openapi.json", get(serve)).merge(
         utoipa_swagger_ui::SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::from("/openapi.json")),
     )

@@ -14,6 +14,7 @@ pub mod verdict;
 
 use axum::{
     Router,
+    body::Bytes,
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{from_fn, from_fn_with_state},
@@ -50,7 +51,7 @@ pub fn app(state: AppState) -> Router {
 pub struct Routes {
     router: Router<AppState>,
     cors: CorsLayer,
-    document: serde_json::Value,
+    document: Bytes,
 }
 
 impl Routes {
@@ -59,7 +60,8 @@ impl Routes {
         let cors = cors(&settings.cors_origins);
         let (router, document) = router(&cors, settings.request_timeout).split_for_parts();
         let document = serde_json::to_value(document::complete(document)).unwrap_or_default();
-        Self { router, cors, document }
+        // As text: every layer copies what a handler holds, and a value of this size takes longer than the request.
+        Self { router, cors, document: document.to_string().into() }
     }
 
     /// The server over this state.
