@@ -187,8 +187,14 @@ fn snapshot<E: Scoped>(row: &E::Model) -> Map<String, Value> {
         .filter(|column| !E::is_personal(column))
         .map(|column| (column, row.get(column)))
         .filter(|(_, value)| !matches!(value, sea_orm::Value::Bytes(_)))
-        .map(|(column, value)| {
-            (column.as_str().to_owned(), sea_orm::sea_query::sea_value_to_json_value(&value))
-        })
+        .map(|(column, value)| (column.as_str().to_owned(), as_json(&value)))
         .collect()
+}
+
+/// A value as JSON: times as in the API, where the library writes them as literals of SQL.
+fn as_json(value: &sea_orm::Value) -> Value {
+    match value {
+        sea_orm::Value::ChronoDateTimeUtc(Some(time)) => json!(time),
+        other => sea_orm::sea_query::sea_value_to_json_value(other),
+    }
 }

@@ -132,6 +132,12 @@ on_both!(what_is_done_is_told, |app| {
     }
 });
 
+on_both!(a_time_in_a_detail_is_written_as_in_the_api, |app| {
+    let team = app.owner().post(TEAMS, json!({"name": "one"})).await.created();
+    let page = app.owner().get(EVENTS).await.ok();
+    assert_eq!(page["items"][0]["detail"]["after"]["created_at"], team["created_at"]);
+});
+
 on_both!(who_may_read_the_log, |app| {
     let (owner, acme) = (app.owner(), app.other_organization("acme").await);
     make_teams(&owner, 1).await;
