@@ -216,6 +216,7 @@ impl From<Error> for Problem {
 /// One fault whole, of several how many.
 fn told(faults: &[FieldError]) -> String {
     match faults {
+        [only] if only.pointer.is_empty() => only.message.clone(),
         [only] => format!("{}: {}", only.pointer, only.message),
         several => format!("{} fields are not acceptable", several.len()),
     }

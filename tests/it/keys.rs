@@ -94,6 +94,8 @@ on_both!(a_key_has_exactly_one_owner_who_is_there, |app| {
         body["name"] = json!("k");
         owner.post(KEYS, body)
     };
+    let nobody = named(json!({})).await.problem(422, "invalid");
+    assert_eq!(nobody["detail"], "give exactly one of team_id, user_id and service_account_id");
     named(json!({})).await.invalid(&[("", "one_owner")]);
     named(json!({"team_id": null})).await.invalid(&[("", "one_owner")]);
     named(json!({"team_id": team_id, "user_id": member.user_id})).await.invalid(&[("", "one_owner")]);
