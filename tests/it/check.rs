@@ -347,3 +347,19 @@ on_both!(a_forced_status_carries_the_own_one, |app| {
     let beside = [("tollkeeper-model", "o3"), ("tollkeeper-uri", "/v1/embeddings")];
     denied(&proxy.ask("/v1/check?deny_status=401&error_format=xml", &beside).await, 403, "model_not_allowed");
 });
+
+on_both!(a_checked_call_is_not_counted_again_by_its_report, |app| {
+    let limits = json!([{"metric": "requests", "amount": "10", "window": "day"}]);
+    let key = issue(&app, json!({"limits": limits})).await;
+    let proxy = Proxy::new(&app, &key).await;
+    assert_eq!(proxy.ask("/v1/check", &[]).await.status, 200);
+    let usage = json!({"input_tokens": 10, "output_tokens": 5, "requests": 0});
+    let report = json!({"key_id": key["id"], "model": "gpt-4o-mini", "usage": usage});
+    app.gateway().await.post("/v1/usage", report).await.ok();
+    let path = format!("/v1/organizations/default/keys/{}", key["id"].as_str().unwrap());
+    let state = app.owner().get(&format!("{path}/limits")).await.ok();
+    assert_eq!(state["items"][0]["used"], "1", "{state}");
+    let totals = app.owner().get(&format!("{path}/usage")).await.ok();
+    let usage = &totals["usage"];
+    assert_eq!((&usage["input_tokens"], &usage["requests"]), (&json!(10), &json!(1)), "{totals}");
+});
