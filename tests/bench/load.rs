@@ -1,5 +1,5 @@
-//! A small HTTP/1.1 load generator over loopback: closed loop, one request in flight a connection, no parsing beyond
-//! status and length, so that it measures the server and not itself.
+//! A small HTTP/1.1 load generator over loopback: one request in flight a connection, at once or with a pause before the
+//! next, no parsing beyond status and length, so that it measures the server and not itself.
 
 use std::{
     net::SocketAddr,
@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
 };
 
 /// What a run measured.
@@ -55,17 +56,48 @@ pub async fn pairs(
     closed_loops(address, connections, time, (first, Some(second))).await
 }
 
+/// Runs `connections` clients that ask, wait for `pause`, and ask again. Each has a thread of its own: what it sees is what
+/// the server makes it wait for, not what else the runtime of both has to do.
+pub async fn paced(
+    address: SocketAddr,
+    connections: usize,
+    time: Duration,
+    pause: Duration,
+    make: Make,
+) -> Report {
+    let begin = Instant::now() + time / 10;
+    let client = |n| {
+        let client =
+            one(address, n, (begin, begin + time), Script { first: make.clone(), follow: None, pause });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio::task::spawn_blocking(move || runtime.block_on(client))
+    };
+    report(time, (0..connections).map(client).collect()).await
+}
+
 async fn closed_loops(
     address: SocketAddr,
     connections: usize,
     time: Duration,
-    script: (Make, Option<Follow>),
+    (first, follow): (Make, Option<Follow>),
 ) -> Report {
     let begin = Instant::now() + time / 10;
-    let end = begin + time;
-    let loops = (0..connections).map(|n| tokio::spawn(one(address, n, (begin, end), script.clone())));
+    let script = Script { first, follow, pause: Duration::ZERO };
+    let client = |n| tokio::spawn(one(address, n, (begin, begin + time), script.clone()));
+    report(time, (0..connections).map(client).collect()).await
+}
+
+/// What a connection asks, again and again.
+#[derive(Clone)]
+struct Script {
+    first: Make,
+    follow: Option<Follow>,
+    pause: Duration,
+}
+
+async fn report(time: Duration, loops: Vec<JoinHandle<Vec<[Duration; 2]>>>) -> Report {
     let (mut both, mut parts) = (Vec::new(), [Vec::new(), Vec::new()]);
-    for task in loops.collect::<Vec<_>>() {
+    for task in loops {
         for [first, second] in task.await.expect("a connection's loop") {
             both.push(first + second);
             parts[0].push(first);
@@ -95,7 +127,7 @@ async fn one(
     address: SocketAddr,
     n: usize,
     (begin, end): (Instant, Instant),
-    (make, follow): (Make, Option<Follow>),
+    script: Script,
 ) -> Vec<[Duration; 2]> {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.set_nodelay(true).expect("nodelay");
@@ -106,14 +138,17 @@ async fn one(
         if started >= end {
             break;
         }
-        ask(&mut stream, &make(n, count), &mut buffer).await;
+        ask(&mut stream, &(script.first)(n, count), &mut buffer).await;
         let first = started.elapsed();
-        if let Some(follow) = &follow {
+        if let Some(follow) = &script.follow {
             let request = follow(n, count, std::str::from_utf8(&buffer).expect("text"));
             ask(&mut stream, &request, &mut buffer).await;
         }
         if started >= begin {
             latencies.push([first, (started + first).elapsed()]);
+        }
+        if !script.pause.is_zero() {
+            tokio::time::sleep(script.pause).await;
         }
     }
     latencies

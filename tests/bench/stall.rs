@@ -28,20 +28,24 @@ use std::{
     time::Duration,
 };
 
-const TIME: Duration = Duration::from_secs(6);
+const TIME: Duration = Duration::from_secs(8);
 const PRICES: usize = 100_000;
 const KEYS: usize = 20_000;
 /// Keys that one call revokes.
 const REVOKED: usize = 5_000;
 /// Models of a list that is imported.
 const LISTED: usize = 20_000;
-/// Calls of the quiet tenant at a time.
-const CONNECTIONS: usize = 2;
+/// Connections of the quiet tenant.
+const CONNECTIONS: usize = 4;
+/// How long each of them waits between two calls.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Runs it on every database.
 pub async fn run() {
     for kind in stage::databases() {
-        println!("== stall on {kind}: authorize of a quiet tenant, {CONNECTIONS} at a time");
+        println!(
+            "== stall on {kind}: authorize of a quiet tenant, {CONNECTIONS} connections, {PAUSE:?} apart"
+        );
         let heavy = Heavy::new(kind).await;
         let alone = heavy.measure("alone", None, None).await;
         for (name, action) in ACTIONS {
@@ -118,7 +122,7 @@ impl Heavy {
         self.done.store(0, Ordering::Relaxed);
         let work = self.stage.system.books.work();
         let before = (work.books(), work.rows());
-        let load = load::run(self.stage.address, CONNECTIONS, TIME, authorize(&self.quiet));
+        let load = load::paced(self.stage.address, CONNECTIONS, TIME, PAUSE, authorize(&self.quiet));
         let acting = async {
             match action {
                 Some(action) => self.act(action).await,
