@@ -72,7 +72,7 @@ pub async fn list_models(
     // Globs are matched here, so that a filter by them reads on until the page is full.
     let most = filter.allowed.is_none().then(|| page.size() + 1);
     let models = ctx.repository::<Entity>();
-    let mut rows = models.beyond_text(Column::Name, after, page.ascending(), (which, most)).await?;
+    let mut rows = models.beyond_text(Column::Name, after, page.ascending(), which, most).await?;
     if let Some(allowed) = filter.allowed {
         rows.retain(|row| is_allowed(connection.allowed_models.as_ref(), &row.name) == allowed);
     }
@@ -83,7 +83,7 @@ pub async fn list_models(
 
 /// Every model of a connection, by name.
 pub(super) async fn shown_models(unit: &Unit<'_>, connection: &Model) -> Result<Vec<ConnectionModel>> {
-    let rows = unit.read::<Entity>().beyond_text(Column::Name, None, true, (of(connection.id), None)).await?;
+    let rows = unit.read::<Entity>().beyond_text(Column::Name, None, true, of(connection.id), None).await?;
     shown(unit.ctx, &unit.tx, connection, rows).await
 }
 

@@ -57,7 +57,7 @@ where
         Ok(row)
     }
 
-    /// Changes a row without a version: one that hangs on another, which is locked.
+    /// Changes a row without a version: a part of another row, which is locked.
     #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
     pub async fn amend(self, action: &str, id: E::Id, changes: E::ActiveModel) -> Result<E::Model> {
         let before = self.reader().lock(id).await?;
@@ -84,7 +84,7 @@ where
         Ok(row)
     }
 
-    /// Removes every row that meets a condition, in one statement: one that is gone already is not missed.
+    /// Removes every row that meets a condition, in one statement. A row that another transaction has deleted is ignored.
     #[expect(clippy::disallowed_methods, reason = "the scope is put on here, once for all")]
     pub async fn remove_all(self, which: impl Into<Condition>) -> Result<Vec<E::Model>> {
         let delete = E::delete_many().filter(scope::<E>(self.unit.ctx)).filter(self.narrowed.clone());
@@ -111,8 +111,9 @@ where
         self.add(row).await
     }
 
-    /// Inserts many rows as version 1, in bounded statements. They are noted for the policy caches; the use-case notes
-    /// them in the audit log, as one event that says what they have in common.
+    /// Inserts many rows as version 1, in bounded statements. Rows of a price book are noted for the policy caches, others
+    /// must not belong to a set that is cached; the use-case notes them in the audit log, as one event that says what they
+    /// have in common.
     #[expect(clippy::disallowed_methods, reason = "the tenant is put on here, once for all")]
     pub async fn insert_all(self, rows: Vec<E::ActiveModel>) -> Result<()> {
         let now = self.unit.now;
