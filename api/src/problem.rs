@@ -171,7 +171,7 @@ impl From<Error> for Problem {
             }
             Error::VersionConflict { .. } => Self::new(StatusCode::CONFLICT, "version_conflict", text),
             Error::VersionMissing => {
-                let detail = "send the version that you have seen as If-Match";
+                let detail = "send the version that you have seen, the ETag of the reply, in If-Match: \"3\"";
                 Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
             }
             Error::InUse { by, count } => {

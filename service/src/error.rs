@@ -49,7 +49,7 @@ pub enum Error {
     #[error("{}", .0.iter().map(FieldError::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<FieldError>),
     /// Another one has this unique key.
-    #[error("a {kind} named {key:?} exists")]
+    #[error("{kind} {key:?} exists already")]
     Conflict {
         /// What exists.
         kind: Kind,

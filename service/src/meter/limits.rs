@@ -246,10 +246,11 @@ impl Verdict {
             }
             Some(Trouble::Full) => {
                 let (used, held) = (self.counters.used - self.counters.adjusted, self.counters.held);
+                let left = text(self.remaining());
                 let (used, held, needed) = (text(used), text(held), text(self.demand.least()));
+                let amount = text(amount);
                 format!(
-                    "{name} is reached: of {} are {used} used and {held} held, and {needed} is needed",
-                    text(amount)
+                    "the call needs {needed}, and {name} has {left} of {amount} left: {used} used, {held} held"
                 )
             }
         }

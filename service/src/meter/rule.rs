@@ -370,7 +370,10 @@ struct Reported {
 }
 
 fn settled() -> Error {
-    Error::InvalidState("already_settled", "the reservation is settled, otherwise than this says".into())
+    Error::InvalidState(
+        "already_settled",
+        "the reservation is settled already, with another outcome or other usage".into(),
+    )
 }
 
 fn expired() -> Error {
