@@ -187,8 +187,10 @@ on_both!(what_is_disabled_lets_nothing_through, |app| {
     }
     app.owner().patch(&path, json!({"enabled": false})).await.ok();
     app.owner().patch(&mapping, json!({"enabled": false})).await.ok();
-    for call in [json!({"model": "off"}), json!({"model": " OFF"}), json!({"model": "to-off"}), shut.clone()]
-    {
+    let named = |model: &str| json!({"model": model});
+    let calls_of_off =
+        ["off", " OFF", "to-off", "openai/off", "openrouter/openai/OFF", "x/to-off"].map(named);
+    for call in calls_of_off.into_iter().chain([shut.clone()]) {
         let denial = calls.ask(call).await;
         refused(&denial, &["model_not_allowed"]);
         assert!(denial["reasons"][0]["message"].as_str().unwrap().ends_with(" is disabled"), "{denial}");

@@ -58,7 +58,6 @@ fn of_model(policy: &Policy, organization: OrganizationId, model: &str) -> Named
         chain.push(row.target.clone());
     }
     let off = |name: &String| alias(policy, organization, name).is_some_and(|row| !row.enabled);
-    let disabled = chain.iter().any(off);
     chain.iter().for_each(|name| add(&mut all, name));
     let (mut ends, mut n) = (Vec::new(), 0);
     while n < all.len() {
@@ -69,6 +68,7 @@ fn of_model(policy: &Policy, organization: OrganizationId, model: &str) -> Named
         }
         n += 1;
     }
+    let disabled = chain.iter().chain(&all).any(off);
     let priced = chain.last().cloned().into_iter().chain(ends).collect();
     let chain = chain.iter().map(|name| fold(name)).collect();
     Named { model: model.to_owned(), chain, all, priced, disabled, connected: false }

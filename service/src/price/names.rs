@@ -193,15 +193,21 @@ impl Prices {
                 names.disabled = Some(format!("the alias {} is disabled", alias.name));
             }
         }
-        // From names without their prefixes, aliases lead on as well; each is followed once.
+        // From names without their prefixes, aliases lead on as well, and a disabled one lets nothing through; each is
+        // followed once. Those of the chain are followed already, by how they are written.
+        let chained: Vec<_> = names.chain.iter().map(|name| fold(name).into_owned()).collect();
         let mut next = 0;
         while let Some(name) = names.all.get(next) {
             next += 1;
-            let Some(target) = self.organization.alias(name).filter(|target| !names.has(&fold(target)))
-            else {
+            let alias = if chained.contains(name) { None } else { self.organization.alias_of(name) };
+            let Some(alias) = alias.filter(|alias| !names.has(&fold(&alias.target)) || !alias.enabled) else {
                 continue;
             };
-            let target = target.to_owned();
+            if !alias.enabled {
+                names.disabled.get_or_insert_with(|| format!("the alias {} is disabled", alias.name));
+                continue;
+            }
+            let target = alias.target.to_string();
             names.add(&target);
             names.ends.insert(0, target);
         }
