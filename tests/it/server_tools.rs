@@ -213,3 +213,19 @@ on_both!(the_three_rates_are_stated_and_changed_like_others, |app| {
         assert_eq!(quote(&app, searched).await["cost"], cost);
     }
 });
+
+on_both!(a_price_for_tools_alone_is_stopped_by_a_limit_that_is_exceeded, |app| {
+    price(&app, json!({"model": "seeker", "kind": "per_token", "input": "0", "output": "0", "per_web_search": "0.01"}))
+        .await;
+    let limits = json!([{"metric": "cost", "window": "month", "amount": "0.01"}]);
+    let calls = Calls::new(&app, limits).await;
+    let call = json!({"model": "seeker", "input_tokens": 10, "max_output_tokens": 10});
+    let id = calls.open(call.clone()).await;
+    calls.settle(&id, json!({"input_tokens": 10, "web_searches": 5})).await;
+    assert_eq!(counted(&app, calls.limit(0)).await.0, "0.050000000");
+    let denial = calls.ask(call).await;
+    assert_eq!(
+        (&denial["allowed"], &denial["reasons"][0]["code"]),
+        (&json!(false), &json!("budget_exceeded"))
+    );
+});

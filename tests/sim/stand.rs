@@ -99,13 +99,10 @@ impl Expect<'_> {
             // What costs nothing takes nothing away.
             let cost = limit.metric == Metric::Cost;
             let free = cost && worst.free;
-            let nothing = cost
-                && whole
-                && matches!(&worst.worth, Worth::Most(0, of) if Some(of) == limit.currency.as_ref());
             let (wants, unpriced, something) =
                 if free { (0, false, false) } else { (wants, unpriced, something) };
             let least = if something { 1 } else { wants };
-            let full = !free && !nothing && counted + i128::from(least) > i128::from(limit.amount);
+            let full = !free && counted + i128::from(least) > i128::from(limit.amount);
             Stand { limit, counted, wants, something, full, unpriced }
         };
         path.into_iter().map(stand).collect()

@@ -119,9 +119,9 @@ fn verdict(limit: &Arc<Limit>, asking: Asking<'_>, ledger: &Ledger, at: DateTime
         Ok(demand) => (demand, None),
         Err(trouble) => (Demand::Most(0), Some(trouble)),
     };
-    // What costs nothing takes nothing away, however much calls before it have used beyond the limit.
-    let free =
-        limit.metric == Metric::Cost && demand == Demand::Most(0) && asking.estimate().price != Price::Waived;
+    // What costs nothing takes nothing away, however much calls before it have used beyond the limit. A price for tools alone
+    // is not free, though what they cost is not held.
+    let free = limit.metric == Metric::Cost && asking.estimate().free;
     let full = !free && counters.counted() + i128::from(demand.least()) > i128::from(limit.amount);
     let trouble = trouble.or(full.then_some(Trouble::Full));
     let resets_at = window.and_then(|key| window::end(limit.period, key.start));
