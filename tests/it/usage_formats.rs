@@ -296,3 +296,20 @@ on_both!(service_tiers_are_understood_in_the_words_of_providers, |app| {
     let reply = app.owner().post(&format!("{BASE}/prices/quote"), wrong).await;
     reply.invalid(&[("/service_tier", "invalid_value")]);
 });
+
+on_both!(an_answer_of_two_sides_and_how_it_was_served_is_read, |app| {
+    prices(&app).await;
+    let usage = json!({"input_tokens": 10, "output_tokens": 5, "service_tier": "standard"});
+    let reply = json!({"id": "msg_1", "type": "message", "usage": usage});
+    let begun = json!({"type": "message_start", "message": {"id": "msg_1", "usage": usage}});
+    let done = json!({"type": "response.completed", "response": {"id": "resp_1",
+        "usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}}});
+    let local = json!({"model": "x", "message": {"role": "assistant", "content": "…"}, "prompt_eval_count": 10,
+        "eval_count": 5});
+    for object in [usage.clone(), reply, begun, done, local] {
+        let bill = quote(&app, "claude", object.clone()).await;
+        let counts = (&bill["usage"]["input_tokens"], &bill["usage"]["output_tokens"]);
+        assert_eq!(counts, (&json!(10), &json!(5)), "{object}: {bill}");
+        assert_eq!(bill["usage_unclear"], false, "{object}: {bill}");
+    }
+});

@@ -6,6 +6,9 @@ use super::{Format, object::Object, tollkeeper};
 const WITHIN: [&str; 5] =
     ["usage", "usageMetadata", "meta", "amazon-bedrock-invocationMetrics", "last_token_usage"];
 
+/// Where an event of a stream holds the reply.
+const REPLY: [&str; 2] = ["message", "response"];
+
 /// A test of the shape.
 type Test = fn(&Object<'_>) -> bool;
 
@@ -54,7 +57,11 @@ const SHAPES: [(Format, Test); 17] = [
     (Format::Codex, |object| has(object, &["cached_input_tokens", "reasoning_output_tokens"])),
     (Format::Anthropic, |object| {
         let caches = ["cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation"];
-        has(object, &caches) || has(object, &["server_tool_use", "inference_geo", "iterations"])
+        // An answer without a cache tells no more than the two sides, and how it was served.
+        let sides = object.has("input_tokens") && object.has("output_tokens") && !object.has("total_tokens");
+        has(object, &caches)
+            || has(object, &["server_tool_use", "inference_geo", "iterations"])
+            || sides && has(object, &["service_tier", "speed"])
     }),
     (Format::Whisper, |object| object.says("type", "duration") || object.has_number("duration")),
     (Format::OpenaiResponses, |object| {
@@ -87,14 +94,19 @@ pub(super) fn is_ours(object: &Object<'_>) -> bool {
     object.names().any(|name| tollkeeper::knows(name)) || !object.names().any(counts)
 }
 
+/// The field of an event that holds a reply with its usage object; other objects of these names are messages.
+fn reply(event: &Object<'_>) -> Option<&'static str> {
+    let holds = |field: &str| event.object(field).is_ok_and(|reply| reply.has_object("usage"));
+    REPLY.into_iter().find(|field| event.has_object(field) && holds(field))
+}
+
 /// The usage object within a reply, and whose it is by where it stands; the object itself, if it is none of a reply.
 pub(super) fn unwrapped(object: Object<'_>) -> (Object<'_>, Option<Format>) {
     let mut found = (object, None);
     for _ in 0..2 {
         let within = WITHIN.into_iter().find(|field| found.0.has_object(field));
-        let Some(field) = within.filter(|field| *field != "meta" || format(&found.0).is_none()) else {
-            break;
-        };
+        let surely = |field: &&str| *field != "meta" || format(&found.0).is_none();
+        let Some(field) = within.filter(surely).or_else(|| reply(&found.0)) else { break };
         let Ok(inner) = found.0.object(field) else { break };
         found = (inner, (field == "usageMetadata").then_some(Format::Gemini));
     }
