@@ -119,9 +119,9 @@ async fn a_role_without_rights_to_the_schema_serves_for_ever() {
     assert!(days(&own).await > 300);
     drop(server);
 
-    // The next month has a partition, the one after has none.
+    // Only this month has a partition: two whole months can be longer than the alarm looks ahead.
     let db = roles.database.connect().await;
-    drop_partitions(&db, 2).await;
+    drop_partitions(&db, 1).await;
     let server = serving.serve().await;
     assert_eq!(call(&server).await, (200, 200));
     ready(&server, 200, "warning", &json!("partitions_run_out")).await;
