@@ -24,7 +24,16 @@ pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
                 let used = sampled(&iteration, Usage::NONE)?;
                 if used == Usage::NONE { None } else { advisor::add(&mut advisors, &iteration, used)? }
             }
-            _ => None,
+            // The sides of the call hold it.
+            Some("message") => None,
+            _ => {
+                let unknown = sampled(&iteration, Usage::NONE)? != Usage::NONE;
+                if unknown {
+                    let message = "is an iteration of an unknown kind, which may be charged apart";
+                    iteration.doubt(iteration.wrong("type", "unknown", message))?;
+                }
+                None
+            }
         };
         let sum = usage.plus(&own.unwrap_or(Usage::NONE));
         usage = sum.ok_or_else(|| object.wrong("iterations", "out_of_range", "is together too much"))?;
@@ -50,6 +59,7 @@ fn sampled(object: &Object<'_>, mut usage: Usage) -> Result<Usage> {
         reasoning: details.count("thinking_tokens")?.unwrap_or(0),
         total: object.count("total_tokens")?,
         convention: [Counted::Apart, Counted::Within],
+        bare: false,
         at: [
             object.pointer("input_tokens"),
             details.pointer("thinking_tokens"),
@@ -63,11 +73,17 @@ fn sampled(object: &Object<'_>, mut usage: Usage) -> Result<Usage> {
     Ok(usage)
 }
 
+/// How long what is written to a cache may live.
+const LIVES: [&str; 2] = ["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"];
+
 /// Tokens written to a cache for some minutes, and for an hour.
 fn writes(object: &Object<'_>) -> Result<(u64, u64)> {
     let lives = object.object("cache_creation")?;
     let minutes = lives.count("ephemeral_5m_input_tokens")?.unwrap_or(0);
     let hour = lives.count("ephemeral_1h_input_tokens")?.unwrap_or(0);
+    for life in lives.names().filter(|life| !LIVES.contains(&life.as_str())) {
+        lives.unclassed(life)?;
+    }
     match object.count("cache_creation_input_tokens")? {
         None => Ok((minutes, hour)),
         Some(all) if minutes + hour <= all => Ok((all - hour, hour)),

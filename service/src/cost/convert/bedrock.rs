@@ -59,6 +59,7 @@ fn counted(object: &Object<'_>, names: &Names) -> Result<Usage> {
         cached: cached + written,
         total: object.count("totalTokens")?,
         convention: [Counted::Apart, Counted::Within],
+        bare: false,
         at: [object.pointer(prompt), object.pointer(completion), object.pointer("totalTokens")],
         ..Stated::default()
     };

@@ -84,14 +84,16 @@ pub(super) fn format(object: &Object<'_>) -> Option<Format> {
 /// What names of counts speak of.
 const COUNTED: [&str; 7] = ["token", "count", "usage", "unit", "second", "character", "page"];
 
+/// Whether a field counts something, by its name.
+pub(super) fn counts(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    COUNTED.iter().any(|word| name.contains(word))
+}
+
 /// Whether an object that has the shape of no provider is one of ours, be it a wrong one: it has a field of ours, or none that
 /// counts anything.
 pub(super) fn is_ours(object: &Object<'_>) -> bool {
-    let counts = |name: &String| {
-        let name = name.to_ascii_lowercase();
-        COUNTED.iter().any(|word| name.contains(word))
-    };
-    object.names().any(|name| tollkeeper::knows(name)) || !object.names().any(counts)
+    object.names().any(|name| tollkeeper::knows(name)) || !object.names().any(|name| counts(name))
 }
 
 /// The field of an event that holds a reply with its usage object; other objects of these names are messages.

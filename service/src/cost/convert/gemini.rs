@@ -99,6 +99,7 @@ fn stated(object: &Object<'_>, names: &Names) -> Result<Stated> {
         reasoning: object.count(names.thoughts)?.unwrap_or(0),
         total: object.count(names.total)?,
         convention: [Counted::Within, Counted::Apart],
+        bare: false,
         at: [names.prompt, names.thoughts, names.total].map(|name| object.pointer(name)),
     })
 }

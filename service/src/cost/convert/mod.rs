@@ -175,9 +175,13 @@ impl Reading {
         self
     }
 
-    /// With the service tier that the object names, if it is one that is charged for.
+    /// With the service tier that the object names, if it is one that is charged for. What an unknown one costs is not known.
     fn served(mut self, object: &Object<'_>, field: &str) -> Result<Self> {
-        self.service_tier = object.text(field)?.and_then(tier::service_tier);
+        let Some(word) = object.text(field)?.filter(|word| !word.trim().is_empty()) else { return Ok(self) };
+        match ServiceTierWord::parse(word) {
+            Some(known) => self.service_tier = known.tier(),
+            None => object.doubt(object.wrong(field, "unknown", "is no service tier that is known"))?,
+        }
         Ok(self)
     }
 }

@@ -5,7 +5,7 @@
 //! accepted or not. xAI counts reasoning on top, and a gateway may count a cache beside the prompt: the total tells.
 
 use super::{
-    Format, Reading,
+    Format, Reading, detect,
     object::Object,
     split::{Completion, Counted, Media, Prompt, Stated},
     tools,
@@ -31,6 +31,13 @@ impl Dialect {
     }
 }
 
+/// All that Google's endpoint in this format counts.
+const BARE: [&str; 3] = ["prompt_tokens", "completion_tokens", "total_tokens"];
+/// The prompt, in this format's spelling and in that of OpenAI's responses, which some gateways send as well.
+const PROMPT: [&str; 2] = ["prompt_tokens", "input_tokens"];
+/// The completion, in both spellings.
+const COMPLETION: [&str; 2] = ["completion_tokens", "output_tokens"];
+
 /// What was read from and written to a cache.
 struct Cache {
     cached: u64,
@@ -45,6 +52,7 @@ pub(super) fn read(object: &Object<'_>, dialect: Dialect) -> Result<Reading> {
     let cache = cache(object, &prompt_details)?;
     let apart = if dialect == Dialect::Xai { Counted::Apart } else { Counted::Within };
     let stated = stated(object, &details, &cache, [Counted::Within, apart])?;
+    hits_and_misses(object)?;
     let sides = match stated.sides(object)? {
         None if seconds.is_none() => {
             return Err(object.wrong("prompt_tokens", "required", "is needed, or total_tokens"));
@@ -79,11 +87,12 @@ fn stated(
         if object.has_number("prompt_audio_seconds") { None } else { object.count("total_tokens")? };
     Ok(Stated {
         prompt: uncached.or(prompt),
-        completion: object.count("completion_tokens")?,
+        completion: side(object, COMPLETION)?,
         cached,
         reasoning: details.count("reasoning_tokens")?.unwrap_or(0),
         total,
         convention: if uncached.is_some() { [Counted::Apart, convention[1]] } else { convention },
+        bare: is_bare(object),
         at: [
             object.pointer("prompt_tokens"),
             details.pointer("reasoning_tokens"),
@@ -94,11 +103,34 @@ fn stated(
 
 /// The prompt, and with it what Mistral's connectors gave the model to read, unless the total says that the prompt holds that.
 fn asked(object: &Object<'_>) -> Result<Option<u64>> {
-    let prompt = object.count("prompt_tokens")?;
+    let prompt = side(object, PROMPT)?;
     let read = object.count("connector_tokens")?.unwrap_or(0);
-    let sides = prompt.zip(object.count("completion_tokens")?).map(|(prompt, answer)| prompt + answer);
+    let sides = prompt.zip(side(object, COMPLETION)?).map(|(prompt, answer)| prompt + answer);
     let within = sides.is_some() && sides == object.count("total_tokens")?;
     Ok(if within { prompt } else { prompt.map(|prompt| prompt + read) })
+}
+
+/// Whether an object counts its two sides and their total, and nothing else.
+fn is_bare(object: &Object<'_>) -> bool {
+    let counts = |name: &str| object.value(name).is_some() && detect::counts(name);
+    object.names().all(|name| BARE.contains(&name.as_str()) || !counts(name))
+}
+
+/// A side of the call, in whichever spelling the object has it.
+fn side(object: &Object<'_>, spellings: [&str; 2]) -> Result<Option<u64>> {
+    agreed_count(&spellings.map(|field| (object, field)))
+}
+
+/// DeepSeek tells what a cache held of the prompt and what it did not: together they are the prompt.
+fn hits_and_misses(object: &Object<'_>) -> Result<()> {
+    let (hits, misses) = ("prompt_cache_hit_tokens", "prompt_cache_miss_tokens");
+    let parts = object.count(hits)?.zip(object.count(misses)?);
+    let Some(((hit, miss), prompt)) = parts.zip(object.count("prompt_tokens")?) else { return Ok(()) };
+    if hit.saturating_add(miss) != prompt {
+        let message = format!("is, with {hits}, not the {prompt} of the prompt");
+        object.doubt(object.wrong(misses, "inconsistent", message))?;
+    }
+    Ok(())
 }
 
 /// Beside OpenAI's own places: DeepSeek's, Moonshot's, Mistral's, and Anthropic's names as gateways pass them on.
@@ -135,8 +167,14 @@ fn prompt(details: &Object<'_>, cache: &Cache, whole: u64) -> Result<Prompt> {
     Ok(Prompt { whole, cached, written: written - written_1h, written_1h, media, cached_media })
 }
 
-/// The part that these fields tell, each as good as another; none if none does. Who tells it twice tells the same.
+/// The part that these fields tell, each as good as another; 0 if none does.
 pub(super) fn agreed(fields: &[(&Object<'_>, &str)]) -> Result<u64> {
+    Ok(agreed_count(fields)?.unwrap_or(0))
+}
+
+/// The count that these fields tell, each as good as another. Who tells it twice tells the same; the greater one is taken of
+/// two that differ.
+fn agreed_count(fields: &[(&Object<'_>, &str)]) -> Result<Option<u64>> {
     let mut told = None;
     for (object, field) in fields {
         let Some(part) = object.count(field)? else { continue };
@@ -147,5 +185,5 @@ pub(super) fn agreed(fields: &[(&Object<'_>, &str)]) -> Result<u64> {
             told = Some(part.max(before));
         }
     }
-    Ok(told.unwrap_or(0))
+    Ok(told)
 }

@@ -1,14 +1,34 @@
 //! OpenAI's responses, realtime sessions, transcriptions and images, and xAI's responses. `input_tokens` holds what was
-//! cached, `output_tokens` the reasoning. Realtime sessions and transcriptions spell the details `input_token_details`.
+//! cached, `output_tokens` the reasoning. Realtime sessions and transcriptions spell the details `input_token_details`; so
+//! does LangChain's `UsageMetadata` (reference.langchain.com), whose parts are `cache_read`, `cache_creation`, `audio` and
+//! `reasoning`.
 
 use super::{
     Format, Reading,
     object::Object,
+    openai_chat::agreed,
     split::{Completion, Counted, Media, Prompt, Stated},
     tools,
 };
 use crate::{Result, cost::Usage};
 use entity::terms::Component;
+
+/// A part of a side as OpenAI names it, and as LangChain does.
+type Part = [&'static str; 2];
+const CACHED: Part = ["cached_tokens", "cache_read"];
+const WRITTEN: Part = ["cache_write_tokens", "cache_creation"];
+const AUDIO: Part = ["audio_tokens", "audio"];
+const REASONING: Part = ["reasoning_tokens", "reasoning"];
+
+/// A part under either of its names.
+fn told(details: &Object<'_>, names: Part) -> Result<u64> {
+    agreed(&names.map(|name| (details, name)))
+}
+
+/// A part under either of its names, as far as its whole has room for it.
+fn part(details: &Object<'_>, names: Part, whole: u64) -> Result<u64> {
+    details.within(details.spelled(names), told(details, names)?, whole)
+}
 
 pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
     let output = object.object(object.spelled(["output_tokens_details", "output_token_details"]))?;
@@ -25,7 +45,7 @@ pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
     let mut usage = Usage::default();
     prompt(&input, sides.prompt)?.classify(&mut usage)?;
     let visible = sides.completion - sides.reasoning;
-    let audio = output.part("audio_tokens", visible)?;
+    let audio = part(&output, AUDIO, visible)?;
     let image = if draws(object, &input) { visible } else { output.part("image_tokens", visible - audio)? };
     let media = Media { audio, image };
     Completion { whole: sides.completion, reasoning: sides.reasoning, media }.classify(&mut usage)?;
@@ -35,15 +55,14 @@ pub(super) fn read(object: &Object<'_>, format: Format) -> Result<Reading> {
 }
 
 fn stated(object: &Object<'_>, input: &Object<'_>, output: &Object<'_>) -> Result<Stated> {
-    let cached = input.count("cached_tokens")?.unwrap_or(0);
-    let written = input.count("cache_write_tokens")?.unwrap_or(0);
     Ok(Stated {
         prompt: object.count("input_tokens")?,
         completion: object.count("output_tokens")?,
-        cached: cached + written,
-        reasoning: output.count("reasoning_tokens")?.unwrap_or(0),
+        cached: told(input, CACHED)?.saturating_add(told(input, WRITTEN)?),
+        reasoning: told(output, REASONING)?,
         total: object.count("total_tokens")?,
         convention: [Counted::Within; 2],
+        bare: false,
         at: [
             object.pointer("input_tokens"),
             output.pointer("reasoning_tokens"),
@@ -60,9 +79,9 @@ fn draws(object: &Object<'_>, input: &Object<'_>) -> bool {
 }
 
 fn prompt(input: &Object<'_>, whole: u64) -> Result<Prompt> {
-    let cached = input.part("cached_tokens", whole)?;
-    let written = input.part("cache_write_tokens", whole - cached)?;
-    let audio = input.part("audio_tokens", whole)?;
+    let cached = part(input, CACHED, whole)?;
+    let written = part(input, WRITTEN, whole - cached)?;
+    let audio = part(input, AUDIO, whole)?;
     let image = input.part("image_tokens", whole - audio)?;
     let details = input.object("cached_tokens_details")?;
     let cached_audio = details.part("audio_tokens", cached.min(audio))?;

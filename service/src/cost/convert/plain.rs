@@ -31,6 +31,7 @@ impl Told {
             reasoning: self.reasoning,
             total: self.total,
             convention: [Counted::Within; 2],
+            bare: false,
             at: at.map(|field| object.pointer(field)),
         };
         let required = || object.wrong(at[0], "required", format!("is needed, or {}", at[2]));

@@ -107,6 +107,8 @@ pub(super) struct Stated {
     pub(super) total: Option<u64>,
     /// How it counts what was cached, and reasoning, where no total tells.
     pub(super) convention: [Counted; 2],
+    /// Whether it names no part of the completion at all, so that a total that is more than both sides tells its reasoning.
+    pub(super) bare: bool,
     /// The JSON pointers of the prompt, of the reasoning and of the total.
     pub(super) at: [String; 3],
 }
@@ -127,7 +129,7 @@ impl Stated {
     /// The total is what is charged, so it is the witness: it tells whether reasoning is part of the completion (OpenAI) or
     /// comes on top (xAI, which speaks OpenAI's format; Google, mostly), and whether what was cached is part of the prompt
     /// (OpenAI) or stands beside it (Anthropic, also where a gateway renames its fields). What a total holds beyond prompt
-    /// and completion, where no reasoning is named, is reasoning (Google's endpoint in OpenAI's format). A side that is not
+    /// and completion in a bare object is reasoning (Google's endpoint in OpenAI's format). A side that is not
     /// told is what the other leaves of the total. A total without any sides is halved, the odd token to the completion,
     /// as nothing is known that would be better. Any other total contradicts its parts, which then count.
     pub(super) fn sides(&self, object: &Object<'_>) -> Result<Option<Sides>> {
@@ -194,7 +196,7 @@ impl Stated {
             let prompt = cache.whole(prompt, self.cached)?;
             let beyond = total.checked_sub(prompt)?.checked_sub(completion)?;
             let completion = completion + beyond;
-            (self.reasoning == 0).then_some(Sides { prompt, completion, reasoning: beyond, unsided: false })
+            self.bare.then_some(Sides { prompt, completion, reasoning: beyond, unsided: false })
         };
         ways.find_map(sides).or_else(unnamed)
     }

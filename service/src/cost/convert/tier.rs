@@ -56,13 +56,13 @@ impl ServiceTierWord {
         (Self::Performance, "performance"),
     ];
 
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         Self::EVERY.into_iter().find(|(_, word)| *word == text).map(|(tier, _)| tier)
     }
 
     /// The tier that is charged for, if one is.
-    const fn tier(self) -> Option<ServiceTier> {
+    pub(super) const fn tier(self) -> Option<ServiceTier> {
         match self {
             Self::Standard | Self::Default | Self::OnDemand | Self::StandardOnly => {
                 Some(ServiceTier::Standard)
@@ -75,11 +75,6 @@ impl ServiceTierWord {
             }
         }
     }
-}
-
-/// The tier that a word of a usage object stands for, if one is charged for.
-pub(super) fn service_tier(word: &str) -> Option<ServiceTier> {
-    ServiceTierWord::parse(word)?.tier()
 }
 
 /// Reads the tier that a request states in any of these words.

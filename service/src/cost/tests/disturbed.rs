@@ -80,7 +80,12 @@ fn told(object: &Value, format: Format) -> u64 {
             .sum(),
         Format::OpenaiChat => count(object, "/total_tokens")
             .filter(|_| count(object, "/prompt_audio_seconds").is_none())
-            .unwrap_or_else(|| sum(object, &["/prompt_tokens", "/completion_tokens"])),
+            .unwrap_or_else(|| {
+                let side = |one: &str, other: &str| count(object, one).or_else(|| count(object, other));
+                let sides =
+                    [side("/prompt_tokens", "/input_tokens"), side("/completion_tokens", "/output_tokens")];
+                sides.into_iter().flatten().sum()
+            }),
         Format::OpenaiResponses => count(object, "/total_tokens")
             .unwrap_or_else(|| sum(object, &["/input_tokens", "/output_tokens"])),
         Format::Gemini => count(object, "/totalTokenCount").unwrap_or_else(|| {

@@ -190,6 +190,90 @@ fn less_than_nothing_is_what_was_taken_away_too_often() {
 }
 
 #[test]
+fn a_total_tells_reasoning_only_where_nothing_else_is_counted() {
+    let google = json!({"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 109,
+        "completion_tokens_details": null, "extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}});
+    says(&google, Format::OpenaiChat, &[(Input, 35), (Output, 12), (Reasoning, 62)]);
+    for more in [
+        json!({"completion_tokens_details": {"reasoning_tokens": 0}}),
+        json!({"prompt_tokens_details": {"cached_tokens": 0}}),
+        json!({"cache_tokens_of_a_gateway": 62}),
+    ] {
+        let mut object = json!({"prompt_tokens": 35, "completion_tokens": 12, "total_tokens": 109});
+        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        doubted(&object, &[(Input, 35), (Output, 12)], "/total_tokens");
+    }
+    let parts = &[(Input, 10), (Output, 5)];
+    for object in [
+        json!({"inputTokens": 10, "outputTokens": 5, "totalTokens": 99}),
+        json!({"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 99}),
+    ] {
+        let at = if object["totalTokens"].is_null() { "/totalTokenCount" } else { "/totalTokens" };
+        doubted(&object, parts, at);
+    }
+    let responses = json!({"input_tokens": 10, "output_tokens": 5, "total_tokens": 99});
+    doubted(&responses, parts, "/total_tokens");
+}
+
+#[test]
+fn two_spellings_that_differ_are_doubted() {
+    let object =
+        json!({"prompt_tokens": 0, "input_tokens": 1000, "completion_tokens": 7, "output_tokens": 5});
+    let counts = &[(Input, 1000), (Output, 7)];
+    doubted(&object, counts, "/input_tokens");
+    doubted(&object, counts, "/output_tokens");
+    let same = json!({"prompt_tokens": 9, "input_tokens": 9, "completion_tokens": 7, "output_tokens": 7});
+    says(&same, Format::OpenaiChat, &[(Input, 9), (Output, 7)]);
+}
+
+#[test]
+fn hits_and_misses_of_a_cache_are_the_prompt() {
+    let deepseek = |misses: u64| {
+        json!({"prompt_tokens": 563, "completion_tokens": 9, "total_tokens": 572,
+            "prompt_cache_hit_tokens": 512, "prompt_cache_miss_tokens": misses})
+    };
+    let counts = &[(Input, 51), (CacheRead, 512), (Output, 9)];
+    says(&deepseek(51), Format::OpenaiChat, counts);
+    doubted(&deepseek(50), counts, "/prompt_cache_miss_tokens");
+}
+
+#[test]
+fn langchains_metadata_tells_its_parts() {
+    let object = json!({"input_tokens": 350, "output_tokens": 240, "total_tokens": 590,
+        "input_token_details": {"audio": 10, "cache_creation": 200, "cache_read": 100},
+        "output_token_details": {"audio": 20, "reasoning": 200}});
+    let counts = [(Input, 40), (CacheRead, 100), (CacheWrite, 200), (AudioInput, 10)];
+    let output = [(Output, 20), (Reasoning, 200), (AudioOutput, 20)];
+    says(&object, Format::OpenaiResponses, &[&counts[..], &output].concat());
+}
+
+#[test]
+fn what_anthropic_counts_in_a_new_way_is_doubted() {
+    let call = json!({"input_tokens": 10, "output_tokens": 5, "cache_creation_input_tokens": 0});
+    let with = |field: &str, value: Value| {
+        let mut object = call.clone();
+        object[field] = value;
+        object
+    };
+    let sampled =
+        |kind: &str, tokens: u64| json!([{"type": kind, "input_tokens": tokens, "output_tokens": 0}]);
+    let counts = &[(Input, 10), (Output, 5)];
+    says(&with("iterations", sampled("message", 10)), Format::Anthropic, counts);
+    says(&with("iterations", sampled("reflection", 0)), Format::Anthropic, counts);
+    doubted(&with("iterations", sampled("reflection", 7)), counts, "/iterations/0/type");
+    let life = json!({"ephemeral_5m_input_tokens": 0, "ephemeral_24h_input_tokens": 3});
+    doubted(&with("cache_creation", life), counts, "/cache_creation/ephemeral_24h_input_tokens");
+}
+
+#[test]
+fn an_unknown_service_tier_is_doubted() {
+    let chat = |tier: &str| json!({"prompt_tokens": 9, "completion_tokens": 7, "service_tier": tier});
+    says(&chat(" Default"), Format::OpenaiChat, &[(Input, 9), (Output, 7)]);
+    says(&chat(""), Format::OpenaiChat, &[(Input, 9), (Output, 7)]);
+    doubted(&chat("ultrafast"), &[(Input, 9), (Output, 7)], "/service_tier");
+}
+
+#[test]
 fn what_contradicts_itself_counts_by_its_parts() {
     let total = json!({"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 14});
     doubted(&total, &[(Input, 10), (Output, 5)], "/total_tokens");
