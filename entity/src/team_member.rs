@@ -21,6 +21,8 @@ pub struct Model {
     pub organization_id: OrganizationId,
     /// The role in the team.
     pub role: TeamRole,
+    /// Whether an administrator of the team alone has added the person, who was in the organization already.
+    pub added_by_team: bool,
     /// Optimistic-locking version, 1 at creation.
     pub version: i64,
     /// When it was made.

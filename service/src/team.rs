@@ -285,6 +285,7 @@ pub async fn add_member(ctx: &Ctx, team: TeamId, new: NewTeamMember) -> Result<T
         team_id: Set(team),
         user_id: Set(new.user_id),
         role: Set(new.role),
+        added_by_team: Set(is_limited(ctx)),
         ..Default::default()
     };
     let added = unit.repository::<team_member::Entity>().insert(row).await;

@@ -218,6 +218,7 @@ on_both!(the_database_itself_keeps_organizations_apart, |app| {
         user_id: Set(acme.user_id.parse().unwrap()),
         organization_id: Set(app.organization),
         role: Set(TeamRole::Member),
+        added_by_team: Set(false),
         version: Set(1),
         created_at: Set(now),
         updated_at: Set(now),

@@ -74,6 +74,15 @@ on_both!(a_team_admin_suspends_members_of_the_team_alone, |app| {
         let body = json!({"user_id": person.user_id, "role": "member"});
         owner.post(&format!("{team}/members"), body).await.created();
     };
+    // Who adds a person gets no power over them.
+    let newcomer = app.member().await;
+    let body = json!({"user_id": newcomer.user_id, "role": "member"});
+    boss.post(&format!("{ours}/members"), &body).await.created();
+    act(&newcomer, "suspend").await.problem(403, "forbidden");
+    owner.delete(&format!("{ours}/members/{}", newcomer.user_id)).await.no_content();
+    add(&ours, &newcomer).await;
+    act(&newcomer, "suspend").await.ok();
+    act(&newcomer, "resume").await.ok();
     add(&theirs, &ada).await;
     act(&ada, "suspend").await.problem(403, "forbidden");
     let admin = app.admin().await;

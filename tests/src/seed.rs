@@ -109,6 +109,7 @@ pub(crate) async fn team_member(
         user_id: Set(user),
         organization_id: Set(organization),
         role: Set(role),
+        added_by_team: Set(false),
         version: Set(1),
         created_at: Set(now),
         updated_at: Set(now),

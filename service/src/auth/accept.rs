@@ -219,6 +219,7 @@ pub(crate) async fn join(unit: &mut Unit<'_>, invitation: &Model, user: UserId) 
             team_id: Set(team_id),
             user_id: Set(user),
             role: Set(role),
+            added_by_team: Set(false),
             ..Default::default()
         };
         unit.repository::<team_member::Entity>().insert(row).await?;

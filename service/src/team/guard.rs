@@ -92,7 +92,8 @@ pub(crate) async fn keep_admins(unit: &Unit<'_>, user: UserId) -> Result<()> {
 }
 
 /// Who may suspend and resume a person: administrators of the organization everybody; administrators of teams the ordinary
-/// members who are in their teams alone, and administer none. Locks the organization.
+/// members who are in their teams alone, and administer none. Who is in a team only because its administrators have added
+/// them is not under these: nobody gets power over a person by adding them. Locks the organization.
 pub(crate) async fn governor(unit: &Unit<'_>, user: UserId, visible: SimpleExpr) -> Result<Ceiling> {
     if !is_limited(unit.ctx) {
         return Ceiling::enter(unit, Permission::MembersWrite).await;
@@ -106,9 +107,11 @@ pub(crate) async fn governor(unit: &Unit<'_>, user: UserId, visible: SimpleExpr)
     let teams: Vec<TeamId> = places.iter().map(|place| place.team_id).collect();
     let ceiling = Ceiling::enter_teams(unit, Permission::MembersWrite, &teams).await?;
     let ordinary = target.role == Role::Member && places.iter().all(|place| place.role == TeamRole::Member);
-    if ordinary || ceiling.holds(Permission::MembersWrite) {
+    let theirs = places.iter().any(|place| !place.added_by_team);
+    if ordinary && theirs || ceiling.holds(Permission::MembersWrite) {
         return Ok(ceiling);
     }
-    let message = "a team's administrator suspends members of the team who administer nothing";
+    let message = "a team's administrator suspends members who administer nothing and came to the team by an invitation or \
+        an administrator of the organization";
     Err(Error::Forbidden(message.into()))
 }
