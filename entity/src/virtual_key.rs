@@ -29,7 +29,8 @@ pub struct Model {
     pub issued_to_user_id: Option<UserId>,
     /// The invitation into the owning team that it was issued to, until that is accepted.
     pub issued_to_invitation_id: Option<InvitationId>,
-    /// When whom it was issued to left the team; refused from then on.
+    /// When whom it was issued to leaves the team: in the future, when an invitation expires that nobody has accepted yet. Refused
+    /// from then on.
     pub holder_left_at: Option<DateTimeUtc>,
     /// Who made it: the prefixed id of a user or a token.
     pub created_by: String,

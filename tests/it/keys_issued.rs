@@ -7,6 +7,7 @@ use crate::{
     keys::{KEYS, path, team},
     metering::{BASE, Calls, counted, denied, limit, same},
 };
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use tests::{Client, PASSWORD, TestApp, on_both};
 
@@ -204,6 +205,31 @@ on_both!(a_key_of_an_invitation_that_is_withdrawn_is_refused, |app| {
     app.owner().delete(&format!("{BASE}/invitations/{}", id.as_str().unwrap())).await.no_content();
     denied(&ask(&gateway, &key, json!({})).await, &["holder_left"]);
     assert_eq!(blocked(&app, &key).await, ("blocked".into(), json!(["holder_left"])));
+});
+
+on_both!(a_key_of_an_invitation_ends_with_it_unless_accepted, |app| {
+    let group = Group::new(&app, "a").await;
+    let (gateway, (id, _)) = (app.gateway().await, group.invite(&app, "ada@example.com").await);
+    let (other, token) = group.invite(&app, "bob@example.com").await;
+    let key = group.issue("issued_to_invitation_id", &id).await;
+    let handed = group.issue("issued_to_user_id", &json!(group.ada.user_id)).await;
+    let transfer = json!({"team_id": group.id, "issued_to_invitation_id": id});
+    app.owner().post(&format!("{}/transfer", path(&handed)), transfer).await.ok();
+    let accepted = group.issue("issued_to_invitation_id", &other).await;
+    let body = json!({"token": token, "name": "Bob", "password": PASSWORD});
+    app.anonymous().post("/v1/auth/accept-invitation", body).await.ok();
+    let invitation = app.owner().get(&format!("{BASE}/invitations/{}", id.as_str().unwrap())).await.ok();
+    let end: DateTime<Utc> = invitation["expires_at"].as_str().unwrap().parse().unwrap();
+    app.clock.advance(end - app.clock.now() - TimeDelta::seconds(1));
+    for key in [&key, &handed, &accepted] {
+        assert_eq!(ask(&gateway, key, json!({})).await["allowed"], true);
+    }
+    app.clock.advance(TimeDelta::seconds(1));
+    for key in [&key, &handed] {
+        denied(&ask(&gateway, key, json!({})).await, &["holder_left"]);
+        assert_eq!(blocked(&app, key).await, ("blocked".into(), json!(["holder_left"])));
+    }
+    assert_eq!(ask(&gateway, &accepted, json!({})).await["allowed"], true);
 });
 
 on_both!(a_key_is_issued_to_people_of_its_team_alone, |app| {

@@ -126,12 +126,13 @@ pub async fn create(ctx: &Ctx, new: NewKey) -> Result<IssuedKey> {
     Holder::find(&unit, new.issued_to_user_id, new.issued_to_invitation_id).await?;
     let (owner, limits) = new.check(unit.now)?;
     let held = owner.hold(&unit).await?;
-    new.owner().hold_holder(&unit).await?;
+    let ActiveModel { holder_left_at, .. } = new.owner().hold_holder(&unit).await?;
     held.allows(new.expires_at, unit.now)?;
     held.at_work()?;
     let id: KeyId = unit.id();
     let created_by = ctx.actor.id.clone();
-    let row = ActiveModel { id: Set(id), created_by: Set(created_by), ..new.into_active_model() };
+    let row =
+        ActiveModel { id: Set(id), created_by: Set(created_by), holder_left_at, ..new.into_active_model() };
     unit.repository::<Entity>().insert(row).await?;
     let token = secret::add(&mut unit, id).await?;
     limit::make_for_key(&mut unit, id, limits).await?;

@@ -68,15 +68,18 @@ impl Holder {
         }
     }
 
-    /// Keeps the holder as it is until the unit ends. The team is held already, as whoever takes people out of it locks it.
-    pub(super) async fn hold(self, unit: &Unit<'_>, team: TeamId) -> Result<()> {
+    /// Keeps the holder as it is until the unit ends, and answers with the holder columns of a key. The team is held already,
+    /// as whoever takes people out of it locks it. An invitation that nobody accepts leaves when it expires.
+    pub(super) async fn hold(self, unit: &Unit<'_>, team: TeamId) -> Result<ActiveModel> {
         let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
         match self {
             Self::User(user) => {
                 let in_team = team_member::Column::TeamId.eq(team);
                 let members = unit.read_in::<team_member::Entity>(&whole).narrow(in_team);
                 let place = members.first(team_member::Column::UserId.eq(user)).await?;
-                place.map(drop).ok_or_else(|| refused("/issued_to_user_id", "must be a member of the team"))
+                let stranger = || refused("/issued_to_user_id", "must be a member of the team");
+                place.ok_or_else(stranger)?;
+                Ok(Self::columns(Some(self)))
             }
             Self::Invitation(id) => {
                 let invitation = unit.read_in::<invitation::Entity>(&whole).hold(id).await?;
@@ -89,7 +92,9 @@ impl Holder {
                 }
                 let teams = crate::invitation::teams(&invitation.teams)?;
                 let leads = teams.iter().any(|invited| invited.team_id == team);
-                leads.then_some(()).ok_or_else(|| refused(pointer, "must lead into the team"))
+                leads.then_some(()).ok_or_else(|| refused(pointer, "must lead into the team"))?;
+                let left = Set(Some(invitation.expires_at));
+                Ok(ActiveModel { holder_left_at: left, ..Self::columns(Some(self)) })
             }
         }
     }
@@ -135,7 +140,8 @@ pub(crate) async fn block_keys_of_invitations(
 }
 
 async fn block(unit: &mut Unit<'_>, issued: Condition) -> Result<()> {
-    let live = issued.add(Column::HolderLeftAt.is_null()).add(Column::Status.ne(KeyStatus::Revoked));
+    let held = Condition::any().add(Column::HolderLeftAt.is_null()).add(Column::HolderLeftAt.gt(unit.now));
+    let live = issued.add(held).add(Column::Status.ne(KeyStatus::Revoked));
     let changes = ActiveModel { holder_left_at: Set(Some(unit.now)), ..Default::default() };
     unit.repository::<Entity>().force_all("holder_left", live, changes).await.map(drop)
 }

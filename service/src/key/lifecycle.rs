@@ -67,8 +67,9 @@ pub async fn transfer(ctx: &Ctx, id: KeyId, version: Option<i64>, to: NewOwner) 
     held.allows(key.expires_at, unit.now)?;
     held.at_work()?;
     not_revoked(&key)?;
-    let ActiveModel { issued_to_user_id, issued_to_invitation_id, .. } = Holder::columns(holder);
-    let changes = ActiveModel { issued_to_user_id, issued_to_invitation_id, ..owner.columns() };
+    let ActiveModel { issued_to_user_id, issued_to_invitation_id, holder_left_at, .. } = holder;
+    let changes =
+        ActiveModel { issued_to_user_id, issued_to_invitation_id, holder_left_at, ..owner.columns() };
     done(unit, "transfer", id, changes).await
 }
 

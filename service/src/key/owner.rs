@@ -48,13 +48,13 @@ impl NewOwner {
         Holder::one(self.issued_to_user_id, self.issued_to_invitation_id, self.team_id)
     }
 
-    /// Keeps whom the key is issued to as it is until the unit ends. The owner is held already.
-    pub(super) async fn hold_holder(&self, unit: &Unit<'_>) -> Result<Option<Holder>> {
-        let holder = self.holder()?;
-        if let (Some(holder), Some(team)) = (holder, self.team_id) {
-            holder.hold(unit, team).await?;
+    /// Keeps whom the key is issued to as it is until the unit ends, and answers with the holder columns of the key. The owner
+    /// is held already.
+    pub(super) async fn hold_holder(&self, unit: &Unit<'_>) -> Result<ActiveModel> {
+        match self.holder()?.zip(self.team_id) {
+            Some((holder, team)) => holder.hold(unit, team).await,
+            None => Ok(Holder::columns(None)),
         }
-        Ok(holder)
     }
 
     /// The one owner; an error if there is none or more than one.

@@ -221,7 +221,7 @@ pub(super) async fn complete<C: ConnectionTrait>(
     let mut used = activity::keys_last_used(db, keys.iter().map(|key| key.id)).await?;
     let mut secrets = live_secrets(ctx, db, now, keys).await?;
     for key in keys {
-        key.blocked_by = surroundings.blockers(key)?;
+        key.blocked_by = surroundings.blockers(key, now)?;
         key.effective_status = effective(key, now);
         key.last_used_at = used.remove(&key.id);
         key.secrets = secrets.remove(&key.id).unwrap_or_default();
@@ -305,7 +305,7 @@ impl Surroundings {
         })
     }
 
-    fn blockers(&self, key: &Key) -> Result<Vec<Blocker>> {
+    fn blockers(&self, key: &Key, now: DateTime<Utc>) -> Result<Vec<Blocker>> {
         let organization = (Some(&self.organization), Blocker::OrganizationSuspended);
         let mut around = vec![organization];
         match (key.team_id, key.user_id, key.service_account_id) {
@@ -324,12 +324,12 @@ impl Surroundings {
             Some(Standing::Suspended) => Some(suspended),
             Some(Standing::Deleted) | None => Some(Blocker::OwnerGone),
         };
-        Ok(around.into_iter().filter_map(blocker).chain(self.holder_blocker(key)).collect())
+        Ok(around.into_iter().filter_map(blocker).chain(self.holder_blocker(key, now)).collect())
     }
 
     /// What stops a key for the person whom it was issued to.
-    fn holder_blocker(&self, key: &Key) -> Option<Blocker> {
-        if key.holder_left_at.is_some() {
+    fn holder_blocker(&self, key: &Key, now: DateTime<Utc>) -> Option<Blocker> {
+        if key.holder_left_at.is_some_and(|left| left <= now) {
             return Some(Blocker::HolderLeft);
         }
         let id = key.issued_to_user_id?.uuid();

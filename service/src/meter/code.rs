@@ -33,7 +33,7 @@ codes! {
     KeyDisabled "key_disabled" "An administrator disabled the key.";
     SecretExpired "secret_expired" "The key was rotated, and the grace of this older secret is over.";
     OwnerSuspended "owner_suspended" "The team, person or service account that owns the key is suspended or gone, or the person whom it was issued to is suspended.";
-    HolderLeft "holder_left" "The person whom the team's key was issued to has left the team, or will never join it.";
+    HolderLeft "holder_left" "The person whom the team's key was issued to has left the team, or will never join it: the invitation that it was issued to was taken back or has expired.";
     OrganizationSuspended "organization_suspended" "The organization is suspended.";
     ConnectionUnknown "connection_unknown" "The connection does not exist, or is not one of the key's organization.";
     ConnectionDisabled "connection_disabled" "An administrator disabled the connection.";

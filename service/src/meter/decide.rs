@@ -104,7 +104,7 @@ pub(super) fn decide(
     let mut checks = vec![Check::passed("key", "the key is known"), status(key), expiry(key, now)];
     checks.extend(proof.map(|secret| grace(secret, now)));
     checks.push(owner(&facts.owner));
-    checks.extend(holder(&facts));
+    checks.extend(holder(&facts, now));
     checks.push(organization(facts.organization.status));
     if !matches!(question.asker, Asker::Key) {
         if question.call.connection_id.is_some() {
@@ -255,11 +255,15 @@ fn owner(owner: &Owner) -> Check {
 }
 
 /// The person whom a team's key was issued to. What left with the person does not come back with them.
-fn holder(facts: &Facts) -> Option<Check> {
+fn holder(facts: &Facts, now: DateTime<Utc>) -> Option<Check> {
     const HOLDER: &str = "holder";
-    let left = || Check::failed(HOLDER, Code::HolderLeft, "the person whom the key was issued to has left");
-    if facts.key.holder_left_at.is_some() {
-        return Some(left());
+    let failed = |detail| Check::failed(HOLDER, Code::HolderLeft, detail);
+    let left = || failed("the person whom the key was issued to has left");
+    if facts.key.holder_left_at.is_some_and(|left| left <= now) {
+        return Some(match facts.key.issued_to_invitation_id {
+            Some(_) => failed("nobody can accept the invitation that the key was issued to any more"),
+            None => left(),
+        });
     }
     let holder = facts.holder.as_ref()?;
     let member = holder.member.as_ref().map(|member| member.status);

@@ -139,7 +139,7 @@ pub struct Key {
     pub issued_to_user_id: Option<UserId>,
     /// The invitation that it was issued to, until that is accepted.
     pub issued_to_invitation_id: Option<InvitationId>,
-    /// When whom it was issued to left the team.
+    /// When whom it was issued to leaves the team: in the future, when an invitation expires that nobody has accepted yet.
     pub holder_left_at: Option<DateTime<Utc>>,
     /// Who issued it: the prefixed id of a user or a token.
     pub created_by: String,
