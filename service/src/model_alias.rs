@@ -62,7 +62,7 @@ impl View for ModelAlias {
 #[sea_orm(active_model = "ActiveModel")]
 #[serde(deny_unknown_fields)]
 pub struct NewModelAlias {
-    /// What clients call it, 1–255 characters without a star; unique in its organization.
+    /// What clients call it, 1–255 characters without a star; unique in its organization, in whatever case it is written.
     #[schema(min_length = 1, max_length = 255, example = "fast")]
     pub name: String,
     /// The model that is meant, or another alias; neither needs to exist.
@@ -83,7 +83,7 @@ fn enabled() -> bool {
 #[sea_orm(active_model = "ActiveModel")]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelAliasPatch {
-    /// What clients call it, 1–255 characters without a star; unique in its organization.
+    /// What clients call it, 1–255 characters without a star; unique in its organization, in whatever case it is written.
     #[serde(deserialize_with = "crate::validate::present")]
     #[schema(min_length = 1, max_length = 255, nullable = false)]
     pub name: Option<String>,
@@ -176,6 +176,10 @@ async fn finish(unit: Unit<'_>, id: ModelAliasId) -> Result<ModelAlias> {
     head::lock(&unit.tx, unit.ctx.scope.organization).await?;
     let all: Vec<ModelAlias> = unit.read::<Entity>().views(Condition::all()).await?;
     let view: ModelAlias = unit.read::<Entity>().view(id).await?;
+    let same = |other: &&ModelAlias| other.id != id && fold(&other.name) == fold(&view.name);
+    if let Some(other) = all.iter().find(same) {
+        return Err(Error::Conflict { kind: "model alias", key: other.name.clone() });
+    }
     Links::of(&all).check(&view.name)?;
     unit.commit(view).await
 }

@@ -77,6 +77,10 @@ on_both!(a_name_is_unique_in_its_connection, |app| {
     owner.post(&mappings, new("fast")).await.problem(409, "duplicate");
     let slow = made(&owner, &mappings, "slow").await;
     owner.patch(&slow, json!({"client_name": "fast"})).await.problem(409, "duplicate");
+    // Calls find it in whatever case they name it.
+    owner.post(&mappings, new("FAST")).await.problem(409, "duplicate");
+    owner.patch(&slow, json!({"client_name": "Fast"})).await.problem(409, "duplicate");
+    owner.patch(&slow, json!({"client_name": "Slow"})).await.ok();
     made(&owner, &format!("{second}/mappings"), "fast").await;
 });
 
@@ -138,7 +142,8 @@ on_both!(mappings_and_protocols_that_change_at_once_agree, |app| {
 on_both!(of_racing_mappings_of_one_name_one_is_made_and_a_repeated_call_happens_once, |app| {
     let owner = app.owner();
     let mappings = format!("{}/mappings", make(&owner, "a").await);
-    let requests = (0..10).map(|_| tokio::spawn(owner.post(&mappings, new("fast")).into_future()));
+    let names = ["fast", "Fast"].into_iter().cycle().take(10);
+    let requests = names.map(|name| tokio::spawn(owner.post(&mappings, new(name)).into_future()));
     let replies = futures_util::future::join_all(requests).await;
     let replies: Vec<Reply> = replies.into_iter().map(Result::unwrap).collect();
     assert_eq!(replies.iter().filter(|reply| reply.status == 201).count(), 1);

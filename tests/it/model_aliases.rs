@@ -73,7 +73,10 @@ on_both!(an_organization_has_a_name_once, |app| {
     let other = make(&owner, "slow", "b").await;
     ask(&owner, "fast", "c").await.problem(409, "duplicate");
     owner.patch(&at(&other), json!({"name": "fast"})).await.problem(409, "duplicate");
-    make(&owner, "Fast", "c").await;
+    // Calls find it in whatever case they name it, so that a second one would be found by chance.
+    ask(&owner, "Fast", "c").await.problem(409, "duplicate");
+    owner.patch(&at(&other), json!({"name": "FAST"})).await.problem(409, "duplicate");
+    owner.patch(&at(&other), json!({"name": "Slow"})).await.ok();
     let acme = app.other_organization("acme").await;
     let body = json!({"name": "fast", "target": "a"});
     let theirs = acme.post("/v1/organizations/acme/model-aliases", body).await.created();

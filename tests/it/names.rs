@@ -195,6 +195,15 @@ on_both!(what_is_disabled_lets_nothing_through, |app| {
         refused(&denial, &["model_not_allowed"]);
         assert!(denial["reasons"][0]["message"].as_str().unwrap().ends_with(" is disabled"), "{denial}");
     }
+    // A mapping of another name that is in use leads nobody round it.
+    let way = map(&app, &town.connection, "round", "gpt-4o").await;
+    alias(&app, "shut", "round").await;
+    refused(&calls.ask(shut.clone()).await, &["model_not_allowed"]);
+    let round = json!({"model": "round", "connection_id": town.connection});
+    refused(&calls.ask(round).await, &[]);
+    app.owner().delete(&way).await.no_content();
+    let detour = app.owner().get(&format!("{ALIASES}?name_prefix=shut")).await.ok()["items"][0]["id"].clone();
+    app.owner().delete(&format!("{ALIASES}/{}", detour.as_str().unwrap())).await.no_content();
     // By another connection, or none, the name is no matter of the mapping; a deleted alias is a name again.
     refused(&calls.ask(json!({"model": "shut"})).await, &[]);
     app.owner().delete(&path).await.no_content();

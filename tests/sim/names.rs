@@ -74,17 +74,22 @@ fn of_model(policy: &Policy, organization: OrganizationId, model: &str) -> Named
     Named { model: model.to_owned(), chain, all, priced, disabled, connected: false }
 }
 
-/// The mapping of one of these names: the first that is used, else the first.
-fn mapping<'p>(
+/// The mappings of these names, in their order.
+fn mappings<'p>(
     policy: &'p Policy,
     organization: OrganizationId,
     connection: Option<ConnectionId>,
     names: &[String],
-) -> Option<&'p (String, String, bool)> {
-    let line = connection.and_then(|id| policy.connections.get(&id))?;
-    let mappings = (line.organization == organization).then_some(&line.mappings)?;
-    let known = || names.iter().filter_map(|name| mappings.iter().find(|(client, ..)| fold(client) == *name));
-    known().find(|(.., enabled)| *enabled).or_else(|| known().next())
+) -> Vec<&'p (String, String, bool)> {
+    let line = connection.and_then(|id| policy.connections.get(&id));
+    let line = line.filter(|line| line.organization == organization);
+    let all = line.map_or(&[][..], |line| &line.mappings);
+    names.iter().filter_map(|name| all.iter().find(|(client, ..)| fold(client) == *name)).collect()
+}
+
+/// What the first of them that is used calls a model.
+fn upstream(mappings: &[&(String, String, bool)]) -> Option<String> {
+    mappings.iter().find(|(.., enabled)| *enabled).map(|(_, upstream, _)| upstream.clone())
 }
 
 /// The same with what a connection calls it.
@@ -99,13 +104,11 @@ fn at(
     let mut named = Named { connected, ..named };
     // The requested name finds its mapping first, then what it leads to.
     let names = [named.chain.clone(), named.all.clone()].concat();
-    match mapping(policy, organization, connection, &names).cloned() {
-        Some((_, upstream, true)) => {
-            add(&mut named.all, &upstream);
-            named.priced.insert(0, upstream);
-        }
-        Some((_, _, false)) => named.disabled = true,
-        None => {}
+    let mappings = mappings(policy, organization, connection, &names);
+    named.disabled |= mappings.iter().any(|(.., enabled)| !enabled);
+    if let Some(upstream) = upstream(&mappings) {
+        add(&mut named.all, &upstream);
+        named.priced.insert(0, upstream);
     }
     named
 }
@@ -152,11 +155,11 @@ pub fn of_attempt(
     let model = attempt.model.clone().or_else(|| Some(row.candidates.first()?.model.clone()))?;
     let connection = attempt.connection_id.or(row.connection);
     let mut named = of_model(policy, organization, &model);
-    let upstream = |one: &&Candidate| {
-        let mapping = mapping(policy, organization, connection, &authorized(one));
-        mapping.is_some_and(|(_, upstream, enabled)| *enabled && fold(upstream) == fold(&model))
+    let served_as = |one: &&Candidate| {
+        let mappings = mappings(policy, organization, connection, &authorized(one));
+        upstream(&mappings).is_some_and(|upstream| fold(&upstream) == fold(&model))
     };
-    let of = candidate(row, &model).or_else(|| row.candidates.iter().find(upstream));
+    let of = candidate(row, &model).or_else(|| row.candidates.iter().find(served_as));
     let served = of.map_or(&row.candidates[..], std::slice::from_ref);
     for name in served.iter().flat_map(authorized) {
         add(&mut named.all, &name);

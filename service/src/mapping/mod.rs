@@ -3,9 +3,10 @@
 //! one is a change of the connection.
 
 use crate::{
-    Ctx, Result, Unit,
+    Ctx, Error, Result, Unit,
     error::ConflictExt,
     head::PolicyKind,
+    meter::fold,
     page::{Page, PageRequest},
     repository::{Expected, View},
     validate::Faults,
@@ -38,7 +39,7 @@ pub struct Mapping {
     pub id: MappingId,
     /// The connection.
     pub connection_id: ConnectionId,
-    /// What clients call it; unique in the connection.
+    /// What clients call it; unique in the connection, in whatever case it is written.
     #[schema(example = "fast")]
     pub client_name: String,
     /// What the upstream calls it.
@@ -72,7 +73,7 @@ impl View for Mapping {
 #[sea_orm(active_model = "ActiveModel")]
 #[serde(deny_unknown_fields)]
 pub struct NewMapping {
-    /// What clients call it, 1–255 characters; unique in the connection.
+    /// What clients call it, 1–255 characters; unique in the connection, in whatever case it is written.
     #[schema(min_length = 1, max_length = 255, example = "fast")]
     pub client_name: String,
     /// What the upstream calls it, 1–255 characters.
@@ -104,7 +105,7 @@ fn yes() -> bool {
 #[sea_orm(active_model = "ActiveModel")]
 #[serde(deny_unknown_fields, default)]
 pub struct MappingPatch {
-    /// What clients call it, 1–255 characters; unique in the connection.
+    /// What clients call it, 1–255 characters; unique in the connection, in whatever case it is written.
     #[schema(min_length = 1, max_length = 255, nullable = false)]
     #[serde(deserialize_with = "crate::validate::present")]
     pub client_name: Option<String>,
@@ -178,9 +179,10 @@ fn of(connection: ConnectionId) -> SimpleExpr {
     Column::ConnectionId.eq(connection)
 }
 
-/// The connection, held: neither does it go, nor do its protocols, while a mapping of it is written.
-async fn held(unit: &Unit<'_>, connection: ConnectionId) -> Result<Connection> {
-    unit.read::<provider_connection::Entity>().hold(connection).await
+/// The connection, locked: neither does it go, nor do its protocols, while a mapping of it is written, and of two mappings of
+/// one name in two cases the second sees the first.
+async fn locked(unit: &Unit<'_>, connection: ConnectionId) -> Result<Connection> {
+    unit.read::<provider_connection::Entity>().lock(connection).await
 }
 
 async fn found(ctx: &Ctx, connection: ConnectionId) -> Result<()> {
@@ -190,19 +192,29 @@ async fn found(ctx: &Ctx, connection: ConnectionId) -> Result<()> {
 /// Makes a mapping.
 pub async fn create(ctx: &Ctx, connection: ConnectionId, new: NewMapping) -> Result<Mapping> {
     let mut unit = ctx.begin().await?;
-    let held = held(&unit, connection).await?;
+    let owner = locked(&unit, connection).await?;
     let fields = Fields {
         client_name: Some(&new.client_name),
         upstream_name: Some(&new.upstream_name),
         weight: Some(new.weight),
         protocols: new.protocols.as_ref(),
     };
-    fields.check(&held)?;
+    fields.check(&owner)?;
     let (id, name) = (unit.id::<entity::id::Mapping>(), new.client_name.clone());
     let row = ActiveModel { id: Set(id), connection_id: Set(connection), ..new.into_active_model() };
     unit.repository::<Entity>().insert(row).await.conflict("mapping", &name)?;
+    finish(unit, connection, id).await
+}
+
+/// Commits a mapping as it was written, if no other one of the connection has its name in another case.
+async fn finish(mut unit: Unit<'_>, connection: ConnectionId, id: MappingId) -> Result<Mapping> {
+    let mapping: Mapping = unit.read::<Entity>().view(id).await?;
+    let all: Vec<Mapping> = unit.read::<Entity>().narrow(of(connection)).views(Condition::all()).await?;
+    let same = |other: &&Mapping| other.id != id && fold(&other.client_name) == fold(&mapping.client_name);
+    if let Some(other) = all.iter().find(same) {
+        return Err(Error::Conflict { kind: "mapping", key: other.client_name.clone() });
+    }
     unit.policy(PolicyKind::Connection, connection.into());
-    let mapping = unit.read::<Entity>().view(id).await?;
     unit.commit(mapping).await
 }
 
@@ -237,23 +249,21 @@ pub async fn update(
     let current = ctx.repository::<Entity>().narrow(of(connection)).find(id).await?;
     let expected = Expected::new(version, current.version)?;
     let mut unit = ctx.begin().await?;
-    let held = held(&unit, connection).await?;
+    let owner = locked(&unit, connection).await?;
     let fields = Fields {
         client_name: patch.client_name.as_ref(),
         upstream_name: patch.upstream_name.as_ref(),
         weight: patch.weight,
         protocols: patch.protocols.as_ref().and_then(Option::as_ref),
     };
-    fields.check(&held)?;
+    fields.check(&owner)?;
     let name = patch.client_name.clone().unwrap_or_default();
     unit.repository::<Entity>()
         .narrow(of(connection))
         .update(id, expected, patch.into_active_model())
         .await
         .conflict("mapping", &name)?;
-    unit.policy(PolicyKind::Connection, connection.into());
-    let mapping = unit.read::<Entity>().view(id).await?;
-    unit.commit(mapping).await
+    finish(unit, connection, id).await
 }
 
 /// Deletes a mapping.
@@ -263,7 +273,7 @@ pub async fn delete(
     version: Option<i64>,
 ) -> Result<()> {
     let mut unit = ctx.begin().await?;
-    held(&unit, connection).await?;
+    locked(&unit, connection).await?;
     let mappings = || of(connection);
     let current = unit.read::<Entity>().narrow(mappings()).lock(id).await?;
     let expected = Expected::new(version, current.version)?;

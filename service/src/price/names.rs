@@ -114,28 +114,32 @@ impl Names {
 
     /// The mapping of one of them. The requested one is looked for first, and a mapping that is in use before one that is not.
     pub fn mapping<'m>(&self, mappings: &'m [Mapping]) -> Option<&'m Mapping> {
+        let mut found = self.mappings(mappings);
+        let first = found.next()?;
+        if first.enabled { Some(first) } else { found.find(|mapping| mapping.enabled).or(Some(first)) }
+    }
+
+    /// The mappings of all names, that of the requested one first.
+    fn mappings<'m>(&self, mappings: &'m [Mapping]) -> impl Iterator<Item = &'m Mapping> {
         let named = |name: &str| {
             let same = mappings.iter().filter(|mapping| fold(&mapping.client_name) == fold(name));
             // Of those that differ in case alone, the one that is written so.
             same.min_by_key(|mapping| (mapping.client_name != name, &mapping.client_name))
         };
-        let mut found = self.chain.iter().map(String::as_str).chain(self.all()).filter_map(named);
-        let first = found.next()?;
-        if first.enabled { Some(first) } else { found.find(|mapping| mapping.enabled).or(Some(first)) }
+        self.chain.iter().map(String::as_str).chain(self.all()).filter_map(named)
     }
 
-    /// Adds what a connection calls the model, or notes that it does not serve it.
+    /// Adds what a connection calls the model, or notes that it does not serve it. A mapping that is disabled lets nothing
+    /// through, by whichever name it is reached, also where a mapping of another name is in use.
     pub fn map(&mut self, mappings: &[Mapping]) {
-        match self.mapping(mappings) {
-            Some(mapping) if mapping.enabled => {
-                self.add(&mapping.upstream_name);
-                self.upstream = Some(mapping.upstream_name.clone());
-            }
-            Some(mapping) => {
-                let reason = || format!("the mapping of {} is disabled", mapping.client_name);
-                self.disabled.get_or_insert_with(reason);
-            }
-            None => {}
+        let shut = self.mappings(mappings).find(|mapping| !mapping.enabled);
+        if let Some(shut) = shut {
+            let reason = || format!("the mapping of {} is disabled", shut.client_name);
+            self.disabled.get_or_insert_with(reason);
+        }
+        if let Some(mapping) = self.mapping(mappings).filter(|mapping| mapping.enabled) {
+            self.add(&mapping.upstream_name);
+            self.upstream = Some(mapping.upstream_name.clone());
         }
     }
 
