@@ -81,13 +81,13 @@ fn seconds_until(app: &TestApp, time: &Value) -> i64 {
 on_both!(an_absent_field_has_the_default_that_is_told, |app| {
     let (document, mut seen) = (document(), BTreeSet::new());
     for (schema, row) in made(&app.owner()).await {
-        for (field, default) in defaults(&document, schema, &mut seen) {
+        for (field, default) in defaults(document, schema, &mut seen) {
             assert_eq!(row[&field], default, "{schema}.{field}");
         }
     }
     let mut is = |name: &str, found: Value| {
         let (schema, field) = name.split_once('.').unwrap();
-        let told = fields(&document, schema).into_iter().find(|(name, _)| name == field);
+        let told = fields(document, schema).into_iter().find(|(name, _)| name == field);
         assert_eq!(told.unwrap().1["default"], found, "{name}");
         seen.insert(name.to_owned());
     };
@@ -118,7 +118,7 @@ on_both!(an_absent_field_has_the_default_that_is_told, |app| {
     seen.extend(shown);
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let mut told = BTreeSet::new();
-    schemas.keys().for_each(|schema| drop(defaults(&document, schema, &mut told)));
+    schemas.keys().for_each(|schema| drop(defaults(document, schema, &mut told)));
     assert_eq!(told, seen, "a default that nothing shows");
 });
 

@@ -1,7 +1,7 @@
 //! The contract is complete, consistent, and the one that is committed.
 
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 /// Refusals that are only ever the answer for the gateway's own client, in the form of that client's provider.
 const ANSWERS_FOR_CLIENTS: [(&str, &[&str]); 2] =
@@ -44,9 +44,11 @@ impl Operation {
     }
 }
 
-/// The document as JSON.
-pub fn document() -> Value {
-    serde_json::to_value(api::openapi()).unwrap()
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| serde_json::to_value(api::openapi()).unwrap());
+
+/// The document as JSON, which takes longer to make than most requests.
+pub fn document() -> &'static Value {
+    &DOCUMENT
 }
 
 /// Every operation of the document.
@@ -113,9 +115,9 @@ fn the_document_is_openapi_3_1() {
     for field in ["title", "version", "description"] {
         assert!(document["info"][field].as_str().is_some_and(|text| !text.is_empty()), "info.{field}");
     }
-    walk(&document, &mut |object| {
+    walk(document, &mut |object| {
         if let Some(Value::String(_)) = object.get("$ref") {
-            resolve(&document, &json!(object)).as_object().expect("a schema");
+            resolve(document, &json!(object)).as_object().expect("a schema");
         }
         assert!(!object.contains_key("nullable"), "a word of 3.0 in {object:?}");
     });
@@ -124,7 +126,7 @@ fn the_document_is_openapi_3_1() {
 #[test]
 fn every_operation_is_described() {
     let (document, mut ids) = (document(), BTreeSet::new());
-    for operation in operations(&document) {
+    for operation in operations(document) {
         let name = format!("{} {}", operation.method, operation.path);
         assert!(ids.insert(operation.id().to_owned()), "{name}: the id {:?} is not unique", operation.id());
         for field in ["operationId", "summary", "description"] {
@@ -142,7 +144,7 @@ fn every_operation_is_described() {
 
 #[test]
 fn every_parameter_is_where_the_path_says() {
-    for operation in operations(&document()) {
+    for operation in operations(document()) {
         let name = format!("{} {}", operation.method, operation.path);
         let (mut declared, mut expected) = (operation.names("path"), template(&operation.path));
         declared.sort_unstable();
@@ -167,7 +169,7 @@ fn every_parameter_is_where_the_path_says() {
 #[test]
 fn every_status_is_described_and_every_failure_is_a_problem() {
     let document = document();
-    for operation in operations(&document) {
+    for operation in operations(document) {
         let responses = operation.item["responses"].as_object().expect("responses");
         for (status, response) in responses {
             let name = format!("{} {} {status}", operation.method, operation.path);
@@ -200,7 +202,7 @@ fn every_status_is_described_and_every_failure_is_a_problem() {
 
 #[test]
 fn problems_say_their_codes() {
-    for operation in operations(&document()) {
+    for operation in operations(document()) {
         for (status, response) in operation.item["responses"].as_object().unwrap() {
             let text = response["description"].as_str().unwrap();
             assert!(status.as_str() < "400" || text.contains('`'), "{} {status}: {text}", operation.id());
@@ -221,7 +223,7 @@ fn every_schema_has_a_name_a_description_and_an_example() {
             assert!(described, "{name}.{field} has no description");
         }
     }
-    for operation in operations(&document) {
+    for operation in operations(document) {
         let bodies = operation.item["responses"]
             .as_object()
             .unwrap()
@@ -235,10 +237,10 @@ fn every_schema_has_a_name_a_description_and_an_example() {
                     .any(|(id, statuses)| *id == operation.id() && statuses.contains(&place));
                 if kind.ends_with("json") && !for_clients {
                     assert!(content["schema"].get("$ref").is_some(), "{name}: an inlined schema");
-                    let empty = resolve(&document, &content["schema"])["properties"]
+                    let empty = resolve(document, &content["schema"])["properties"]
                         .as_object()
                         .is_none_or(Map::is_empty);
-                    assert!(empty || has_example(&document, &content["schema"]), "{name} has no example");
+                    assert!(empty || has_example(document, &content["schema"]), "{name} has no example");
                 }
             }
         }
@@ -252,7 +254,7 @@ fn every_schema_name_stands_for_one_type() {
 
 #[test]
 fn absent_is_not_null() {
-    walk(&document(), &mut |object| {
+    walk(document(), &mut |object| {
         assert!(object.get("default") != Some(&Value::Null), "null is told as the default in {object:?}");
     });
 }
@@ -261,10 +263,10 @@ fn absent_is_not_null() {
 fn every_list_is_paged_in_the_same_way() {
     let document = document();
     let mut lists = 0;
-    for operation in operations(&document) {
+    for operation in operations(document) {
         let body = &operation.item["responses"]["200"]["content"]["application/json"]["schema"];
         let name = body["$ref"].as_str().unwrap_or_default().rsplit('/').next().unwrap_or_default();
-        let paged = resolve(&document, body)["properties"].get("next_cursor").is_some();
+        let paged = resolve(document, body)["properties"].get("next_cursor").is_some();
         assert_eq!(paged, name.ends_with("Page"), "{}: {name}", operation.id());
         let query = operation.names("query");
         for parameter in ["page_size", "cursor", "order"] {
@@ -279,5 +281,5 @@ fn every_list_is_paged_in_the_same_way() {
 fn the_committed_document_is_the_one_of_the_code() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../openapi/openapi.json");
     let committed: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert!(committed == document(), "run `cargo run -p openapi -- write`");
+    assert!(&committed == document(), "run `cargo run -p openapi -- write`");
 }

@@ -279,7 +279,7 @@ pub fn door(operation: &Operation) -> Door {
 
 #[test]
 fn every_operation_has_its_door_and_the_document_agrees() {
-    let operations = operations(&document());
+    let operations = operations(document());
     for operation in &operations {
         let scheme = match door(operation) {
             Public => None,

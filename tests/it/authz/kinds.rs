@@ -11,9 +11,9 @@ use tests::on_both;
 on_both!(nobody_opens_only_what_is_public, |app| {
     let document = document();
     let random = |prefix: &str| nobodys(prefix);
-    for operation in operations(&document) {
+    for operation in operations(document) {
         let path = path(&operation, "default", nobodys);
-        let reply = ask(&document, &operation, &app.anonymous(), &path, &random).await;
+        let reply = ask(document, &operation, &app.anonymous(), &path, &random).await;
         if door(&operation) == Door::Public {
             // A sign-in with a wrong password is unauthenticated as well, but says so in other words.
             assert_ne!(reply.body["code"], "unauthenticated", "{}", operation.id());
@@ -30,13 +30,13 @@ on_both!(nonsense_is_no_credential, |app| {
     let kinds =
         [TokenKind::Admin, TokenKind::Refresh, TokenKind::Invitation, TokenKind::PasswordReset].map(unknown);
     let words = ["x", "a.b.c", "tka_", "tk_x_y_z", "null"].map(String::from);
-    for operation in operations(&document) {
+    for operation in operations(document) {
         if !matches!(door(&operation), Door::Needs(_)) {
             continue;
         }
         for bearer in words.iter().chain(&kinds) {
             let path = path(&operation, "default", nobodys);
-            let request = ask(&document, &operation, &app.client(bearer), &path, &|prefix| nobodys(prefix));
+            let request = ask(document, &operation, &app.client(bearer), &path, &|prefix| nobodys(prefix));
             request.await.problem(401, "token_invalid");
         }
     }
@@ -47,7 +47,7 @@ on_both!(kinds_of_credentials_are_disjoint, |app| {
     let world = World::build(&app, &app.owner(), "default", "here").await;
     let admins = [app.owner(), app.client(&world.admin_token)];
     let (key, gateway) = (app.client(&world.key), app.client(&world.gateway_token));
-    for operation in operations(&document) {
+    for operation in operations(document) {
         let wrong = match door(&operation) {
             Door::Public => vec![],
             Door::Needs(_) => vec![&key, &gateway],
@@ -56,7 +56,7 @@ on_both!(kinds_of_credentials_are_disjoint, |app| {
         };
         for client in wrong {
             let path = path(&operation, "default", nobodys);
-            let request = ask(&document, &operation, client, &path, &|prefix| nobodys(prefix));
+            let request = ask(document, &operation, client, &path, &|prefix| nobodys(prefix));
             // Proxies send their token beside the virtual key of their client.
             let reply = request.header("tollkeeper-gateway-token", client.bearer().unwrap()).await;
             assert_eq!(reply.status, 403, "{} answered {client:?} with {}", operation.id(), reply.text);

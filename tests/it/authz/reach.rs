@@ -33,11 +33,11 @@ on_both!(an_organization_one_does_not_belong_to_is_not_there, |app| {
     let acme = app.other_organization("acme").await;
     let ours = World::build(&app, &app.owner(), "default", "ours").await;
     let theirs = World::build(&app, &acme, "acme", "theirs").await;
-    for (operation, _) in inside(&document) {
+    for (operation, _) in inside(document) {
         for client in [&acme, &app.client(&theirs.admin_token)] {
             let request = |organization: &str| {
-                let path = path(&operation, organization, |name| own(&document, &operation, &ours, name));
-                ask(&document, &operation, client, &path, &|prefix| ours.id(prefix))
+                let path = path(&operation, organization, |name| own(document, &operation, &ours, name));
+                ask(document, &operation, client, &path, &|prefix| ours.id(prefix))
             };
             let random = request("nowhere").await;
             assert_eq!(random.status, 404, "{}: {}", operation.id(), random.text);
@@ -58,13 +58,13 @@ fn own(document: &Value, operation: &Operation, world: &World, name: &str) -> St
 /// Asks with one id of the path from elsewhere, and with one that nothing has: the replies say the same, 404.
 async fn reach_for(client: &Client, operation: &Operation, (ours, theirs): (&World, &World)) {
     let document = document();
-    for (parameter, prefix) in path_ids(&document, operation) {
+    for (parameter, prefix) in path_ids(document, operation) {
         let request = |id: String| {
             let value = |name: &str| {
-                if name == parameter { id.clone() } else { own(&document, operation, ours, name) }
+                if name == parameter { id.clone() } else { own(document, operation, ours, name) }
             };
             let path = path(operation, "default", value);
-            ask(&document, operation, client, &path, &|prefix| ours.id(prefix))
+            ask(document, operation, client, &path, &|prefix| ours.id(prefix))
         };
         let (foreign, random) = (request(theirs.id(&prefix)).await, request(nobodys(&prefix)).await);
         let name = format!("{} with another {{{parameter}}}", operation.id());
@@ -78,7 +78,7 @@ on_both!(rows_of_another_organization_are_not_there, |app| {
     let acme = app.other_organization("acme").await;
     let ours = World::build(&app, &app.owner(), "default", "ours").await;
     let theirs = World::build(&app, &acme, "acme", "theirs").await;
-    for (operation, permission) in inside(&document) {
+    for (operation, permission) in inside(document) {
         reach_for(&app.owner(), &operation, (&ours, &theirs)).await;
         // What is the operator's to do, no token of an organization does.
         if permission.is_tenant() {
@@ -86,9 +86,9 @@ on_both!(rows_of_another_organization_are_not_there, |app| {
         }
     }
     // And what was reached for is still as it was.
-    for (operation, _) in inside(&document).iter().filter(|(operation, _)| operation.method == "GET") {
-        let path = path(operation, "acme", |name| own(&document, operation, &theirs, name));
-        acme.get(&format!("{path}{}", query(&document, operation))).await.ok();
+    for (operation, _) in inside(document).iter().filter(|(operation, _)| operation.method == "GET") {
+        let path = path(operation, "acme", |name| own(document, operation, &theirs, name));
+        acme.get(&format!("{path}{}", query(document, operation))).await.ok();
     }
 });
 
@@ -97,7 +97,7 @@ on_both!(rows_of_another_team_are_not_there, |app| {
     let ours = World::build(&app, &app.owner(), "default", "ours").await;
     let theirs = World::build(&app, &app.owner(), "default", "theirs").await;
     let boss = app.team_admin(&ours.id("team")).await;
-    for (operation, permission) in inside(&document) {
+    for (operation, permission) in inside(document) {
         // Proxy pools are the organization's; every team may use them.
         let shared = operation.path.contains("{pool}");
         if !shared && permission.row().team(entity::status::TeamRole::Admin) == Grant::Team {
@@ -121,7 +121,7 @@ on_both!(rows_of_another_person_are_not_there, |app| {
     let secrets = member.get(&format!("{base}/keys/{}/secrets", key["id"].as_str().unwrap())).await.ok();
     ours.ids.insert("key".into(), key["id"].as_str().unwrap().into());
     ours.ids.insert("sec".into(), secrets["items"][0]["id"].as_str().unwrap().into());
-    for (operation, permission) in inside(&document) {
+    for (operation, permission) in inside(document) {
         if permission.row().role(entity::status::Role::Member) == Grant::Own
             && operation.path.contains("{key}")
         {
@@ -148,20 +148,20 @@ on_both!(ids_of_another_organization_in_a_body_are_ids_of_nothing, |app| {
     let ours = World::build(&app, &app.owner(), "default", "ours").await;
     let theirs = World::build(&app, &acme, "acme", "theirs").await;
     let mut places = 0;
-    for (operation, _) in inside(&document) {
-        for (field, prefix, list) in body_ids(&document, &operation) {
+    for (operation, _) in inside(document) {
+        for (field, prefix, list) in body_ids(document, &operation) {
             places += 1;
-            let path = path(&operation, "default", |name| own(&document, &operation, &ours, name));
+            let path = path(&operation, "default", |name| own(document, &operation, &ours, name));
             let request = |id: String| {
-                let schema = body_schema(&document, &operation).unwrap();
+                let schema = body_schema(document, &operation).unwrap();
                 let ids: Ids<'_> = &|prefix| ours.id(prefix);
-                let mut body = smallest(&document, schema, ids);
+                let mut body = smallest(document, schema, ids);
                 body[&field] = if list { json!([id]) } else { json!(id) };
                 // A call that succeeded tells what it used.
                 if schema["properties"].get("usage").is_some() && body.get("usage").is_none() {
                     body["usage"] = json!({});
                 }
-                ask(&document, &operation, &app.owner(), &path, ids).json(&body)
+                ask(document, &operation, &app.owner(), &path, ids).json(&body)
             };
             let (foreign, random) = (request(theirs.id(&prefix)).await, request(nobodys(&prefix)).await);
             let name = format!("{} with another {field}", operation.id());
@@ -179,11 +179,11 @@ on_both!(ids_of_another_organization_in_a_query_are_ids_of_nothing, |app| {
     let acme = app.other_organization("acme").await;
     let ours = World::build(&app, &app.owner(), "default", "ours").await;
     let theirs = World::build(&app, &acme, "acme", "theirs").await;
-    for (operation, _) in inside(&document) {
+    for (operation, _) in inside(document) {
         for parameter in operation.parameters("query") {
             let name = parameter["name"].as_str().unwrap();
             let text = parameter["schema"]["type"] == "string" && parameter["schema"].get("enum").is_none();
-            let prefixes: Vec<&str> = match prefixes(&document, &parameter["schema"]) {
+            let prefixes: Vec<&str> = match prefixes(document, &parameter["schema"]) {
                 // Of some kinds nothing is there yet.
                 Some(all) if all.len() > 1 => {
                     all.into_iter().filter(|prefix| theirs.ids.contains_key(*prefix)).collect()
@@ -197,10 +197,10 @@ on_both!(ids_of_another_organization_in_a_query_are_ids_of_nothing, |app| {
                 None => continue,
             };
             for prefix in prefixes {
-                let path = path(&operation, "default", |name| own(&document, &operation, &ours, name));
+                let path = path(&operation, "default", |name| own(document, &operation, &ours, name));
                 let request = |id: String| {
                     let path = format!("{path}?{name}={id}");
-                    ask(&document, &operation, &app.owner(), &path, &|prefix| ours.id(prefix))
+                    ask(document, &operation, &app.owner(), &path, &|prefix| ours.id(prefix))
                 };
                 let (foreign, random) = (request(theirs.id(prefix)).await, request(nobodys(prefix)).await);
                 let name = format!("{}?{name}={prefix}_…", operation.id());
@@ -222,16 +222,16 @@ on_both!(a_cursor_of_another_organization_is_none, |app| {
     let theirs = World::build(&app, &acme, "acme", "theirs").await;
     let twin = World::build(&app, &acme, "acme", "twin").await;
     double(&app, &acme, (&theirs, &twin)).await;
-    for (operation, _) in inside(&document) {
+    for (operation, _) in inside(document) {
         if !operation.names("query").contains(&"cursor") {
             continue;
         }
-        let there = path(&operation, "acme", |name| own(&document, &operation, &theirs, name));
+        let there = path(&operation, "acme", |name| own(document, &operation, &theirs, name));
         let page = acme.get(&format!("{there}?page_size=1")).await.ok();
         let cursor =
             page["next_cursor"].as_str().unwrap_or_else(|| panic!("{} has one page only", operation.id()));
         acme.get(&format!("{there}?cursor={cursor}")).await.ok();
-        let here = path(&operation, "default", |name| own(&document, &operation, &ours, name));
+        let here = path(&operation, "default", |name| own(document, &operation, &ours, name));
         app.owner().get(&format!("{here}?cursor={cursor}")).await.problem(400, "invalid_cursor");
     }
 });
@@ -286,15 +286,15 @@ on_both!(nothing_odd_in_a_body_breaks_anything, |app| {
         json!("-0001-01-01T00:00:00Z"),
         json!(["\u{0}"]),
     ];
-    for operation in operations(&document) {
-        let Some(schema) = body_schema(&document, &operation) else { continue };
-        let path = path(&operation, "default", |name| own(&document, &operation, &ours, name));
+    for operation in operations(document) {
+        let Some(schema) = body_schema(document, &operation) else { continue };
+        let path = path(&operation, "default", |name| own(document, &operation, &ours, name));
         for field in schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name) {
             for value in &odd {
-                let mut body = smallest(&document, schema, &|prefix| ours.id(prefix));
+                let mut body = smallest(document, schema, &|prefix| ours.id(prefix));
                 body[field] = value.clone();
                 let client = if door(&operation) == Door::Public { app.anonymous() } else { app.owner() };
-                let request = ask(&document, &operation, &client, &path, &|prefix| ours.id(prefix));
+                let request = ask(document, &operation, &client, &path, &|prefix| ours.id(prefix));
                 let reply = request.json(&body).await;
                 // That an upstream is not there is the upstream's fault.
                 let theirs = reply.body["code"] == "upstream_failed";

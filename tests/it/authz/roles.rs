@@ -41,7 +41,7 @@ on_both!(every_role_opens_what_the_matrix_says, |app| {
         (app.stranger().await, None, None),
     ];
     let operator = people[7].0.user_id.clone();
-    for operation in operations(&document()) {
+    for operation in operations(document()) {
         let Door::Needs(permission) = door(&operation) else { continue };
         let row = permission.row();
         let inside = operation.path.contains("{organization}");
@@ -69,7 +69,7 @@ on_both!(an_admin_token_opens_what_its_permissions_say, |app| {
         let body = json!({"name": carried.word(), "permissions": [carried.word()]});
         let token = owner.post("/v1/organizations/default/admin-tokens", body).await.created();
         let token = app.client(token["secret"].as_str().unwrap());
-        for operation in operations(&document()) {
+        for operation in operations(document()) {
             let Door::Needs(permission) = door(&operation) else { continue };
             let reply = knock(&operation, &token, "default").await;
             assert_eq!(
@@ -94,7 +94,7 @@ on_both!(a_suspended_member_opens_nothing_and_a_suspended_person_is_nobody, |app
     let suspend = format!("/v1/organizations/default/members/{}/suspend", member.user_id);
     app.owner().post(&suspend, json!({})).await.ok();
     app.owner().post(&format!("/v1/users/{}/suspend", person.user_id), json!({})).await.ok();
-    for operation in operations(&document()) {
+    for operation in operations(document()) {
         if !matches!(door(&operation), Door::Needs(_)) {
             continue;
         }

@@ -1,7 +1,7 @@
 //! [`Cluster`]: a Postgres of its own, on a free port of the loopback address, in a directory of its own. For
 //! tests it trades durability for speed, since nothing of it is kept; benchmarks pay for theirs.
 
-use crate::{Result, account::Account, output};
+use crate::{Result, account::Account, output, scratch};
 use std::{
     fs::{self, File},
     io::Read,
@@ -35,7 +35,7 @@ fn io(path: &Path) -> impl Fn(std::io::Error) -> String {
 impl Cluster {
     /// Makes a cluster and starts it.
     pub fn start(bin: &Path, fsync: &str) -> Result<Self> {
-        let directory = directory()?;
+        let directory = scratch::directory(fsync == "off")?;
         let account = Account::choose()?;
         let mut cluster = Self {
             bin: bin.to_owned(),
@@ -59,6 +59,11 @@ impl Cluster {
     pub fn url(&self) -> String {
         let port = self.server.as_ref().map_or(0, |(_, port)| *port);
         format!("postgres://postgres:{}@127.0.0.1:{port}/postgres", self.password)
+    }
+
+    /// Where all of it is.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     fn data(&self) -> PathBuf {
@@ -131,14 +136,6 @@ impl Drop for Cluster {
         }
         let _ = fs::remove_dir_all(&self.directory);
     }
-}
-
-/// A new directory that another account can reach: root's own temporary directory may be closed to it.
-fn directory() -> Result<PathBuf> {
-    let parent = if Account::is_root()? { PathBuf::from("/tmp") } else { std::env::temp_dir() };
-    let path = parent.join(format!("tollkeeper-suite-{}", std::process::id()));
-    fs::create_dir(&path).map_err(io(&path))?;
-    Ok(path)
 }
 
 fn free_port() -> Result<u16> {

@@ -1,11 +1,11 @@
 //! The guard: this program again, as a process that owns the cluster and lives at the other end of a pipe. When the
 //! pipe closes — the suite is done, was interrupted or was killed — it stops the cluster and removes it.
 
-use crate::{Result, cluster::Cluster};
+use crate::{Result, cluster::Cluster, scratch};
 use std::{
     io::{BufRead, BufReader, Read, Write, stdin, stdout},
     os::unix::process::CommandExt,
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -17,6 +17,8 @@ pub const WORD: &str = "--guard";
 pub struct Guard {
     /// Where its cluster answers.
     pub url: String,
+    /// Where temporary files go, which it removes with the cluster.
+    pub temporary: PathBuf,
     process: Child,
 }
 
@@ -29,12 +31,12 @@ impl Guard {
         // A group of its own: Ctrl-C is for the suite, the guard still has to clean up.
         let mut process =
             command.process_group(0).spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        let mut url = String::new();
+        let mut told = String::new();
         if let Some(stdout) = process.stdout.take() {
-            BufReader::new(stdout).read_line(&mut url).map_err(|error| error.to_string())?;
+            BufReader::new(stdout).read_line(&mut told).map_err(|error| error.to_string())?;
         }
-        let url = url.trim().to_owned();
-        if url.is_empty() { Err("there is no Postgres to test on".into()) } else { Ok(Self { url, process }) }
+        let (url, temporary) = told.trim().split_once(' ').ok_or("there is no Postgres to test on")?;
+        Ok(Self { url: url.to_owned(), temporary: temporary.into(), process })
     }
 }
 
@@ -48,7 +50,9 @@ impl Drop for Guard {
 /// What the guard does.
 pub fn keep(bin: &Path, fsync: &str) -> Result<()> {
     let cluster = Cluster::start(bin, fsync)?;
-    let told = writeln!(stdout(), "{}", cluster.url()).and_then(|()| stdout().flush());
+    let temporary = scratch::temporary(cluster.directory())?;
+    let told =
+        writeln!(stdout(), "{} {}", cluster.url(), temporary.display()).and_then(|()| stdout().flush());
     told.map_err(|error| error.to_string())?;
     // Nothing is ever written into the pipe: this returns when the suite is gone.
     stdin().read_to_end(&mut Vec::new()).map_err(|error| error.to_string())?;

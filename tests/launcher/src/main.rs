@@ -14,6 +14,7 @@ mod pgbouncer;
 mod postgres;
 mod promtool;
 mod proxies;
+mod scratch;
 
 use std::{
     path::Path,
@@ -68,6 +69,7 @@ fn on_postgres(fsync: &str, build: &[&str], run: impl FnOnce(&mut Command)) -> R
     let cargo = || {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.env("TOLLKEEPER_TEST_POSTGRES", &guard.url).env("TOLLKEEPER_TEST_POSTGRES_BIN", &bin);
+        command.env("TMPDIR", &guard.temporary);
         command
     };
     let built = status(cargo().args(build))?;
