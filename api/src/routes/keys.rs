@@ -154,7 +154,7 @@ async fn lookup_key(allow: Allow<permit::KeysRead>, Once(leak): Act<Leak>) -> Re
 /// Revoke many keys
 ///
 /// Every live key within the caller's reach that meets everything that is given. They are refused by every instance when
-/// this returns.
+/// this returns. They are revoked in parts; whatever stops it in between, the same call again revokes the rest.
 #[utoipa::path(post, path = "/v1/organizations/{organization}/keys/revoke", tag = "keys",
     request_body = KeySelection,
     responses((status = 200, description = "How many.", body = KeysRevoked)))]

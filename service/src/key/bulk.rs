@@ -16,6 +16,8 @@ use uuid::Uuid;
 
 /// Keys that one call can name.
 const NAMED: usize = 1000;
+/// Keys of one unit of work: as many as are written in some milliseconds, which others wait for.
+const PART: u64 = 25;
 /// How long an expired key is kept unless one asks otherwise, in days.
 const KEPT: i64 = 30;
 
@@ -105,7 +107,8 @@ impl KeySelection {
     }
 }
 
-/// Revokes every key that a selection finds. A key that is named must be there.
+/// Revokes every key that a selection finds. A key that is named must be there. Nobody waits for all of them: they are revoked
+/// in parts, each in force when it is committed. Whatever stops it in between, the same call again revokes the rest.
 pub async fn revoke_all(ctx: &Ctx, selection: KeySelection) -> Result<KeysRevoked> {
     selection.check()?;
     let filter = KeyFilter {
@@ -124,8 +127,21 @@ pub async fn revoke_all(ctx: &Ctx, selection: KeySelection) -> Result<KeysRevoke
         }
         which = which.add(named);
     }
+    let part = ctx.quiet();
+    let mut revoked = 0;
+    loop {
+        let next = ctx.repository::<Entity>().all(live(which.clone()), PART).await?;
+        // The last ones are revoked together with the reply.
+        if (next.len() as u64) < PART {
+            break;
+        }
+        let next = which.clone().add(Column::Id.is_in(next.iter().map(|key| key.id)));
+        let mut unit = part.begin().await?;
+        revoked += revoke_where(&mut unit, next).await?;
+        unit.commit(()).await?;
+    }
     let mut unit = ctx.begin().await?;
-    let revoked = revoke_where(&mut unit, which).await?;
+    revoked += revoke_where(&mut unit, which).await?;
     unit.commit(KeysRevoked { revoked }).await
 }
 
