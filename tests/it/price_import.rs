@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use tests::{Client, Request, TestApp, on_both};
+use tests::{Backend, Client, Request, TestApp, on_both};
 
 const IMPORT: &str = "/v1/organizations/default/prices/import";
 const PRICES: &str = "/v1/organizations/default/prices";
@@ -131,7 +131,9 @@ on_both!(large_list_is_taken_in_by_parts_and_told_as_one, |app| {
         .iter()
         .map(|e| e["detail"]["prices"]["added"].as_u64().unwrap())
         .sum();
-    assert_eq!((events["items"].as_array().unwrap().len(), added), (3, 450), "an event of each part");
+    // Of 200 entries on Postgres, and of 25 on SQLite, where everybody waits for the one who writes.
+    let parts = if app.backend == Backend::Postgres { 3 } else { 18 };
+    assert_eq!((events["items"].as_array().unwrap().len(), added), (parts, 450), "an event of each part");
     assert_eq!(litellm(&owner, &list).await.ok()["counts"], counts(0, 0, 450, 0));
     assert_eq!(owner.get(imports).await.ok(), events);
 });

@@ -20,8 +20,8 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Rows of one statement.
-const PAGE: u64 = 1000;
+/// Rows of one statement: as many as are understood in some milliseconds, in which a thread does nothing else.
+const PAGE: u64 = 250;
 /// Rows that are looked up by their ids in one statement.
 const NAMED: usize = 256;
 /// Changed rows up to which a small book, too, is edited and not read again.

@@ -12,8 +12,8 @@ use sea_orm::{ColumnTrait, Condition};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-/// Rows that are read at a time.
-const AT_ONCE: usize = 1000;
+/// Rows that are read at a time: as many as are understood in some milliseconds, in which a thread does nothing else.
+const AT_ONCE: usize = 250;
 const PAGE: u64 = AT_ONCE as u64;
 
 /// The scope's own prices as a file, those of connections left out. No more is kept of them than goes into the file.

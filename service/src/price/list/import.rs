@@ -28,8 +28,8 @@ use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
 use uuid::Uuid;
 
-/// Rows that are read at a time.
-const AT_ONCE: u64 = 1000;
+/// Rows that are read at a time: as many as are understood in some milliseconds, in which a thread does nothing else.
+const AT_ONCE: u64 = 250;
 
 /// A price list to import.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub struct PriceList<F> {
 
 /// Entries of a list that are taken in at once: as many as are written in some milliseconds, which others wait for.
 const PART: usize = 200;
+/// The same on SQLite, where everybody else who writes waits, and not only who decides for the organization.
+const PART_OF_SQLITE: usize = 25;
 
 /// A list that has been read.
 #[derive(Clone)]
@@ -125,7 +127,11 @@ async fn preview(ctx: &Ctx, list: Understood, with_models: bool, now: DateTime<U
 async fn apply(ctx: &Ctx, mut list: Understood, with_models: bool) -> Result<ImportReport> {
     let mut report = list.report(false);
     let mut entries = Vec::with_capacity(list.candidates.len());
-    for candidates in parts(std::mem::take(&mut list.candidates)) {
+    let size = match ctx.system.db.backend() {
+        DatabaseBackend::Sqlite => PART_OF_SQLITE,
+        _ => PART,
+    };
+    for candidates in parts(std::mem::take(&mut list.candidates), size) {
         let (numbers, candidates) = candidates.into_iter().unzip::<_, _, Vec<usize>, _>();
         let part = apply_part(ctx, Understood { candidates, ..list.clone() }, with_models).await?;
         report.models.plus(part.models);
@@ -138,11 +144,11 @@ async fn apply(ctx: &Ctx, mut list: Understood, with_models: bool) -> Result<Imp
 
 /// The entries of a list, each with its place in it, in parts: those of one model stay together, since one entry decides
 /// what becomes of the next.
-fn parts(candidates: Vec<Candidate>) -> Vec<Vec<(usize, Candidate)>> {
+fn parts(candidates: Vec<Candidate>, size: usize) -> Vec<Vec<(usize, Candidate)>> {
     let mut parts: Vec<Vec<(usize, Candidate)>> = Vec::new();
     let mut of: HashMap<Option<String>, usize> = HashMap::new();
     for (number, candidate) in candidates.into_iter().enumerate() {
-        let full = parts.last().is_none_or(|part| part.len() >= PART);
+        let full = parts.last().is_none_or(|part| part.len() >= size);
         let next = if full { parts.len() } else { parts.len() - 1 };
         let at = match &candidate.offer {
             Ok(_) => *of.entry(candidate.model().map(str::to_owned)).or_insert(next),
