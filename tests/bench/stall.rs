@@ -27,6 +27,7 @@ use std::{
     },
     time::Duration,
 };
+use tokio::{runtime::Builder, sync::oneshot, task::JoinHandle};
 
 const TIME: Duration = Duration::from_secs(8);
 const PRICES: usize = 100_000;
@@ -47,9 +48,9 @@ pub async fn run() {
             "== stall on {kind}: authorize of a quiet tenant, {CONNECTIONS} connections, {PAUSE:?} apart"
         );
         let heavy = Heavy::new(kind).await;
-        let alone = heavy.measure("alone", None, None).await;
+        let alone = heavy.clone().measure("alone", None, None).await;
         for (name, action) in ACTIONS {
-            heavy.measure(name, Some(*action), Some(alone)).await;
+            heavy.clone().measure(name, Some(*action), Some(alone)).await;
         }
     }
 }
@@ -80,12 +81,18 @@ struct Heavy {
     stage: Stage,
     quiet: Organization,
     busy: Organization,
+    done: AtomicU64,
+}
+
+/// Who acts for the heavy tenant: on a thread of its own, since making a list and reading a file of megabytes is no work of the
+/// server, whose runtime has but a few threads.
+struct Administrator {
+    heavy: Arc<Heavy>,
     client: Client,
-    done: Arc<AtomicU64>,
 }
 
 impl Heavy {
-    async fn new(kind: &str) -> Self {
+    async fn new(kind: &str) -> Arc<Self> {
         let stage = Stage::new(kind).await;
         let quiet = stage.organization("quiet", 10).await;
         let busy = stage.organization("busy", KEYS).await;
@@ -98,41 +105,25 @@ impl Heavy {
             // As autovacuum does within a minute of so many rows.
             stage.system.db.writer.execute_unprepared("ANALYZE").await.expect("statistics");
         }
-        let heavy = Self { stage, quiet, busy, client: Client::new(), done: Arc::default() };
+        let heavy = Arc::new(Self { stage, quiet, busy, done: AtomicU64::default() });
         let price = json!({"model": "gpt-4o", "kind": "per_token", "input": "2.5", "output": "10"});
-        heavy.ok(heavy.call(Method::POST, "/v1/prices").json(&price)).await;
+        let administrator = Administrator { heavy: heavy.clone(), client: Client::new() };
+        administrator.ok(administrator.call(Method::POST, "/v1/prices").json(&price)).await;
         heavy
     }
 
-    fn call(&self, method: Method, path: &str) -> RequestBuilder {
-        let path = path.replace("{base}", &format!("/v1/organizations/{}", self.busy.id));
-        let url = format!("http://{}{path}", self.stage.address);
-        self.client.request(method, url).bearer_auth(&self.stage.owner)
-    }
-
-    async fn ok(&self, call: RequestBuilder) -> Vec<u8> {
-        let reply = call.send().await.expect("a reply");
-        let (status, url) = (reply.status(), reply.url().clone());
-        let body = reply.bytes().await.expect("a body");
-        assert!(status.is_success(), "{url}: {status} {}", String::from_utf8_lossy(&body));
-        body.to_vec()
-    }
-
-    async fn measure(&self, name: &str, action: Option<Action>, alone: Option<Report>) -> Report {
+    async fn measure(self: Arc<Self>, name: &str, action: Option<Action>, alone: Option<Report>) -> Report {
         self.done.store(0, Ordering::Relaxed);
         let work = self.stage.system.books.work();
         let before = (work.books(), work.rows());
-        let load = load::paced(self.stage.address, CONNECTIONS, TIME, PAUSE, authorize(&self.quiet));
-        let acting = async {
-            match action {
-                Some(action) => self.act(action).await,
-                None => std::future::pending().await,
-            }
-        };
-        let report = tokio::select! {
-            report = load => report,
-            () = acting => unreachable!("it never ends"),
-        };
+        let (stop, stopped) = oneshot::channel();
+        let acting = action.map(|action| self.clone().start(action, stopped));
+        let make = authorize(&self.quiet);
+        let report = load::paced(self.stage.address, CONNECTIONS, TIME, PAUSE, make).await;
+        if let Some(acting) = acting {
+            stop.send(()).expect("it never ends by itself");
+            acting.await.expect("an administrator's thread");
+        }
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
         let ratio = alone.map_or(1.0, |alone| report.p99.as_secs_f64() / alone.p99.as_secs_f64());
         println!(
@@ -146,7 +137,36 @@ impl Heavy {
         report
     }
 
-    /// Does it until it is stopped.
+    /// Acts on a thread of its own until it is stopped.
+    fn start(self: Arc<Self>, action: Action, stopped: oneshot::Receiver<()>) -> JoinHandle<()> {
+        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
+        tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                let administrator = Administrator { heavy: self, client: Client::new() };
+                tokio::select! {
+                    _ = stopped => {}
+                    () = administrator.act(action) => unreachable!("it never ends"),
+                }
+            });
+        })
+    }
+}
+
+impl Administrator {
+    fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        let path = path.replace("{base}", &format!("/v1/organizations/{}", self.heavy.busy.id));
+        let url = format!("http://{}{path}", self.heavy.stage.address);
+        self.client.request(method, url).bearer_auth(&self.heavy.stage.owner)
+    }
+
+    async fn ok(&self, call: RequestBuilder) -> Vec<u8> {
+        let reply = call.send().await.expect("a reply");
+        let (status, url) = (reply.status(), reply.url().clone());
+        let body = reply.bytes().await.expect("a body");
+        assert!(status.is_success(), "{url}: {status} {}", String::from_utf8_lossy(&body));
+        body.to_vec()
+    }
+
     async fn act(&self, action: Action) {
         for n in 0_usize.. {
             match action {
@@ -159,18 +179,19 @@ impl Heavy {
                     drop(self.ok(self.call(Method::GET, "{base}/prices/export?format=json")).await);
                 }
             }
-            self.done.fetch_add(1, Ordering::Relaxed);
+            self.heavy.done.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A price, and a call that it is in force for.
     async fn edit(&self, prices: &str, n: usize) {
-        let price = json!({"model": format!("new-{n}-{}", self.stage.system.clock.local().timestamp_micros()),
+        let price = json!({"model": format!("new-{n}-{}", self.heavy.stage.system.clock.local().timestamp_micros()),
             "kind": "per_request", "per_request": "1"});
         self.ok(self.call(Method::POST, prices).json(&price)).await;
-        let (_, key) = &self.busy.keys[KEYS - 1];
-        let ask = self.client.post(format!("http://{}/v1/authorize", self.stage.address));
-        self.ok(ask.bearer_auth(&self.busy.gateway).json(&json!({"key": key, "model": "model-7"}))).await;
+        let (_, key) = &self.heavy.busy.keys[KEYS - 1];
+        let ask = self.client.post(format!("http://{}/v1/authorize", self.heavy.stage.address));
+        self.ok(ask.bearer_auth(&self.heavy.busy.gateway).json(&json!({"key": key, "model": "model-7"})))
+            .await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
@@ -196,7 +217,7 @@ impl Heavy {
             std::future::pending::<()>().await;
         }
         let from = n * REVOKED;
-        for some in self.busy.keys[from..from + REVOKED].chunks(1_000) {
+        for some in self.heavy.busy.keys[from..from + REVOKED].chunks(1_000) {
             let ids: Vec<_> = some.iter().map(|(id, _)| *id).collect();
             self.ok(self.call(Method::POST, "{base}/keys/revoke").json(&json!({"key_ids": ids}))).await;
         }
