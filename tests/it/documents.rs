@@ -31,30 +31,38 @@ fn the_matrix_the_codes_and_the_pattern_are_printed_from_the_code() {
     generated("docs/permissions.md", "pattern", &format!("```\n{}\n```\n", service::token::SCAN_PATTERN));
 }
 
+/// The documents beside the README, in `docs` and in `docs/adr`.
+fn documents() -> Vec<PathBuf> {
+    let folders = ["", "docs", "docs/adr"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    let files = folders.into_iter().flatten().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "md")).collect()
+}
+
 #[test]
 fn every_link_leads_to_a_file() {
-    for file in [
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/operation.md",
-        "docs/decisions.md",
-        "docs/permissions.md",
-        "docs/prices.md",
-        "docs/usage.md",
-        "docs/usage-objects.md",
-        "docs/limits.md",
-        "docs/connections.md",
-        "docs/proxy-pools.md",
-        "docs/connection-checks.md",
-    ] {
-        let path = root().join(file);
+    for path in documents() {
         let text = fs::read_to_string(&path).unwrap();
         for link in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link) {
             let (file_of_link, _) = link.split_once('#').unwrap_or((link, ""));
             let target = path.parent().unwrap().join(file_of_link);
-            assert!(link.starts_with("http") || target.exists(), "{file} links to {link}");
+            assert!(link.starts_with("http") || target.exists(), "{path:?} links to {link}");
         }
     }
+}
+
+#[test]
+fn every_file_of_a_decision_record_is_there() {
+    let records = documents().into_iter().filter(|path| path.parent().unwrap().ends_with("adr"));
+    let mut named = 0;
+    for path in records {
+        let text = fs::read_to_string(&path).unwrap();
+        let quoted = text.split('`').skip(1).step_by(2);
+        for file in quoted.filter(|word| word.contains('/') && word.ends_with(".rs")) {
+            assert!(root().join(file).exists(), "{path:?} names {file}");
+            named += 1;
+        }
+    }
+    assert!(named > 20, "{named}");
 }
 
 /// Every path of the map in the README, with braces and stars resolved by hand.
