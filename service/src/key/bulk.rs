@@ -17,7 +17,7 @@ use uuid::Uuid;
 /// Keys that one call can name.
 const NAMED: usize = 1000;
 /// Keys of one unit of work: as many as are written in some milliseconds, which others wait for.
-const PART: u64 = 25;
+const PART: usize = 25;
 /// How long an expired key is kept unless one asks otherwise, in days.
 const KEPT: i64 = 30;
 
@@ -119,30 +119,51 @@ pub async fn revoke_all(ctx: &Ctx, selection: KeySelection) -> Result<KeysRevoke
         tag: selection.tag,
         ..Default::default()
     };
-    let mut which = filter.condition(ctx, ctx.now().await?).await?;
-    if let Some(ids) = selection.key_ids {
-        let named = Column::Id.is_in(ids.iter().copied());
-        if ctx.repository::<Entity>().count(named.clone()).await? < ids.len() as u64 {
-            return Err(Error::NotFound("key"));
-        }
-        which = which.add(named);
+    let which = filter.condition(ctx, ctx.now().await?).await?;
+    match selection.key_ids {
+        Some(ids) => revoke_named(ctx, which, &ids).await,
+        None => revoke_found(ctx, which).await,
     }
-    let part = ctx.quiet();
+}
+
+async fn revoke_named(ctx: &Ctx, which: Condition, ids: &BTreeSet<KeyId>) -> Result<KeysRevoked> {
+    let named = |ids: &[KeyId]| Column::Id.is_in(ids.iter().copied());
+    let ids: Vec<KeyId> = ids.iter().copied().collect();
+    if ctx.repository::<Entity>().count(named(&ids)).await? < ids.len() as u64 {
+        return Err(Error::NotFound("key"));
+    }
+    let mut parts: Vec<&[KeyId]> = ids.chunks(PART).collect();
+    // The last ones are revoked together with the reply.
+    let last = parts.pop().unwrap_or_default();
+    let mut revoked = 0;
+    for part in parts {
+        revoked += revoke_part(ctx, which.clone().add(named(part))).await?;
+    }
+    let mut unit = ctx.begin().await?;
+    revoked += revoke_where(&mut unit, which.add(named(last))).await?;
+    unit.commit(KeysRevoked { revoked }).await
+}
+
+async fn revoke_found(ctx: &Ctx, which: Condition) -> Result<KeysRevoked> {
     let mut revoked = 0;
     loop {
-        let next = ctx.repository::<Entity>().all(live(which.clone()), PART).await?;
-        // The last ones are revoked together with the reply.
-        if (next.len() as u64) < PART {
+        let next = ctx.repository::<Entity>().all(live(which.clone()), PART as u64).await?;
+        if next.len() < PART {
             break;
         }
-        let next = which.clone().add(Column::Id.is_in(next.iter().map(|key| key.id)));
-        let mut unit = part.begin().await?;
-        revoked += revoke_where(&mut unit, next).await?;
-        unit.commit(()).await?;
+        let next = Column::Id.is_in(next.iter().map(|key| key.id));
+        revoked += revoke_part(ctx, which.clone().add(next)).await?;
     }
     let mut unit = ctx.begin().await?;
     revoked += revoke_where(&mut unit, which).await?;
     unit.commit(KeysRevoked { revoked }).await
+}
+
+async fn revoke_part(ctx: &Ctx, which: Condition) -> Result<u64> {
+    let part = ctx.quiet();
+    let mut unit = part.begin().await?;
+    let revoked = revoke_where(&mut unit, which).await?;
+    unit.commit(revoked).await
 }
 
 /// Which expired keys to put away.
