@@ -35,8 +35,14 @@ pub fn temporary(directory: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether both the file system and the memory behind it have room.
+/// Whether both the file system and the memory behind it have room, and programs can be run from there, as those of examples
+/// in documentation are.
 fn has_room() -> bool {
+    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
+    let mount = mounts.lines().rev().find(|line| line.split(' ').nth(1) == Some(MEMORY));
+    if mount.is_none_or(|line| line.split([' ', ',']).any(|option| option == "noexec")) {
+        return false;
+    }
     let free = output(Command::new("df").args(["-Pk", MEMORY])).ok();
     let free =
         free.as_deref().and_then(|table| table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok());
