@@ -119,7 +119,7 @@ pub async fn create(ctx: &Ctx, new: NewModelAlias) -> Result<ModelAlias> {
     let id: ModelAliasId = unit.id();
     let row = ActiveModel { id: Set(id), ..new.into_active_model() };
     unit.repository::<Entity>().insert(row).await.conflict("model alias", &name)?;
-    finish(unit, id).await
+    finish(unit, id, true).await
 }
 
 /// One page of aliases.
@@ -157,7 +157,7 @@ pub async fn update(
     let mut unit = ctx.begin().await?;
     let changes = patch.into_active_model();
     unit.repository::<Entity>().update(id, expected, changes).await.conflict("model alias", &name)?;
-    finish(unit, id).await
+    finish(unit, id, !name.is_empty() && name != current.name).await
 }
 
 /// Deletes an alias: its name is a model's again.
@@ -171,13 +171,14 @@ pub async fn delete(ctx: &Ctx, id: ModelAliasId, version: Option<i64>) -> Result
 
 /// Commits an alias as it was written, if every chain of aliases still ends. One change at a time is looked at, so that
 /// two which are good by themselves cannot make a circle together.
-async fn finish(unit: Unit<'_>, id: ModelAliasId) -> Result<ModelAlias> {
+/// A new name differs from all others not in case alone; an alias that has such a name already can still be changed.
+async fn finish(unit: Unit<'_>, id: ModelAliasId, renamed: bool) -> Result<ModelAlias> {
     unit.take_turn(unit.ctx.scope.organization).await;
     head::lock(&unit.tx, unit.ctx.scope.organization).await?;
     let all: Vec<ModelAlias> = unit.read::<Entity>().views(Condition::all()).await?;
     let view: ModelAlias = unit.read::<Entity>().view(id).await?;
     let same = |other: &&ModelAlias| other.id != id && fold(&other.name) == fold(&view.name);
-    if let Some(other) = all.iter().find(same) {
+    if let Some(other) = all.iter().find(same).filter(|_| renamed) {
         return Err(Error::Conflict { kind: "model alias", key: other.name.clone() });
     }
     Links::of(&all).check(&view.name)?;

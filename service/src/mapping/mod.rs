@@ -203,15 +203,20 @@ pub async fn create(ctx: &Ctx, connection: ConnectionId, new: NewMapping) -> Res
     let (id, name) = (unit.id::<entity::id::Mapping>(), new.client_name.clone());
     let row = ActiveModel { id: Set(id), connection_id: Set(connection), ..new.into_active_model() };
     unit.repository::<Entity>().insert(row).await.conflict("mapping", &name)?;
-    finish(unit, connection, id).await
+    finish(unit, (connection, id), true).await
 }
 
-/// Commits a mapping as it was written, if no other one of the connection has its name in another case.
-async fn finish(mut unit: Unit<'_>, connection: ConnectionId, id: MappingId) -> Result<Mapping> {
+/// Commits a mapping as it was written. A new name differs from all others of the connection not in case alone; a mapping that
+/// has such a name already can still be changed.
+async fn finish(
+    mut unit: Unit<'_>,
+    (connection, id): (ConnectionId, MappingId),
+    renamed: bool,
+) -> Result<Mapping> {
     let mapping: Mapping = unit.read::<Entity>().view(id).await?;
     let all: Vec<Mapping> = unit.read::<Entity>().narrow(of(connection)).views(Condition::all()).await?;
     let same = |other: &&Mapping| other.id != id && fold(&other.client_name) == fold(&mapping.client_name);
-    if let Some(other) = all.iter().find(same) {
+    if let Some(other) = all.iter().find(same).filter(|_| renamed) {
         return Err(Error::Conflict { kind: "mapping", key: other.client_name.clone() });
     }
     unit.policy(PolicyKind::Connection, connection.into());
@@ -263,7 +268,7 @@ pub async fn update(
         .update(id, expected, patch.into_active_model())
         .await
         .conflict("mapping", &name)?;
-    finish(unit, connection, id).await
+    finish(unit, (connection, id), !name.is_empty() && name != current.client_name).await
 }
 
 /// Deletes a mapping.
