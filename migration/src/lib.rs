@@ -29,6 +29,7 @@ mod m20261130_000140_count_server_tools;
 mod m20261130_000150_keep_stated_cost;
 mod m20261130_000151_create_usage_raw;
 mod m20261201_000160_note_who_adds;
+mod m20261201_000161_end_keys_of_invitations;
 
 /// In the name of a migration that takes away what programs without it use.
 pub const CONTRACT: &str = "_contract_";
@@ -62,6 +63,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261130_000150_keep_stated_cost::Migration),
             Box::new(m20261130_000151_create_usage_raw::Migration),
             Box::new(m20261201_000160_note_who_adds::Migration),
+            Box::new(m20261201_000161_end_keys_of_invitations::Migration),
         ]
     }
 }
