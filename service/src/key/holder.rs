@@ -69,7 +69,7 @@ impl Holder {
     }
 
     /// Keeps the holder as it is until the unit ends, and answers with the holder columns of a key. The team is held already,
-    /// as whoever takes people out of it locks it. An invitation that nobody accepts leaves when it expires.
+    /// as every removal of a person from it locks it. An invitation that nobody accepts leaves when it expires.
     pub(super) async fn hold(self, unit: &Unit<'_>, team: TeamId) -> Result<ActiveModel> {
         let whole = unit.ctx.within(Scope::all(unit.ctx.scope.organization));
         match self {
