@@ -8,6 +8,8 @@ use crate::{
     metering::{BASE, Calls, counted, denied, limit, same},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use migration::{Migrator, MigratorTrait};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tests::{Client, PASSWORD, TestApp, on_both};
 
@@ -230,6 +232,26 @@ on_both!(a_key_of_an_invitation_ends_with_it_unless_accepted, |app| {
         assert_eq!(blocked(&app, key).await, ("blocked".into(), json!(["holder_left"])));
     }
     assert_eq!(ask(&gateway, &accepted, json!({})).await["allowed"], true);
+});
+
+on_both!(a_key_issued_to_an_invitation_earlier_ends_with_it_too, |app| {
+    let group = Group::new(&app, "a").await;
+    let key = group.issue("issued_to_invitation_id", &group.invite(&app, "ada@example.com").await.0).await;
+    let lost = group.issue("issued_to_invitation_id", &group.invite(&app, "bob@example.com").await.0).await;
+    let db = app.database().connect().await;
+    for statement in [
+        "UPDATE virtual_key SET holder_left_at = NULL",
+        "DELETE FROM invitation WHERE email = 'bob@example.com'",
+    ] {
+        db.execute_unprepared(statement).await.unwrap();
+    }
+    Migrator::down(&db, Some(1)).await.unwrap();
+    assert_eq!(blocked(&app, &lost).await, ("active".into(), json!([])));
+    Migrator::up(&db, Some(1)).await.unwrap();
+    assert_eq!(blocked(&app, &lost).await, ("blocked".into(), json!(["holder_left"])));
+    assert_eq!(blocked(&app, &key).await, ("active".into(), json!([])));
+    app.clock.advance(TimeDelta::days(7));
+    assert_eq!(blocked(&app, &key).await, ("blocked".into(), json!(["holder_left"])));
 });
 
 on_both!(a_key_is_issued_to_people_of_its_team_alone, |app| {

@@ -1,6 +1,7 @@
 //! Model mappings: what clients call a model, and what the upstream of a connection calls it.
 
 use crate::connections::{make, smallest};
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tests::{Client, Reply, on_both};
 
@@ -81,6 +82,11 @@ on_both!(a_name_is_unique_in_its_connection, |app| {
     owner.post(&mappings, new("FAST")).await.problem(409, "duplicate");
     owner.patch(&slow, json!({"client_name": "Fast"})).await.problem(409, "duplicate");
     owner.patch(&slow, json!({"client_name": "Slow"})).await.ok();
+    // One that got such a name when it was not refused yet can still be disabled.
+    let earlier = "UPDATE model_mapping SET client_name = 'Fast' WHERE client_name = 'Slow'";
+    app.system.db.writer.execute_unprepared(earlier).await.unwrap();
+    owner.patch(&slow, json!({"enabled": false})).await.ok();
+    owner.patch(&slow, json!({"client_name": "FAST"})).await.problem(409, "duplicate");
     made(&owner, &format!("{second}/mappings"), "fast").await;
 });
 

@@ -2,6 +2,7 @@
 
 use entity::{id::OrganizationId, org_head};
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
 use tests::{Client, Reply, TestApp, on_both};
@@ -77,6 +78,11 @@ on_both!(an_organization_has_a_name_once, |app| {
     ask(&owner, "Fast", "c").await.problem(409, "duplicate");
     owner.patch(&at(&other), json!({"name": "FAST"})).await.problem(409, "duplicate");
     owner.patch(&at(&other), json!({"name": "Slow"})).await.ok();
+    // One that got such a name when it was not refused yet can still be disabled.
+    let earlier = "UPDATE model_alias SET name = 'Fast' WHERE name = 'Slow'";
+    app.system.db.writer.execute_unprepared(earlier).await.unwrap();
+    owner.patch(&at(&other), json!({"enabled": false})).await.ok();
+    owner.patch(&at(&other), json!({"name": "FAST"})).await.problem(409, "duplicate");
     let acme = app.other_organization("acme").await;
     let body = json!({"name": "fast", "target": "a"});
     let theirs = acme.post("/v1/organizations/acme/model-aliases", body).await.created();

@@ -36,6 +36,8 @@ on_both!(a_team_admin_invites_members_into_the_team, |app| {
     let place = format!("{ours}/members/{}", joined["user_id"].as_str().unwrap());
     assert_eq!(boss.get(&place).await.ok()["email"], "a@example.net");
     invite("a@example.net", "member", &[&ours]).await.problem(409, "duplicate");
+    let member = format!("{BASE}/members/{}", joined["user_id"].as_str().unwrap());
+    boss.post(&format!("{member}/suspend"), json!({})).await.ok();
 
     // One is taken back, but not one that leads elsewhere, too.
     let path = |made: &Value| format!("{invitations}/{}", made["id"].as_str().unwrap());
